@@ -1,0 +1,905 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The gate: refuses creation of maps, load of programs, and growth of maps by bpf(2), when a limit of the charged
+ * cgroup or of one above would be passed. Like page_counter_try_charge() (mm/page_counter.c) it books in all of them or
+ * in none. Each object has an entry with what is booked for it; a settlement by the daemon replaces that by what the
+ * object measures, so that an object never counts as nothing, and its release takes off just what was booked.
+ *
+ * Hooks are the LSM's, or the functions that call them (fmod_ret) where bpf is not among the LSMs; the daemon sets
+ * which (daemon/gate.c). The tables are pinned and go on without the daemon.
+ */
+#include "kernel.h"
+
+#include <bpf/bpf_tracing.h>
+
+#include "cgroup.h"
+#include "gate.h"
+#include "objsize.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Cgroups between a process and the root that are looked at, and domains above each other. */
+#define LEVELS_MAX 64
+
+/* How often a lock is tried; who holds it does a few stores. */
+#define LOCK_TRIES 512
+
+#define ENOMEM 12
+#define EEXIST 17
+
+/* The kernel's 6.1 hook for programs has prog->aux as argument, later ones the program. Set by the daemon. */
+const volatile bool program_by_aux;
+
+struct {
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, 1024);
+        __uint(map_flags, BPF_F_NO_PREALLOC);
+        __type(key, u64);
+        __type(value, struct gate_domain);
+} gate_domains SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, 16384);
+        __uint(map_flags, BPF_F_NO_PREALLOC);
+        __type(key, u64);
+        __type(value, struct gate_object);
+} gate_objects SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, 1);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __type(key, u32);
+        __type(value, struct gate_settings);
+} gate_settings SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_RINGBUF);
+        __uint(max_entries, 16 * 1024);
+} gate_events SEC(".maps");
+
+/* Not pinned: what a settlement works on. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, GATE_SETTLE_MAX);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __type(key, u32);
+        __type(value, struct gate_settlement);
+} settlements SEC(".maps");
+
+static __always_inline struct gate_settings *get_settings(void)
+{
+        u32 key = 0;
+
+        return bpf_map_lookup_elem(&gate_settings, &key);
+}
+
+/* --- Domains ------------------------------------------------------------------------------------------------------ */
+
+/* The memory cgroup that what @task allocates is charged to; NULL: the root, or none. */
+static __always_inline struct cgroup_subsys_state *charged_css(void)
+{
+        struct task_struct *task = (void *) bpf_get_current_task();
+        struct mem_cgroup *memcg = BPF_CORE_READ(task, active_memcg);
+        struct cgroup_subsys_state *css = NULL;
+        struct css_set *set;
+
+        if (memcg)
+                return (void *) memcg + bpf_core_field_offset(struct mem_cgroup, css);
+        set = BPF_CORE_READ(task, cgroups);
+        if (set)
+                bpf_probe_read_kernel(&css, sizeof(css), &set->subsys[memory_subsys()]);
+        return css;
+}
+
+/* The nearest domain at or above @css; 0: none. A global function: the verifier looks at it once. */
+__noinline u64 find_domain(u64 css_address)
+{
+        struct cgroup_subsys_state *css = (void *) css_address;
+
+        for (int i = 0; i < LEVELS_MAX && css; i++) {
+                u64 id = css_cgroup_id(css);
+
+                if (bpf_map_lookup_elem(&gate_domains, &id))
+                        return id;
+                css = BPF_CORE_READ(css, parent);
+        }
+        return 0;
+}
+
+/* What is to be booked, and the answer. */
+struct booking {
+        s64 amount[GATE_RESOURCES];
+        u64 slack; /* bytes that must be free besides */
+        u64 refused_by, usage, max;
+        u32 resource; /* that refused */
+        u32 enforce;
+        u32 levels; /* that were booked */
+        u32 reserved;
+};
+
+static __always_inline void set_objects(struct booking *booking, u32 kind, s64 objects)
+{
+        if (kind == OBJECT_MAP)
+                booking->amount[GATE_MAPS] = objects;
+        else
+                booking->amount[GATE_PROGRAMS] = objects;
+}
+
+static __always_inline void add(struct gate_domain *domain, const struct booking *booking, s64 sign)
+{
+        for (u32 i = 0; i < GATE_RESOURCES; i++)
+                if (booking->amount[i])
+                        __sync_fetch_and_add(&domain->usage[i], sign * booking->amount[i]);
+}
+
+/* Whether @domain, in which @booking is booked already, is over a limit by it. */
+static __always_inline bool is_over(struct gate_domain *domain, struct booking *booking)
+{
+        for (int i = 0; i < GATE_RESOURCES; i++) {
+                u64 usage = domain->usage[i], max = domain->max[i];
+                u64 slack = i <= GATE_CHARGED ? booking->slack : 0;
+
+                if (booking->amount[i] <= 0 || max == GATE_UNLIMITED || usage + slack <= max)
+                        continue;
+                booking->resource = i;
+                booking->usage = usage - booking->amount[i];
+                booking->max = max;
+                return true;
+        }
+        return false;
+}
+
+/* Takes @booking off the first @levels domains from @id on. */
+__noinline int unbook(u64 id, struct booking *booking, u32 levels)
+{
+        if (!booking)
+                return 0;
+        for (u32 i = 0; i < LEVELS_MAX && i < levels; i++) {
+                struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &id);
+
+                if (!domain)
+                        return 0;
+                add(domain, booking, -1);
+                id = domain->parent;
+        }
+        return 0;
+}
+
+/*
+ * Books @booking in the domain @id and all above. Returns 0, or -ENOMEM if it enforces and one of them would be over;
+ * then in none, with the domain in refused_by.
+ */
+__noinline int book(u64 id, struct booking *booking)
+{
+        u64 first = id;
+
+        if (!booking)
+                return 0;
+        booking->levels = 0;
+        for (u32 i = 0; i < LEVELS_MAX && id; i++) {
+                struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &id);
+
+                if (!domain)
+                        return 0;
+                add(domain, booking, 1);
+                booking->levels++;
+                if (booking->enforce && is_over(domain, booking)) {
+                        booking->refused_by = id;
+                        unbook(first, booking, booking->levels);
+                        return -ENOMEM;
+                }
+                id = domain->parent;
+        }
+        return 0;
+}
+
+/* --- Objects ------------------------------------------------------------------------------------------------------ */
+
+/* Gives up after a while rather than never: then the entry is changed without, which costs exactness and no more. */
+__noinline int lock(struct gate_object *object)
+{
+        if (!object)
+                return 0;
+        for (int i = 0; i < LOCK_TRIES; i++)
+                if (__sync_val_compare_and_swap(&object->lock, 0, 1) == 0)
+                        return 1;
+        return 0;
+}
+
+static __always_inline void unlock(struct gate_object *object)
+{
+        __sync_lock_test_and_set(&object->lock, 0);
+}
+
+static __always_inline s64 charged_bytes(const struct gate_object *object)
+{
+        return object->charged + (object->uncharged ? 0 : object->admitted);
+}
+
+/* Takes off the entry @key and what is booked for it. @id: only if it is that object's; 0: whatever it is. */
+__noinline int forget_object(u64 key, u32 id)
+{
+        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
+        struct booking booking = {};
+        u64 domain;
+        bool locked;
+
+        if (!object || (id && object->id != id))
+                return 0;
+        locked = lock(object);
+        domain = object->domain;
+        object->domain = 0;
+        set_objects(&booking, object->kind, -1);
+        booking.amount[GATE_ALLOCATED] = -(object->allocated + object->admitted);
+        booking.amount[GATE_CHARGED] = -charged_bytes(object);
+        if (locked)
+                unlock(object);
+        if (!domain)
+                return 0; /* somebody else is at it */
+        book(domain, &booking);
+        bpf_map_delete_elem(&gate_objects, &key);
+        return 0;
+}
+
+/*
+ * Enters an object that @booking books in @domain already; @id is 0 while it is being made. Returns 0, or a negative
+ * errno: then it is to be taken off. Not inlined, for the sake of the callers' stack.
+ */
+static __noinline int enter_object(u64 key, u64 domain, const struct booking *booking, u32 kind, u32 id)
+{
+        struct gate_object object = {
+                .domain = domain,
+                .allocated = booking->amount[GATE_ALLOCATED],
+                .charged = booking->amount[GATE_CHARGED],
+                .kind = kind,
+                .id = id,
+                .creator = id ? 0 : bpf_get_current_pid_tgid(),
+                .uncharged = booking->amount[GATE_CHARGED] == 0,
+        };
+
+        return bpf_map_update_elem(&gate_objects, &key, &object, BPF_NOEXIST);
+}
+
+/*
+ * What was admitted so lately that the measurement of now may not have it: what a thread was let in for is in the map
+ * when the same thread comes again, so with one thread that is its last admission at most.
+ */
+static __always_inline s64 still_coming(const struct gate_object *object, u64 now)
+{
+        if (object->window + 1 < now)
+                return 0;
+        if (object->mixed + 1 < now)
+                return object->grower == bpf_get_current_pid_tgid() ? 0 : object->last;
+        return object->window == now ? object->recent + object->previous : object->recent;
+}
+
+/*
+ * Brings the entry of an object up to what it measures: in the new domain first, so that it is never nowhere. Returns
+ * whether something is kept on top of it.
+ */
+__noinline int settle_entry(struct gate_object *object, u64 domain, s64 allocated, s64 charged)
+{
+        struct booking booking = {}, old = {};
+        s64 kept;
+
+        if (!object || !lock(object))
+                return 1;
+        kept = still_coming(object, bpf_jiffies64());
+        booking.amount[GATE_ALLOCATED] = allocated + kept;
+        booking.amount[GATE_CHARGED] = charged ? charged + kept : 0;
+        old.amount[GATE_ALLOCATED] = object->allocated + object->admitted;
+        old.amount[GATE_CHARGED] = charged_bytes(object);
+        if (object->domain == domain) {
+                booking.amount[GATE_ALLOCATED] -= old.amount[GATE_ALLOCATED];
+                booking.amount[GATE_CHARGED] -= old.amount[GATE_CHARGED];
+                book(domain, &booking);
+        } else if (object->domain) {
+                set_objects(&booking, object->kind, 1);
+                set_objects(&old, object->kind, 1);
+                book(domain, &booking);
+                unbook(object->domain, &old, LEVELS_MAX);
+                object->domain = domain;
+        }
+        object->allocated = allocated;
+        object->charged = charged;
+        object->admitted = kept;
+        object->uncharged = charged == 0;
+        unlock(object);
+        return kept != 0;
+}
+
+/* Bytes of one object. */
+struct size {
+        s64 allocated, charged;
+        u32 type;
+        u32 unknown; /* objsize.h does not know the type */
+};
+
+/* Measures the object of @kind at @address. A global function: the verifier looks at it once, and its stack is its own.
+ */
+__noinline int measure_object(u64 address, u32 kind, struct size *size)
+{
+        struct bpf_map *map = (void *) address;
+        struct object_record record = {};
+
+        if (!size)
+                return 0;
+        if (kind == OBJECT_MAP) {
+                record.type = BPF_CORE_READ(map, map_type);
+                record.flags = BPF_CORE_READ(map, map_flags);
+                record.key_size = BPF_CORE_READ(map, key_size);
+                record.value_size = BPF_CORE_READ(map, value_size);
+                record.max_entries = BPF_CORE_READ(map, max_entries);
+                objsize_map(address, &record);
+        } else {
+                objsize_program(address, &record);
+        }
+        size->allocated = record.allocated;
+        size->charged = record.charged;
+        size->type = record.type;
+        size->unknown = record.marks & OBJECT_UNKNOWN_TYPE;
+        return 0;
+}
+
+/* --- Refusals ----------------------------------------------------------------------------------------------------- */
+
+/* Whom the gate lets pass whatever the limits: PID 1 and the daemon, and what else is in its cgroup. */
+static __always_inline bool is_exempt(const struct gate_settings *settings)
+{
+        u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+        if (tgid == 1 || tgid == settings->daemon_tgid)
+                return true;
+        return settings->own_cgroup && task_cgroup_id((void *) bpf_get_current_task()) == settings->own_cgroup;
+}
+
+/* Not inlined, for the sake of the callers' stack. */
+static __noinline int tell_refusal(const struct booking *booking, u32 kind, u32 type, const char *name)
+{
+        u64 refused_by = booking->refused_by;
+        struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &refused_by);
+        struct gate_event event = {
+                .kind = kind,
+                .domain = booking->refused_by,
+                .usage = booking->usage,
+                .max = booking->max,
+                .resource = booking->resource,
+                .type = type,
+                .pid = bpf_get_current_pid_tgid() >> 32,
+        };
+
+        if (domain)
+                __sync_fetch_and_add(&domain->denied, 1);
+        for (u32 i = 0; i < GATE_RESOURCES; i++)
+                if (i == booking->resource)
+                        event.wanted = booking->amount[i];
+        event.cgroup_id = task_cgroup_id((void *) bpf_get_current_task());
+        bpf_probe_read_kernel(event.name, sizeof(event.name), name);
+        bpf_get_current_comm(event.comm, sizeof(event.comm));
+        /* A full ring loses the story, not the count. */
+        bpf_ringbuf_output(&gate_events, &event, sizeof(event), 0);
+        return 0;
+}
+
+/* What cannot be booked is let in and counted, or refused, as FailMode= says. */
+static __always_inline int fail(struct gate_settings *settings, bool exempt)
+{
+        __sync_fetch_and_add(&settings->unbooked, 1);
+        return settings->enforcing && settings->fail_closed && !exempt ? -ENOMEM : 0;
+}
+
+/* --- Creation ----------------------------------------------------------------------------------------------------- */
+
+struct admission {
+        u64 key;
+        u64 domain;
+        u32 kind;  /* enum object_kind */
+        u32 event; /* enum gate_event_kind */
+        u32 type;
+        u32 reserved;
+        u64 name; /* its address */
+        s64 allocated, charged;
+};
+
+/*
+ * Whether the object that is being made has an entry: while a new version of the gate takes over, both run, and the
+ * first one has booked it. An entry of another object, whose end was missed, is taken off.
+ */
+__noinline int is_entered(u64 key)
+{
+        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
+
+        if (!object)
+                return 0;
+        if (object->creator == bpf_get_current_pid_tgid() && !object->id)
+                return 1;
+        forget_object(key, 0);
+        return 0;
+}
+
+__noinline int admit_object(struct admission *admission)
+{
+        struct gate_settings *settings = get_settings();
+        struct booking booking = {};
+        bool exempt;
+        u64 key;
+
+        if (!settings || !admission)
+                return 0;
+        exempt = is_exempt(settings);
+        key = admission->key; /* 6.1 takes keys from the stack only */
+        set_objects(&booking, admission->kind, 1);
+        booking.amount[GATE_ALLOCATED] = admission->allocated;
+        booking.amount[GATE_CHARGED] = admission->charged;
+        booking.enforce = settings->enforcing && !exempt;
+        if (book(admission->domain, &booking) < 0) {
+                tell_refusal(&booking, admission->event, admission->type, (const char *) admission->name);
+                return -ENOMEM;
+        }
+        if (enter_object(key, admission->domain, &booking, admission->kind, 0) == 0)
+                return 0;
+        unbook(admission->domain, &booking, booking.levels);
+        return fail(settings, exempt);
+}
+
+/* Whether css belongs to the root, which is charged for nothing. */
+static __always_inline bool css_is_root(struct cgroup_subsys_state *css)
+{
+        return !BPF_CORE_READ(css, parent);
+}
+
+/* Not within gate_map(): what stands on its stack while a map is measured is too much for 6.1. */
+static __noinline int admit_map(u64 address, u64 domain, struct size *size)
+{
+        struct bpf_map *map = (void *) address;
+        struct admission admission = {
+                .kind = OBJECT_MAP,
+                .event = GATE_REFUSED_MAP,
+                .key = address,
+                .domain = domain,
+        };
+
+        if (!size)
+                return 0;
+        if (size->unknown) {
+                struct gate_settings *settings = get_settings();
+
+                return settings ? fail(settings, is_exempt(settings)) : 0;
+        }
+        admission.allocated = size->allocated;
+        admission.charged = size->charged;
+        admission.type = size->type;
+        admission.name = (u64) &map->name;
+        return admit_object(&admission);
+}
+
+/*
+ * The map is there, with all that it allocates at its creation, but for the objcg. security_bpf_map_alloc() in 6.1,
+ * security_bpf_map_create() since 6.9; only the first argument is read, so it does not matter which others follow.
+ */
+SEC("fmod_ret/security_bpf_map_create")
+int BPF_PROG(gate_map, struct bpf_map *trusted)
+{
+        struct cgroup_subsys_state *css = charged_css();
+        u64 domain = css ? find_domain((u64) css) : 0;
+        struct size size = {};
+        u64 address;
+
+        if (!domain)
+                return 0;
+        address = address_of(trusted);
+        if (is_entered(address))
+                return 0;
+        measure_object(address, OBJECT_MAP, &size);
+        if (css_is_root(css))
+                size.charged = 0;
+        return admit_map(address, domain, &size) ? -ENOMEM : 0;
+}
+
+/*
+ * A program before the verifier: what it takes in the end is not known. The estimate is what it takes now, 64 bytes an
+ * instruction for the JIT image (5 to 8 as a rule), line information (24) and rewritten instructions, and 8 KiB for
+ * what does not depend on its length; gate_program_loaded() replaces it. Until 6.8 the length is not known
+ * either, only the pages.
+ */
+#define PROGRAM_BYTES_PER_INSN 64
+#define PROGRAM_BYTES_FIXED    8192
+
+SEC("fmod_ret/security_bpf_prog_load")
+int BPF_PROG(gate_program, struct bpf_prog *trusted)
+{
+        struct cgroup_subsys_state *css = charged_css();
+        struct admission admission = { .kind = OBJECT_PROGRAM, .event = GATE_REFUSED_PROGRAM };
+        u64 address = address_of(trusted), insns, bytes;
+        struct bpf_prog_aux___prog *aux;
+        struct bpf_prog *prog;
+
+        if (!css)
+                return 0;
+        admission.domain = find_domain((u64) css);
+        if (!admission.domain)
+                return 0;
+        if (program_by_aux) {
+                aux = (void *) address;
+                prog = BPF_CORE_READ(aux, prog);
+        } else {
+                prog = (void *) address;
+                aux = (void *) BPF_CORE_READ(prog, aux);
+        }
+        admission.key = (u64) aux;
+        if (is_entered(admission.key))
+                return 0;
+        admission.type = BPF_CORE_READ(prog, type);
+        admission.name = (u64) &aux->name;
+        bytes = (u64) BPF_CORE_READ(prog, pages) * machine.page_size;
+        insns = BPF_CORE_READ(prog, len) ?: bytes / 8;
+        bytes += bpf_core_type_size(struct bpf_prog_aux) + PROGRAM_BYTES_FIXED;
+        admission.charged = css_is_root(css) || machine.nobpf ? 0 : bytes;
+        admission.allocated = bytes + insns * PROGRAM_BYTES_PER_INSN;
+        return admit_object(&admission) ? -ENOMEM : 0;
+}
+
+/* kernel/events/core.c, at the end of a load: what the program really takes replaces the estimate at once. */
+SEC("fentry/perf_event_bpf_event")
+int BPF_PROG(gate_program_loaded, struct bpf_prog *trusted, u32 event_type)
+{
+        u64 address = address_of(trusted), key;
+        struct bpf_prog *prog = (void *) address;
+        struct gate_object *object;
+        struct size size = {};
+
+        if (event_type != PERF_BPF_EVENT_PROG_LOAD)
+                return 0;
+        key = (u64) BPF_CORE_READ(prog, aux);
+        if (!bpf_map_lookup_elem(&gate_objects, &key))
+                return 0;
+        measure_object(address, OBJECT_PROGRAM, &size);
+        object = bpf_map_lookup_elem(&gate_objects, &key);
+        if (object)
+                settle_entry(object, object->domain, size.allocated, object->uncharged ? 0 : size.charged);
+        return 0;
+}
+
+/* Also the end of a creation that failed after the gate. In a worker, a moment before the memory is given back. */
+SEC("fentry/security_bpf_map_free")
+int BPF_PROG(gate_map_free, struct bpf_map *map)
+{
+        forget_object(address_of(map), 0);
+        return 0;
+}
+
+SEC("fentry/security_bpf_prog_free")
+int BPF_PROG(gate_program_free, struct bpf_prog *trusted)
+{
+        u64 address = address_of(trusted);
+
+        if (!program_by_aux)
+                address = (u64) BPF_CORE_READ((struct bpf_prog *) address, aux);
+        forget_object(address, 0);
+        return 0;
+}
+
+/* --- Growth by bpf(2) --------------------------------------------------------------------------------------------- */
+
+/* The map behind the file descriptor @fd of the current process, 0 if it is none. */
+static __always_inline u64 map_of_fd(u32 fd, u64 map_fops)
+{
+        struct task_struct *task = (void *) bpf_get_current_task();
+        struct files_struct *files = BPF_CORE_READ(task, files);
+        struct file **table, *file = NULL;
+
+        if (!files || fd >= BPF_CORE_READ(files, fdt, max_fds))
+                return 0;
+        table = BPF_CORE_READ(files, fdt, fd);
+        bpf_probe_read_kernel(&file, sizeof(file), &table[fd]);
+        if (!file || (u64) BPF_CORE_READ(file, f_op) != map_fops)
+                return 0;
+        return (u64) BPF_CORE_READ(file, private_data);
+}
+
+/* What one more element takes at most; 0 if elements are allocated beforehand, or cost next to nothing. */
+__noinline u64 element_bytes(u64 address)
+{
+        struct bpf_map *map = (void *) address;
+        struct object_record record = {};
+        struct bpf_htab *htab = (void *) address;
+        struct lpm_trie *trie = (void *) address;
+        struct bpf_local_storage_map *storage = (void *) address;
+        u64 size;
+
+        record.type = BPF_CORE_READ(map, map_type);
+        record.flags = BPF_CORE_READ(map, map_flags);
+        if (!(record.flags & BPF_F_NO_PREALLOC))
+                return 0;
+        record.value_size = BPF_CORE_READ(map, value_size);
+        switch (record.type) {
+        case BPF_MAP_TYPE_HASH:
+        case BPF_MAP_TYPE_PERCPU_HASH:
+        case BPF_MAP_TYPE_HASH_OF_MAPS:
+                size = BPF_CORE_READ(htab, elem_size);
+                add_kmalloc(&record, size + sizeof(u64), 1, true);
+                if (record.type != BPF_MAP_TYPE_PERCPU_HASH)
+                        break;
+                add_kmalloc(&record, 2 * sizeof(u64), 1, true);
+                add_percpu(&record, round_up_to(record.value_size, 8), 1, true);
+                break;
+        case BPF_MAP_TYPE_LPM_TRIE:
+                size = bpf_core_type_size(struct lpm_trie_node) + BPF_CORE_READ(trie, data_size) + record.value_size;
+                add_kmalloc(&record, size + sizeof(u64), 2, true); /* a leaf and an intermediate node */
+                break;
+        case BPF_MAP_TYPE_SK_STORAGE:
+        case BPF_MAP_TYPE_INODE_STORAGE:
+        case BPF_MAP_TYPE_TASK_STORAGE:
+        case MAP_TYPE_CGRP_STORAGE:
+                add_kmalloc(&record, BPF_CORE_READ(storage, elem_size) + sizeof(u64), 1, true);
+                add_kmalloc(&record, bpf_core_type_size(struct bpf_local_storage) + sizeof(u64), 1, true);
+                break;
+        }
+        return record.allocated;
+}
+
+/* include/uapi/linux/bpf.h: where a map's descriptor and the number of elements are in union bpf_attr. */
+struct update_elem_attr {
+        u32 map_fd;
+};
+struct update_batch_attr {
+        u64 in_batch, out_batch, keys, values;
+        u32 count, map_fd;
+};
+
+/* Measures the map @address and settles its entry, so that what was replaced or deleted counts no more. */
+__noinline int settle_map(u64 address)
+{
+        struct gate_object *object;
+        struct size size = {};
+
+        measure_object(address, OBJECT_MAP, &size);
+        object = bpf_map_lookup_elem(&gate_objects, &address);
+        if (!object)
+                return 0;
+        settle_entry(object, object->domain, size.allocated, object->uncharged ? 0 : size.charged);
+        return 0;
+}
+
+static __always_inline void note_admitted(struct gate_object *object, s64 bytes)
+{
+        u64 now = bpf_jiffies64(), grower = bpf_get_current_pid_tgid();
+        bool locked = lock(object);
+
+        if (object->window != now) {
+                object->previous = object->window + 1 == now ? object->recent : 0;
+                object->recent = 0;
+                object->window = now;
+        }
+        if (object->grower != grower && object->grower)
+                object->mixed = now;
+        object->grower = grower;
+        object->recent += bytes;
+        object->last = bytes;
+        object->admitted += bytes;
+        if (locked)
+                unlock(object);
+}
+
+/* BPF's allocator takes up to 3/4 of 64 elements at once for its free lists, fewer large ones (kernel/bpf/memalloc.c).
+ */
+static __always_inline u64 refill_bytes(u64 element)
+{
+        return element * (element <= 256 ? 48 : element <= 4096 ? 12 : 3);
+}
+
+/* Elements that are to be inserted into a map. */
+struct growth {
+        u64 map; /* its address */
+        u64 domain;
+        u64 bytes;
+        u64 slack;
+        u32 uncharged;
+        u32 enforce;
+        u32 last; /* a refusal is final, and told */
+        u32 reserved;
+};
+
+/* Books @growth. Returns 0 or -ENOMEM. */
+__noinline int book_growth(struct growth *growth)
+{
+        struct booking booking = {};
+        struct bpf_map *map;
+
+        if (!growth)
+                return 0;
+        booking.amount[GATE_ALLOCATED] = growth->bytes;
+        booking.amount[GATE_CHARGED] = growth->uncharged ? 0 : growth->bytes;
+        booking.slack = growth->slack;
+        booking.enforce = growth->enforce;
+        if (book(growth->domain, &booking) == 0)
+                return 0;
+        map = (void *) growth->map;
+        if (growth->last)
+                tell_refusal(&booking, GATE_REFUSED_GROWTH, BPF_CORE_READ(map, map_type), (const char *) &map->name);
+        return -ENOMEM;
+}
+
+/* Lets @count elements into the map at @address. @last: a refusal is final. Returns 0 or -ENOMEM. */
+static __noinline int admit_growth(u64 address, u32 count, u32 last)
+{
+        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &address);
+        struct gate_settings *settings = get_settings();
+        struct growth growth = { .map = address, .last = last };
+        u64 element;
+
+        if (!object || !settings)
+                return 0;
+        element = element_bytes(address);
+        growth.domain = object->domain;
+        if (!element || !growth.domain)
+                return 0;
+        growth.bytes = element * count;
+        growth.slack = refill_bytes(element);
+        growth.uncharged = object->uncharged;
+        growth.enforce = settings->enforcing && !is_exempt(settings);
+        if (book_growth(&growth))
+                return -ENOMEM;
+        note_admitted(object, growth.bytes);
+        return 0;
+}
+
+/* Elements that bpf(2) inserts. Those that exist already are counted as if they were new, until the next settlement. */
+SEC("fmod_ret/security_bpf")
+int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
+{
+        struct update_batch_attr batch = { .count = 1 };
+        struct gate_settings *settings;
+        u64 address;
+
+        if (cmd != BPF_MAP_UPDATE_ELEM && cmd != BPF_MAP_UPDATE_BATCH)
+                return 0;
+        settings = get_settings();
+        if (!settings || !settings->map_fops)
+                return 0;
+        address = address_of(trusted);
+        if (cmd == BPF_MAP_UPDATE_ELEM)
+                bpf_probe_read_kernel(&batch.map_fd, sizeof(batch.map_fd), (void *) address);
+        else
+                bpf_probe_read_kernel(&batch, sizeof(batch), (void *) address);
+        address = map_of_fd(batch.map_fd, settings->map_fops);
+        if (!address || admit_growth(address, batch.count, 0) == 0)
+                return 0;
+        settle_map(address);
+        return admit_growth(address, batch.count, 1) ? -ENOMEM : 0;
+}
+
+/* --- The daemon's side -------------------------------------------------------------------------------------------- */
+
+/* A cgroup without objects has to have its limits before it makes the first one. */
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(gate_mkdir, struct cgroup *cgroup)
+{
+        struct gate_event event = { .kind = GATE_CGROUP_NEW, .cgroup_id = cgroup->kn->id };
+
+        bpf_ringbuf_output(&gate_events, &event, sizeof(event), 0);
+        return 0;
+}
+
+/* The daemon runs this once: who it is, and what a map looks like among files. */
+SEC("syscall")
+int introduce_gate(struct gate_introduction *introduction)
+{
+        struct task_struct *task = (void *) bpf_get_current_task();
+        struct file **files = BPF_CORE_READ(task, files, fdt, fd), *file = NULL;
+        struct gate_settings *settings = get_settings();
+
+        if (!settings)
+                return 0;
+        settings->daemon_tgid = bpf_get_current_pid_tgid() >> 32;
+        bpf_probe_read_kernel(&file, sizeof(file), &files[introduction->map_fd]);
+        if (file)
+                settings->map_fops = (u64) BPF_CORE_READ(file, f_op);
+        return 0;
+}
+
+/* The id of the object of @kind at @address now; another one if it is gone. */
+static __always_inline u32 current_id(u64 address, u32 kind)
+{
+        struct bpf_prog *prog = (void *) address;
+        struct bpf_map *map = (void *) address;
+
+        return kind == OBJECT_MAP ? BPF_CORE_READ(map, id) : BPF_CORE_READ(prog, aux, id);
+}
+
+/* It was there before the gate, or came while the table was full. Returns 0 if it could not be entered. */
+static __noinline int enter_settled(struct gate_settlement *settlement)
+{
+        struct booking booking = {};
+        u64 domain, key;
+
+        if (!settlement)
+                return 0;
+        domain = settlement->domain;
+        key = settlement->key;
+        set_objects(&booking, settlement->kind, 1);
+        booking.amount[GATE_ALLOCATED] = settlement->allocated;
+        booking.amount[GATE_CHARGED] = settlement->charged;
+        book(domain, &booking);
+        if (enter_object(key, domain, &booking, settlement->kind, settlement->id) == 0)
+                return 1;
+        unbook(domain, &booking, booking.levels);
+        return 0;
+}
+
+static __always_inline int measure_settled(struct gate_settlement *settlement)
+{
+        struct size size = {};
+
+        if (!settlement || settlement->measure == GATE_AS_TOLD)
+                return 0;
+        measure_object(settlement->address, settlement->kind, &size);
+        settlement->allocated = size.allocated;
+        settlement->charged = settlement->measure == GATE_MEASURE ? size.charged : 0;
+        return 0;
+}
+
+static int settle_one(u32 index, void *unused)
+{
+        struct gate_settlement *settlement = bpf_map_lookup_elem(&settlements, &index);
+        struct gate_object *object;
+        u64 key;
+
+        if (!settlement)
+                return 1;
+        settlement->again = 0;
+        key = settlement->key;
+        if (settlement->measure == GATE_FORGET) {
+                forget_object(key, settlement->id);
+                return 0;
+        }
+        if (current_id(settlement->address, settlement->kind) != settlement->id)
+                return 0;
+        measure_settled(settlement);
+        object = bpf_map_lookup_elem(&gate_objects, &key);
+        if (!object && settlement->domain) {
+                if (enter_settled(settlement))
+                        return 0;
+                object = bpf_map_lookup_elem(&gate_objects, &key);
+        }
+        if (!object)
+                return 0;
+        if (!settlement->domain) {
+                forget_object(key, 0);
+                return 0;
+        }
+        object->id = settlement->id;
+        settlement->again = settle_entry(object, settlement->domain, settlement->allocated, settlement->charged);
+        return 0;
+}
+
+/* Sets the limits of one domain; run by the daemon, not attached. */
+SEC("syscall")
+int set_domain(struct gate_domain_request *request)
+{
+        struct gate_domain_request local = *request;
+        struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &local.id);
+
+        request->error = 0;
+        if (!domain) {
+                request->error = bpf_map_update_elem(&gate_domains, &local.id, &local.domain, BPF_NOEXIST);
+                return 0;
+        }
+        if (domain->parent != local.domain.parent) {
+                request->error = -EEXIST;
+                return 0;
+        }
+        for (u32 i = 0; i < GATE_RESOURCES; i++)
+                domain->max[i] = local.domain.max[i];
+        return 0;
+}
+
+/* Settles the first count entries of settlements; run by the daemon, not attached. */
+SEC("syscall")
+int settle_objects(struct gate_settle_request *request)
+{
+        bpf_loop(request->count, settle_one, NULL, 0);
+        return 0;
+}

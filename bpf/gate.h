@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
+/*
+ * What the gate (gate.bpf.c) and the daemon share. These are the layouts of pinned tables, which a later version of the
+ * daemon takes over: whoever changes one raises GATE_LAYOUT. Sizes are in bytes.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#include "records.h"
+
+#define GATE_LAYOUT 1
+
+/* A domain's limit that is not set. */
+#define GATE_UNLIMITED (~0ULL)
+
+/* What a domain has limits for. */
+enum gate_resource {
+        GATE_ALLOCATED, /* bytes */
+        GATE_CHARGED,   /* bytes */
+        GATE_MAPS,      /* how many */
+        GATE_PROGRAMS,  /* how many */
+        GATE_RESOURCES,
+};
+
+/* A cgroup with a budget that refuses, by kernfs id. Usage is that of its whole subtree. */
+struct gate_domain {
+        __u64 parent; /* the next domain above; 0: none */
+        __u64 max[GATE_RESOURCES];
+        __u64 usage[GATE_RESOURCES];
+        __u64 denied; /* growths that its limits refused; only grows */
+};
+
+/*
+ * What is booked for one object in a domain and those above: allocated + admitted (or charged + admitted). admitted is
+ * what was let in for elements since it was measured; the newest part of it may still be on its way into the map, so a
+ * settlement keeps it on top of the measurement. By the address of the map, or of prog->aux.
+ */
+struct gate_object {
+        __u64 domain; /* 0: it is being freed */
+        __s64 allocated;
+        __s64 charged;
+        __s64 admitted;
+        __s64 recent;   /* of it in the window of time */
+        __s64 previous; /* and in the one before */
+        __s64 last;     /* and at once */
+        __u64 window;   /* number of the last window with an admission, in jiffies */
+        __u64 mixed;    /* of the last window in which more than one thread had one */
+        __u64 grower;   /* pid_tgid of the thread that had the last one */
+        __u64 creator;  /* pid_tgid of who made the object, until the first settlement */
+        __u32 id;       /* 0: not yet settled */
+        __u32 kind;     /* enum object_kind */
+        __u32 lock;
+        __u32 uncharged; /* 1: nobody is charged for what is admitted */
+};
+
+/* The only entry of the table of settings. */
+struct gate_settings {
+        __u32 layout;      /* GATE_LAYOUT */
+        __u32 enforcing;   /* 0: everything is admitted, and booked */
+        __u32 fail_closed; /* refuse what cannot be booked */
+        __u32 daemon_tgid; /* never refused; 0: own_cgroup tells */
+        __u64 own_cgroup;  /* the daemon's, never refused; 0: none */
+        __u64 map_fops;    /* f_op of files that are maps */
+        __u64 unbooked;    /* growths that could not be booked: tables full, or the type is not known */
+};
+
+/* Why the daemon is told. */
+enum gate_event_kind {
+        GATE_REFUSED_MAP = 1,
+        GATE_REFUSED_PROGRAM,
+        GATE_REFUSED_GROWTH, /* elements of a map */
+        GATE_CGROUP_NEW,     /* cgroup_id only */
+};
+
+struct gate_event {
+        __u64 domain;    /* whose limit it was */
+        __u64 cgroup_id; /* of the process */
+        __u64 wanted;    /* bytes, or 1 map or program */
+        __u64 usage;     /* of the domain, of the same resource, without what was wanted */
+        __u64 max;
+        __u32 kind;     /* enum gate_event_kind */
+        __u32 resource; /* enum gate_resource */
+        __u32 type;     /* of the map or program */
+        __u32 pid;      /* thread group */
+        char name[OBJECT_NAME_SIZE];
+        char comm[OBJECT_NAME_SIZE];
+};
+
+/* How much of an object counts, for settle_objects. */
+enum gate_measure {
+        GATE_MEASURE,         /* measure it; a memory cgroup is charged for its part */
+        GATE_MEASURE_NOBODYS, /* measure it; nobody is charged */
+        GATE_AS_TOLD,         /* allocated and charged are set: objsize.h does not know the type */
+        GATE_FORGET,          /* it is gone */
+};
+
+/* One object for settle_objects. */
+struct gate_settlement {
+        __u64 key;     /* of the entry: the address of a map, or of prog->aux */
+        __u64 address; /* of the map or the program */
+        __u64 domain;  /* whose it is; 0: nobody's that has limits */
+        __s64 allocated;
+        __s64 charged;
+        __u32 id;
+        __u32 kind;
+        __u32 measure; /* enum gate_measure */
+        __u32 again;   /* out: 1: something that was admitted is kept on top, settle it once more later */
+};
+
+/* Context of set_domain: limits of a domain, which is made if it is not there. */
+struct gate_domain_request {
+        __u64 id;
+        struct gate_domain domain; /* of one that is there only max is set */
+        __s32 error;               /* out: 0; -EEXIST: it is there with another parent; -E2BIG and others: no room */
+        __u32 reserved;
+};
+
+/* Objects that one run of settle_objects takes. */
+#define GATE_SETTLE_MAX 128
+
+struct gate_settle_request {
+        __u32 count;
+};
+
+/* Context of introduce_gate: a file of the caller that is a map. */
+struct gate_introduction {
+        __u32 map_fd;
+};

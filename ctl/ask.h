@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Questions to the daemon. What goes wrong is told here, in words: the functions return 0 or a negative errno, logged.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "client.h"
+#include "options.h"
+
+/* The daemon does not run: nobody listens at the socket. */
+#define ASK_NOT_RUNNING (-ECONNREFUSED)
+
+/* @client is to be given to client_deinit() in any case. */
+int ask_connect(struct client *client, const struct options *options);
+
+/* @method without the name of the interface; @parameters are taken over. reply: NULL if it is not wanted. */
+int ask(struct client *client, const char *method, json_t *parameters, json_t **reply);
+
+/* Asks with more and joins the arrays @key of all replies. *list is a new reference. */
+int ask_list(struct client *client, const char *method, json_t *parameters, const char *key, json_t **list);
+
+/*
+ * Connects, asks, closes, and writes the list as JSON in one line, as the daemon sent it: {"KEY":[...]}. Nothing is
+ * written if the daemon does not answer to the end.
+ */
+int ask_and_write(const struct options *options, const char *method, json_t *parameters, const char *key, FILE *file);
+
+/* Connects, asks for one list, and closes. */
+int ask_once(const struct options *options, const char *method, json_t *parameters, const char *key, json_t **list);
+
+/* Tells what client_call() and its like returned, @r, if it is not 0. Returns 0 or a negative errno. */
+int ask_tell(const struct client *client, int r);
+
+/*
+ * The cgroup that @name means: a path, also one below the mount of cgroups in /sys/fs/cgroup, or else a unit of
+ * systemd, a service where it has no suffix. *cgroup is to be freed.
+ */
+int ask_cgroup(struct client *client, const char *name, char **cgroup);
+
+/* Parameters that name the cgroup or unit @name, for Explain. NULL: no memory. */
+json_t *ask_subject(const char *name);
+
+/*
+ * The glob that the argument @name of a list means: itself if it begins with a slash or an asterisk, else the unit of
+ * that name and what is below it. NULL is NULL. *glob is to be freed.
+ */
+int ask_glob(const char *name, char **glob);
+
+/* Parameters of ListCgroups and ListObjects; @glob: NULL for all, @relations: enum relation. NULL: no memory. */
+json_t *ask_cgroups_parameters(const char *glob);
+json_t *ask_objects_parameters(const char *glob, uint32_t relations);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "cleanup.h"
+#include "field.h"
+
+int client_connect(struct client *client, const char *path)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        *client = (struct client){ .fd = -1 };
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(address.sun_path, path);
+        client->path = strdup(path);
+        if (!client->path)
+                return -ENOMEM;
+        client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (client->fd < 0 || connect(client->fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+                return -errno;
+        return 0;
+}
+
+void client_deinit(struct client *client)
+{
+        if (client->fd >= 0)
+                close(client->fd);
+        free(client->path);
+        free(client->error);
+        json_decref(client->error_parameters);
+        free(client->buffer);
+        *client = (struct client){ .fd = -1 };
+}
+
+static int send_all(int fd, const char *data, size_t n)
+{
+        while (n > 0) {
+                ssize_t sent = send(fd, data, n, MSG_NOSIGNAL);
+
+                if (sent < 0 && errno == EINTR)
+                        continue;
+                if (sent < 0)
+                        return errno == EPIPE ? -ECONNRESET : -errno;
+                data += sent;
+                n -= sent;
+        }
+        return 0;
+}
+
+int client_send(struct client *client, const char *method, json_t *parameters, bool more)
+{
+        json_t *call = json_pack("{ss so*}", "method", method, "parameters", parameters);
+        _cleanup_free_ char *text = NULL;
+
+        if (call && more && json_object_set_new(call, "more", json_true()) == 0)
+                text = json_dumps(call, JSON_COMPACT);
+        else if (call && !more)
+                text = json_dumps(call, JSON_COMPACT);
+        json_decref(call);
+        return text ? send_all(client->fd, text, strlen(text) + 1) : -ENOMEM;
+}
+
+bool client_pending(const struct client *client)
+{
+        return client->end > client->start && memchr(client->buffer + client->start, '\0', client->end - client->start);
+}
+
+/* Makes room behind what was received. */
+static int make_room(struct client *client)
+{
+        size_t size;
+        char *buffer;
+
+        if (client->start > 0) {
+                memmove(client->buffer, client->buffer + client->start, client->end - client->start);
+                client->end -= client->start;
+                client->start = 0;
+        }
+        if (client->end < client->size)
+                return 0;
+        size = client->size ? 2 * client->size : 64 * 1024;
+        if (size > CLIENT_MESSAGE_MAX)
+                return -EMSGSIZE;
+        buffer = realloc(client->buffer, size);
+        if (!buffer)
+                return -ENOMEM;
+        client->buffer = buffer;
+        client->size = size;
+        return 0;
+}
+
+static int receive_some(struct client *client, int timeout_msec)
+{
+        struct pollfd pollfd = { .fd = client->fd, .events = POLLIN };
+        ssize_t n;
+        int r;
+
+        r = make_room(client);
+        if (r < 0)
+                return r;
+        r = poll(&pollfd, 1, timeout_msec);
+        if (r <= 0)
+                return r < 0 ? -errno : -ETIMEDOUT;
+        n = recv(client->fd, client->buffer + client->end, client->size - client->end, 0);
+        if (n < 0)
+                return -errno;
+        if (n == 0)
+                return -ECONNRESET;
+        client->end += n;
+        return 0;
+}
+
+/* Keeps the error in @message, if it is one. Returns 0, CLIENT_ERROR or -ENOMEM. */
+static int keep_error(struct client *client, const json_t *message)
+{
+        const char *name = json_string_value(json_object_get(message, "error"));
+
+        if (!name)
+                return 0;
+        free(client->error);
+        json_decref(client->error_parameters);
+        client->error_parameters = json_incref(json_object_get(message, "parameters"));
+        client->error = strdup(name);
+        return client->error ? CLIENT_ERROR : -ENOMEM;
+}
+
+/* Waits for the next message, valid until the next call. Returns 0 or a negative errno. */
+static int receive_message(struct client *client, int timeout_msec, struct slice *message)
+{
+        int r;
+
+        while (!client_pending(client)) {
+                r = receive_some(client, timeout_msec);
+                if (r < 0)
+                        return r;
+        }
+        message->start = client->buffer + client->start;
+        message->length = strlen(message->start);
+        client->start += message->length + 1;
+        return 0;
+}
+
+static int parse_message(struct client *client, struct slice text, json_t **reply, bool *continues)
+{
+        json_t *message = json_loadb(text.start, text.length, 0, NULL), *parameters;
+        int r;
+
+        if (!json_is_object(message)) {
+                json_decref(message);
+                return -EBADMSG;
+        }
+        r = keep_error(client, message);
+        if (r == 0) {
+                parameters = json_object_get(message, "parameters");
+                *reply = parameters ? json_incref(parameters) : json_object();
+                *continues = field_true(message, "continues");
+        }
+        json_decref(message);
+        return r;
+}
+
+int client_receive(struct client *client, int timeout_msec, json_t **reply, bool *continues)
+{
+        struct slice message;
+        int r;
+
+        r = receive_message(client, timeout_msec, &message);
+        return r < 0 ? r : parse_message(client, message, reply, continues);
+}
+
+/* The parameters of the next reply as text. Returns as client_receive(). */
+static int receive_text(struct client *client, struct slice *parameters, bool *continues)
+{
+        struct slice message, value;
+        json_t *reply;
+        int r;
+
+        r = receive_message(client, CLIENT_TIMEOUT_MSEC, &message);
+        if (r < 0)
+                return r;
+        *continues = slice_member(message, "continues", &value) && slice_is(value, "true");
+        if (!slice_member(message, "error", &value) && slice_member(message, "parameters", parameters))
+                return 0;
+        /* An error, or nonsense. */
+        r = parse_message(client, message, &reply, continues);
+        if (r != 0)
+                return r;
+        json_decref(reply);
+        return -EBADMSG;
+}
+
+int client_call_text(
+                struct client *client, const char *method, json_t *parameters, client_text_t callback, void *context)
+{
+        bool continues = true;
+        int r;
+
+        r = client_send(client, method, parameters, true);
+        while (r == 0 && continues) {
+                struct slice text;
+
+                r = receive_text(client, &text, &continues);
+                if (r == 0)
+                        r = callback(context, text);
+        }
+        return r;
+}
+
+int client_call(struct client *client, const char *method, json_t *parameters, json_t **reply)
+{
+        bool continues;
+        int r;
+
+        r = client_send(client, method, parameters, false);
+        return r < 0 ? r : client_receive(client, CLIENT_TIMEOUT_MSEC, reply, &continues);
+}
+
+int client_call_more(
+                struct client *client, const char *method, json_t *parameters, client_reply_t callback, void *context)
+{
+        bool continues = true;
+        int r;
+
+        r = client_send(client, method, parameters, true);
+        while (r == 0 && continues) {
+                json_t *reply;
+
+                r = client_receive(client, CLIENT_TIMEOUT_MSEC, &reply, &continues);
+                if (r == 0) {
+                        r = callback(context, reply);
+                        json_decref(reply);
+                }
+        }
+        return r;
+}

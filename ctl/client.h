@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A synchronous varlink client: one connection, calls answered in order, JSON messages that end with NUL. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "splice.h"
+
+/* A message of the daemon is at most so long: four times what it lets a client's unsent replies grow to. */
+#define CLIENT_MESSAGE_MAX (16U << 20)
+
+/* How long the daemon may take for an answer; it takes milliseconds, but may be stopped or the machine overloaded. */
+#define CLIENT_TIMEOUT_MSEC (45 * 1000)
+
+struct client {
+        int fd;
+        char *path;  /* of the socket */
+        char *error; /* what the daemon answered last, if it was an error: its name */
+        json_t *error_parameters;
+
+        /* Private to client.c: what was received and not taken is buffer[start, end). */
+        char *buffer;
+        size_t start, end, size;
+};
+
+/* The answer of a call besides 0 and a negative errno: the daemon answered with client->error. */
+#define CLIENT_ERROR 1
+
+/*
+ * Connects to the socket @path. Returns 0 or a negative errno (-ENOENT and -ECONNREFUSED: nobody listens; -EACCES).
+ * @client is to be given to client_deinit() in any case.
+ */
+int client_connect(struct client *client, const char *path);
+void client_deinit(struct client *client);
+
+/*
+ * Calls @method with @parameters, which it takes over (NULL: none). *reply is a new reference to the parameters of the
+ * answer. Returns 0; CLIENT_ERROR; -ETIMEDOUT; -ECONNRESET: the daemon closed the connection; -EBADMSG: what came is no
+ * varlink; another negative errno.
+ */
+int client_call(struct client *client, const char *method, json_t *parameters, json_t **reply);
+
+/* Called for each reply; 0 to go on, else what client_call_more() is to return. */
+typedef int (*client_reply_t)(void *context, json_t *reply);
+
+/* The same with more: @callback gets each reply, until the last. */
+int client_call_more(
+                struct client *client, const char *method, json_t *parameters, client_reply_t callback, void *context);
+
+/* Called for the parameters of each reply as text; the same contract. */
+typedef int (*client_text_t)(void *context, struct slice parameters);
+
+/* The same for long lists: replies are not parsed. */
+int client_call_text(
+                struct client *client, const char *method, json_t *parameters, client_text_t callback, void *context);
+
+/* Sends the call without waiting; @more as above. Returns 0 or a negative errno. */
+int client_send(struct client *client, const char *method, json_t *parameters, bool more);
+
+/*
+ * Waits at most @timeout_msec (-1: without end) for the next reply. *continues: more will follow. Returns as
+ * client_call(); -EINTR: a signal came first.
+ */
+int client_receive(struct client *client, int timeout_msec, json_t **reply, bool *continues);
+
+/* Whether a whole reply was received already, so that client_receive() will not wait. */
+bool client_pending(const struct client *client);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "eventtext.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "field.h"
+#include "text.h"
+
+/* " by comm[pid]", or nothing where it is not known. */
+static const char *by(const json_t *event, char buffer[64])
+{
+        buffer[0] = '\0';
+        if (field_get(event, "pid"))
+                snprintf(buffer, 64, " by %s[%llu]", field_string(event, "comm"),
+                                (unsigned long long) field_integer(event, "pid"));
+        return buffer;
+}
+
+/* A limit, or "no limit". */
+static const char *limit(const json_t *event, const char *field, bool exact, char buffer[FORMAT_BYTES_MAX])
+{
+        return field_get(event, field) ? format_bytes(buffer, field_integer(event, field), exact) : "none";
+}
+
+char *event_text(const json_t *event, bool exact, char buffer[EVENT_TEXT_MAX])
+{
+        const char *kind = field_string(event, "kind"), *cgroup = field_string(event, "cgroup");
+        char usage[FORMAT_BYTES_MAX], high[FORMAT_BYTES_MAX], max[FORMAT_BYTES_MAX], who[64];
+
+        if (!*cgroup)
+                cgroup = "(unknown)";
+        format_bytes(usage, field_integer(event, "usage"), exact);
+        by(event, who);
+        if (strcmp(kind, "state") == 0)
+                snprintf(buffer, EVENT_TEXT_MAX, "%s: %s -> %s (%s), High %s, Max %s%s", cgroup,
+                                field_string(event, "from"), field_string(event, "to"), usage,
+                                limit(event, "high", exact, high), limit(event, "max", exact, max), who);
+        else if (strcmp(kind, "refusal") == 0)
+                snprintf(buffer, EVENT_TEXT_MAX, "%s: refused %s %s %s of %s at %s, Max %s%s", cgroup,
+                                field_string(event, "objectKind"), field_string(event, "objectType"),
+                                field_string(event, "objectName"),
+                                format_bytes(high, field_integer(event, "size"), exact), usage,
+                                limit(event, "max", exact, max), who);
+        else if (strcmp(kind, "throttle") == 0)
+                snprintf(buffer, EVENT_TEXT_MAX, "%s: throttled for %.1f ms at %s, High %s%s", cgroup,
+                                field_integer(event, "pauseUSec") / 1000.0, usage, limit(event, "high", exact, high),
+                                who);
+        else
+                snprintf(buffer, EVENT_TEXT_MAX, "%s: %s at %s", cgroup, kind, usage);
+        /* Names come from whoever made the object: nothing in them may control the terminal. */
+        for (char *c = buffer; *c; c++)
+                if ((unsigned char) *c < 0x20 || *c == 0x7f)
+                        *c = '?';
+        return buffer;
+}
+
+const char *event_color(const json_t *event)
+{
+        const char *kind = field_string(event, "kind"), *to = field_string(event, "to");
+
+        if (strcmp(kind, "refusal") == 0 || strcmp(to, "max") == 0)
+                return "\033[1;31m";
+        if (strcmp(kind, "throttle") == 0 || strcmp(to, "high") == 0)
+                return "\033[1;33m";
+        return "";
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An event of the daemon in words. */
+#pragma once
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+/* A path is at most 4096 bytes. */
+#define EVENT_TEXT_MAX 4608
+
+/* One line without a newline; sizes in bytes if @exact. Returns @buffer. */
+char *event_text(const json_t *event, bool exact, char buffer[EVENT_TEXT_MAX]);
+
+/* The escape sequence of its colour; "" for what is back to normal. */
+const char *event_color(const json_t *event);

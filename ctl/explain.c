@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where the memory of one cgroup goes, in words and tables. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ask.h"
+#include "cleanup.h"
+#include "field.h"
+#include "graph.h"
+#include "log.h"
+#include "relations.h"
+#include "show.h"
+#include "terminal.h"
+#include "text.h"
+#include "verbs.h"
+
+/* Columns of a bar in the table of shares. */
+#define SHARE_BAR_WIDTH 20
+
+/* Text without a terminal is wrapped here. */
+#define TEXT_WIDTH 79
+
+/* The shares of the interface, in words. */
+static const struct {
+        const char *name, *text;
+} share_names[] = {
+        { "anon", "anonymous" },
+        { "file", "files (page cache)" },
+        { "shmem", "shared memory" },
+        { "sockets", "sockets" },
+        { "pageTables", "page tables" },
+        { "kernelStack", "kernel stacks" },
+        { "bpf", "BPF maps and programs" },
+        { "kernel", "other kernel memory" },
+        { "other", "other" },
+        { "slab", "  in slab" },
+        { "percpu", "  in per-CPU memory" },
+        { "vmalloc", "  in vmalloc" },
+};
+
+static const char *share_text(const char *name)
+{
+        for (size_t i = 0; i < sizeof(share_names) / sizeof(share_names[0]); i++)
+                if (strcmp(share_names[i].name, name) == 0)
+                        return share_names[i].text;
+        return name;
+}
+
+/* --- Head --------------------------------------------------------------------------------------------------------- */
+
+static void print_memory(const struct options *options, const json_t *answer)
+{
+        char current[FORMAT_BYTES_MAX], max[FORMAT_BYTES_MAX];
+
+        if (!field_get(answer, "memoryCurrent"))
+                return;
+        printf("      Memory: %s in use",
+                        format_bytes(current, field_integer(answer, "memoryCurrent"), options->bytes));
+        if (field_get(answer, "memoryMax"))
+                printf(", at most %s", format_bytes(max, field_integer(answer, "memoryMax"), options->bytes));
+        putchar('\n');
+}
+
+static void print_budget(const struct options *options, const json_t *answer)
+{
+        const json_t *budget = field_get(answer, "cgroup.budget");
+        char usage[FORMAT_BYTES_MAX], high[FORMAT_BYTES_MAX], max[FORMAT_BYTES_MAX];
+
+        if (!budget) {
+                printf("      Budget: none\n");
+                return;
+        }
+        format_bytes(usage, field_integer(budget, "usage"), options->bytes);
+        format_bytes(high, field_integer(budget, "high"), options->bytes);
+        format_bytes(max, field_integer(budget, "max"), options->bytes);
+        printf("      Budget: %s: %s; %s, High %s, Max %s\n", field_string(budget, "name"),
+                        field_string(budget, "state"), usage, field_get(budget, "high") ? high : "none",
+                        field_get(budget, "max") ? max : "none");
+}
+
+static void print_head(const struct options *options, const json_t *answer)
+{
+        char allocated[FORMAT_BYTES_MAX], charged[FORMAT_BYTES_MAX], uncharged[FORMAT_BYTES_MAX];
+        bool bold = terminal_colors();
+        const char *path = field_string(answer, "cgroup.path");
+
+        printf("%s%s%s\n", bold ? "\033[1m" : "", *path ? path : "(unknown)", bold ? "\033[0m" : "");
+        print_memory(options, answer);
+        printf("         BPF: %s: %s charged, %s charged to nobody\n",
+                        format_bytes(allocated, field_integer(answer, "cgroup.bpf.allocated"), options->bytes),
+                        format_bytes(charged, field_integer(answer, "bpfCharged"), options->bytes),
+                        format_bytes(uncharged, field_integer(answer, "bpfUncharged"), options->bytes));
+        print_budget(options, answer);
+}
+
+/* --- Shares ------------------------------------------------------------------------------------------------------- */
+
+static int add_share(json_t *rows, const char *name, uint64_t bytes, uint64_t whole, bool in_whole)
+{
+        char bar[GRAPH_SIZE_MAX] = "";
+        json_t *row;
+
+        if (in_whole)
+                graph_bar(bar, SHARE_BAR_WIDTH, bytes, whole, GRAPH_NO_MARK, text_is_utf8());
+        row = json_pack("{ss sI so ss}", "name", name, "bytes", (json_int_t) bytes, "percent",
+                        in_whole && whole ? json_integer((double) bytes / whole * 100 + 0.5) : json_null(), "bar", bar);
+        return json_array_append_new(rows, row) < 0 ? -ENOMEM : 0;
+}
+
+static int print_shares(const struct options *options, const json_t *answer)
+{
+        static const struct column columns[] = {
+                { "MEMORY", "name", CELL_TEXT, true },
+                { "SIZE", "bytes", CELL_SIZE },
+                { "SHARE", "percent", CELL_PERCENT },
+                { "", "bar", CELL_TEXT },
+        };
+        const json_t *shares = field_get(answer, "shares");
+        uint64_t whole = field_integer(answer, "memoryCurrent");
+        json_t *rows = json_array();
+        int r = rows ? 0 : -ENOMEM;
+
+        for (size_t i = 0; r == 0 && i < json_array_size(shares); i++) {
+                const json_t *share = json_array_get(shares, i);
+
+                r = add_share(rows, share_text(field_string(share, "name")), field_integer(share, "bytes"), whole,
+                                !field_true(share, "detail"));
+        }
+        if (r == 0)
+                r = add_share(rows, "BPF charged to nobody", field_integer(answer, "bpfUncharged"), whole, false);
+        if (r == 0) {
+                putchar('\n');
+                r = show_table(options, columns, sizeof(columns) / sizeof(columns[0]), rows, NULL);
+        } else
+                log_error("Out of memory");
+        json_decref(rows);
+        return r;
+}
+
+/* --- Objects ------------------------------------------------------------------------------------------------------ */
+
+static int print_objects(const struct options *options, const json_t *answer)
+{
+        static const struct column columns[] = {
+                { "OBJECT", "kind", CELL_TEXT },
+                { "ID", "id", CELL_NUMBER },
+                { "TYPE", "type", CELL_TEXT },
+                { "NAME", "name", CELL_TEXT },
+                { "CHARGED", "charged", CELL_SIZE },
+                { "TO-NOBODY", "uncharged", CELL_SIZE },
+                { "HOLDERS", "holders", CELL_HOLDERS, true },
+                { "PINS", "pins", CELL_LIST, true },
+        };
+        const json_t *objects = field_get(answer, "objects");
+
+        if (json_array_size(objects) == 0)
+                return 0;
+        putchar('\n');
+        return show_table(options, columns, sizeof(columns) / sizeof(columns[0]), objects, NULL);
+}
+
+/* --- Verdict ------------------------------------------------------------------------------------------------------ */
+
+/* Prints @text in lines of at most @width columns, broken at spaces. */
+static void print_wrapped(const char *text, size_t width)
+{
+        size_t column = 0;
+
+        while (*text) {
+                size_t length = strcspn(text, " "), columns;
+                _cleanup_free_ char *word = strndup(text, length),
+                                    *shown = word ? text_ellipsize(word, SIZE_MAX) : NULL;
+
+                columns = shown ? text_width(shown) : 0;
+                if (column > 0 && column + 1 + columns > width) {
+                        putchar('\n');
+                        column = 0;
+                }
+                column += printf("%s", column ? " " : "") + columns;
+                fputs(shown ?: "", stdout);
+                text += length;
+                text += strspn(text, " ");
+        }
+        putchar('\n');
+}
+
+static int print_answer(const struct options *options, const json_t *answer)
+{
+        size_t width = terminal_width() ?: TEXT_WIDTH;
+        int r;
+
+        print_head(options, answer);
+        r = print_shares(options, answer);
+        if (r == 0)
+                r = print_objects(options, answer);
+        if (r < 0)
+                return r;
+        putchar('\n');
+        print_wrapped(field_string(answer, "verdict"), width < TEXT_WIDTH ? width : TEXT_WIDTH);
+        return 0;
+}
+
+int verb_explain(const struct options *options, int argc, char *argv[])
+{
+        struct client client;
+        json_t *answer;
+        int r;
+
+        (void) argc;
+        r = ask_connect(&client, options);
+        if (r == 0)
+                r = ask(&client, "Explain", ask_subject(argv[0]), &answer);
+        if (r == 0) {
+                r = options->json != JSON_OFF ? show_json(options, answer) : print_answer(options, answer);
+                json_decref(answer);
+        }
+        client_deinit(&client);
+        return r;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The last minute of each cgroup, a value a second, for sparklines. */
+#pragma once
+
+#include <stdint.h>
+
+#include "uthash-nonfatal.h"
+
+#define HISTORY_SECONDS 60
+
+struct history_entry {
+        uint64_t id;                      /* of the cgroup */
+        uint64_t values[HISTORY_SECONDS]; /* bytes, by second modulo HISTORY_SECONDS; GRAPH_UNKNOWN: not known */
+        uint64_t last_second;             /* the newest value's; CLOCK_MONOTONIC */
+        UT_hash_handle hh;
+};
+
+struct history {
+        struct history_entry *by_id; /* uthash */
+};
+
+void history_deinit(struct history *history);
+
+/* Notes that the cgroup @id had @value bytes in the second @second; not before the last one noted. Seconds in between
+ * had the value before. Returns 0 or -ENOMEM. */
+int history_put(struct history *history, uint64_t id, uint64_t second, uint64_t value);
+
+/* The minute that ends with @second, oldest first, GRAPH_UNKNOWN where nothing is known. */
+void history_get(const struct history *history, uint64_t id, uint64_t second, uint64_t values[HISTORY_SECONDS]);
+
+/* Forgets the cgroups of which nothing was noted in the minute before @second. */
+void history_prune(struct history *history, uint64_t second);

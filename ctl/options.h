@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the command line of bpfbudgetctl says, for all verbs. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "group.h"
+#include "report.h"
+
+#define SOCKET_PATH "/run/bpfbudget/io.bpfbudget"
+
+/* Default of --delay=: what moves is seen to move, and a pass of the daemon is a hundredth of it. */
+#define TOP_DELAY_USEC (1000ULL * 1000)
+
+struct options {
+        enum json_mode json;
+        bool pager, legend, full, bytes, direct, batch;
+        const char *sort;   /* title of a column, "-" before it reverses; NULL: the verb's own order */
+        const char *socket; /* path */
+        enum grouping grouping;
+        uint32_t relations;  /* enum relation: what of objects is asked for */
+        uint64_t delay_usec; /* of top */
+        uint32_t iterations; /* of top; 0: no end on a terminal, else one */
+};

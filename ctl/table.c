@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <libsmartcols.h>
+
+#include "cleanup.h"
+#include "field.h"
+#include "text.h"
+
+/* No column is cut below this, however narrow the terminal is. */
+#define ELASTIC_WIDTH_MIN 8
+
+/* --- Trees -------------------------------------------------------------------------------------------------------- */
+
+const char *tree_label(const json_t *row, const json_t *parent)
+{
+        const char *path = field_string(row, "path"), *above = field_string(parent, "path");
+
+        if (!*path)
+                return "(unknown)";
+        if (!parent)
+                return path;
+        return strcmp(above, "/") == 0 ? path + 1 : path + strlen(above) + 1;
+}
+
+struct node {
+        json_t *row;
+        ssize_t parent; /* index of a node */
+        ssize_t first_child, last_child, next;
+};
+
+/* The index of the nearest ancestor of @path; -1: none. */
+static ssize_t find_parent(const json_t *by_path, const char *path)
+{
+        _cleanup_free_ char *copy = strdup(path);
+        const json_t *index = NULL;
+        char *slash;
+
+        /* The root keeps its slash, and has no parent. */
+        while (copy && !index && (slash = strrchr(copy, '/')) && slash[1]) {
+                slash[slash == copy] = '\0';
+                index = json_object_get(by_path, copy);
+        }
+        return index ? json_integer_value(index) : -1;
+}
+
+static void append_child(struct node *nodes, ssize_t *first, ssize_t *last, ssize_t child)
+{
+        if (*last >= 0)
+                nodes[*last].next = child;
+        else
+                *first = child;
+        *last = child;
+}
+
+/* Index by path of the rows that exist. NULL: no memory. */
+static json_t *index_paths(const json_t *rows)
+{
+        json_t *by_path = json_object();
+
+        for (size_t i = 0; by_path && i < json_array_size(rows); i++) {
+                const json_t *row = json_array_get(rows, i);
+                const char *path = field_string(row, "path");
+
+                if (*path && !json_is_false(json_object_get(row, "exists")) &&
+                                json_object_set_new(by_path, path, json_integer(i)) < 0) {
+                        json_decref(by_path);
+                        return NULL;
+                }
+        }
+        return by_path;
+}
+
+/* Walks the nodes depth first. @order[i] is the node that comes i-th. */
+static void walk(const struct node *nodes, ssize_t first, size_t *order)
+{
+        size_t n = 0;
+
+        for (ssize_t i = first; i >= 0;) {
+                order[n++] = i;
+                if (nodes[i].first_child >= 0) {
+                        i = nodes[i].first_child;
+                        continue;
+                }
+                while (i >= 0 && nodes[i].next < 0)
+                        i = nodes[i].parent;
+                if (i >= 0)
+                        i = nodes[i].next;
+        }
+}
+
+int table_make_tree(json_t *rows, ssize_t **parents)
+{
+        size_t n = json_array_size(rows);
+        _cleanup_free_ struct node *nodes = calloc(n + 1, sizeof(*nodes));
+        _cleanup_free_ size_t *order = calloc(n + 1, sizeof(*order)), *place = calloc(n + 1, sizeof(*place));
+        ssize_t *result = calloc(n + 1, sizeof(*result)), first = -1, last = -1;
+        json_t *by_path = index_paths(rows);
+
+        if (!nodes || !order || !place || !result || !by_path) {
+                free(result);
+                json_decref(by_path);
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < n; i++) {
+                json_t *row = json_array_get(rows, i);
+
+                nodes[i] = (struct node){ json_incref(row), find_parent(by_path, field_string(row, "path")), -1, -1,
+                        -1 };
+        }
+        json_decref(by_path);
+        for (size_t i = 0; i < n; i++) {
+                struct node *parent = nodes[i].parent >= 0 ? &nodes[nodes[i].parent] : NULL;
+
+                append_child(nodes, parent ? &parent->first_child : &first, parent ? &parent->last_child : &last, i);
+        }
+        walk(nodes, first, order);
+        for (size_t i = 0; i < n; i++)
+                place[order[i]] = i;
+        for (size_t i = 0; i < n; i++) {
+                const struct node *node = &nodes[order[i]];
+
+                result[i] = node->parent >= 0 ? (ssize_t) place[node->parent] : -1;
+                json_array_set_new(rows, i, node->row);
+        }
+        *parents = result;
+        return 0;
+}
+
+/* --- Cells -------------------------------------------------------------------------------------------------------- */
+
+bool column_descends(const struct column *column)
+{
+        return column->cell == CELL_SIZE || column->cell == CELL_NUMBER || column->cell == CELL_PERCENT;
+}
+
+const struct column *column_find(const struct column *columns, size_t n, const char *name)
+{
+        for (size_t i = 0; i < n; i++)
+                if (strcasecmp(columns[i].title, name) == 0)
+                        return &columns[i];
+        return NULL;
+}
+
+/* The elements of a list, joined. */
+static char *join(const json_t *list, enum cell cell)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *stream = open_memstream(&text, &size);
+
+        if (!stream)
+                return NULL;
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                const json_t *element = json_array_get(list, i);
+
+                fputs(i ? ", " : "", stream);
+                if (cell == CELL_HOLDERS)
+                        fprintf(stream, "%s[%llu]", field_string(element, "comm"),
+                                        (unsigned long long) field_integer(element, "pid"));
+                else if (json_is_string(element))
+                        fputs(json_string_value(element), stream);
+                else
+                        fprintf(stream, "%lld", (long long) json_integer_value(element));
+        }
+        if (json_array_size(list) == 0)
+                fputc('-', stream);
+        if (fclose(stream) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+static char *format_cgroup(const struct table *table, const json_t *row, const struct column *column, ssize_t parent)
+{
+        const char *path = field_string(row, column->field);
+        bool gone = json_is_false(json_object_get(row, "exists"));
+        char *text;
+
+        if (table->parents)
+                path = tree_label(row, parent >= 0 ? json_array_get(table->rows, parent) : NULL);
+        return asprintf(&text, "%s%s", *path ? path : "(unknown)", gone ? " (gone)" : "") < 0 ? NULL : text;
+}
+
+/* The text of one cell, to be freed; NULL: no memory. */
+static char *format_cell(const struct table *table, const struct column *column, size_t index)
+{
+        const json_t *row = json_array_get(table->rows, index), *value = field_get(row, column->field);
+        char buffer[FORMAT_BYTES_MAX];
+        char *text;
+
+        if (column->cell == CELL_CGROUP)
+                return format_cgroup(table, row, column, table->parents ? table->parents[index] : -1);
+        if (!value)
+                return strdup("-");
+        switch (column->cell) {
+        case CELL_SIZE:
+                return strdup(format_bytes(buffer, field_integer(row, column->field), table->bytes));
+        case CELL_YES_NO:
+                return strdup(json_is_true(value) ? "yes" : "no");
+        case CELL_LIST:
+        case CELL_HOLDERS:
+                return join(value, column->cell);
+        default:
+                break;
+        }
+        if (json_is_string(value))
+                return strdup(json_string_value(value));
+        return asprintf(&text, "%lld%s", (long long) json_integer_value(value),
+                               column->cell == CELL_PERCENT ? "%" : "") < 0
+                               ? NULL
+                               : text;
+}
+
+/* What a state, or a truth value that one looks for, looks like. */
+static const char *color_of(const struct column *column, const char *text)
+{
+        static const struct {
+                const char *text, *color;
+        } colors[] = {
+                { "max", "red" },
+                { "high", "yellow" },
+                { "ok", "green" },
+                { "no", "yellow" },
+        };
+
+        if (column->cell != CELL_STATE && column->cell != CELL_YES_NO)
+                return NULL;
+        for (size_t i = 0; i < sizeof(colors) / sizeof(colors[0]); i++)
+                if (strcmp(colors[i].text, text) == 0)
+                        return colors[i].color;
+        return NULL;
+}
+
+/* --- Output ------------------------------------------------------------------------------------------------------- */
+
+struct layout {
+        size_t n;       /* columns */
+        char **cells;   /* row by row */
+        size_t *widths; /* of each column */
+};
+
+static void free_layout(struct layout *layout, size_t rows)
+{
+        for (size_t i = 0; layout->cells && i < rows * layout->n; i++)
+                free(layout->cells[i]);
+        free(layout->cells);
+        free(layout->widths);
+}
+
+static int fill(const struct table *table, struct layout *layout)
+{
+        size_t rows = json_array_size(table->rows), n = table->column_count;
+
+        *layout = (struct layout){ n, calloc(rows * n + 1, sizeof(char *)), calloc(n, sizeof(size_t)) };
+        if (!layout->cells || !layout->widths)
+                return -ENOMEM;
+        for (size_t c = 0; c < n; c++)
+                layout->widths[c] = table->legend ? strlen(table->columns[c].title) : 1;
+        for (size_t i = 0; i < rows * n; i++) {
+                size_t width;
+
+                layout->cells[i] = format_cell(table, &table->columns[i % n], i / n);
+                if (!layout->cells[i])
+                        return -ENOMEM;
+                width = text_width(layout->cells[i]);
+                if (width > layout->widths[i % n])
+                        layout->widths[i % n] = width;
+        }
+        return 0;
+}
+
+/* Takes columns off the widest of the elastic ones until the line fits. A tree's first column is left to smartcols. */
+static void squeeze(const struct table *table, struct layout *layout)
+{
+        size_t whole = layout->n - 1;
+
+        for (size_t c = 0; c < layout->n; c++)
+                whole += layout->widths[c];
+        while (table->width && whole > table->width) {
+                size_t *widest = NULL;
+
+                for (size_t c = table->parents ? 1 : 0; c < layout->n; c++)
+                        if (table->columns[c].elastic && (!widest || layout->widths[c] > *widest))
+                                widest = &layout->widths[c];
+                if (!widest || *widest <= ELASTIC_WIDTH_MIN)
+                        break;
+                (*widest)--;
+                whole--;
+        }
+}
+
+static int set_cell(const struct table *table, struct libscols_line *line, size_t c, const char *text, size_t width)
+{
+        const char *color = color_of(&table->columns[c], text);
+        bool squeezed = table->width && table->columns[c].elastic && !(table->parents && c == 0);
+        char *cut;
+
+        cut = text_ellipsize(text, squeezed ? width : SIZE_MAX);
+        if (!cut)
+                return -ENOMEM;
+        if (scols_line_refer_data(line, c, cut) < 0) {
+                free(cut);
+                return -ENOMEM;
+        }
+        if (color && table->colors && scols_cell_set_color(scols_line_get_cell(line, c), color) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int add_lines(const struct table *table, const struct layout *layout, struct libscols_table *lines)
+{
+        size_t rows = json_array_size(table->rows);
+        _cleanup_free_ struct libscols_line **added = calloc(rows + 1, sizeof(*added));
+        int r = added ? 0 : -ENOMEM;
+
+        for (size_t i = 0; r == 0 && i < rows; i++) {
+                ssize_t parent = table->parents ? table->parents[i] : -1;
+
+                added[i] = scols_table_new_line(lines, parent >= 0 ? added[parent] : NULL);
+                if (!added[i])
+                        return -ENOMEM;
+                if (table->colors && json_is_false(json_object_get(json_array_get(table->rows, i), "exists")))
+                        r = scols_line_set_color(added[i], "darkgray");
+                for (size_t c = 0; r == 0 && c < layout->n; c++)
+                        r = set_cell(table, added[i], c, layout->cells[i * layout->n + c], layout->widths[c]);
+        }
+        return r < 0 ? -ENOMEM : 0;
+}
+
+static int add_columns(const struct table *table, struct libscols_table *lines)
+{
+        for (size_t c = 0; c < table->column_count; c++) {
+                int flags = column_descends(&table->columns[c]) ? SCOLS_FL_RIGHT : 0;
+
+                if (table->parents && c == 0)
+                        flags |= SCOLS_FL_TREE | SCOLS_FL_TRUNC;
+                if (!scols_table_new_column(lines, table->columns[c].title, 0, flags))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int print(const struct table *table, const struct layout *layout, FILE *file)
+{
+        struct libscols_table *lines = scols_new_table();
+        int r = lines ? 0 : -ENOMEM;
+
+        if (r == 0) {
+                scols_table_set_stream(lines, file);
+                scols_table_enable_colors(lines, table->colors);
+                scols_table_enable_noheadings(lines, !table->legend);
+                /* It would escape the "\x2d" of unit names once more; text_ellipsize() leaves nothing that is unsafe.
+                 */
+                scols_table_enable_noencoding(lines, true);
+                if (!text_is_utf8())
+                        scols_table_enable_ascii(lines, true);
+                /* The stream may be a pager's: the terminal is the same. */
+                scols_table_set_termforce(lines, table->width ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
+                if (table->width)
+                        scols_table_set_termwidth(lines, table->width);
+                r = add_columns(table, lines);
+        }
+        if (r == 0)
+                r = add_lines(table, layout, lines);
+        if (r == 0 && (scols_print_table(lines) < 0 || fflush(file) == EOF))
+                r = -EIO;
+        scols_unref_table(lines);
+        return r;
+}
+
+int table_print(const struct table *table, FILE *file)
+{
+        struct layout layout;
+        int r = fill(table, &layout);
+
+        if (r == 0) {
+                squeeze(table, &layout);
+                r = print(table, &layout, file);
+        }
+        free_layout(&layout, json_array_size(table->rows));
+        return r;
+}

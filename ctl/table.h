@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tables and trees of the daemon's JSON, by libsmartcols. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+enum cell {
+        CELL_TEXT,
+        CELL_SIZE,    /* bytes */
+        CELL_NUMBER,  /* to the right */
+        CELL_YES_NO,  /* a truth value */
+        CELL_STATE,   /* of a budget, coloured */
+        CELL_LIST,    /* texts or numbers, separated by commas */
+        CELL_CGROUP,  /* a path; with " (gone)" where the row says so. In a tree what the parent does not say */
+        CELL_HOLDERS, /* processes, as "comm[pid]" */
+        CELL_PERCENT,
+};
+
+struct column {
+        const char *title; /* in lower case a name for --sort= */
+        const char *field; /* path in a row; see field.h */
+        enum cell cell;
+        bool elastic; /* cut where the terminal is too narrow */
+};
+
+struct table {
+        const struct column *columns;
+        size_t column_count;
+        const json_t *rows;     /* array */
+        const ssize_t *parents; /* of each row, an index before its own or -1; NULL: no tree */
+        bool legend, colors, bytes;
+        size_t width; /* columns of the terminal; 0: nothing is cut */
+};
+
+/* Writes @table. Returns 0, -ENOMEM or -EIO. */
+int table_print(const struct table *table, FILE *file);
+
+/* Whether a column is ordered with the largest first, as sizes and numbers are. */
+bool column_descends(const struct column *column);
+
+/* The column named @name (its title in any case), or NULL. */
+const struct column *column_find(const struct column *columns, size_t n, const char *name);
+
+/*
+ * Orders the array @rows of cgroups so that each stands behind its parent, siblings in the order that they had, and
+ * finds the nearest ancestor of each among them by the paths. *parents is to be freed. Returns 0 or -ENOMEM.
+ */
+int table_make_tree(json_t *rows, ssize_t **parents);
+
+/* What of the cgroup @row's path that of @parent, an ancestor or NULL, does not say already. */
+const char *tree_label(const json_t *row, const json_t *parent);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where output goes: colours, width, the pager. As systemd's tools do it, with the same environment variables. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Whether stdout may have colours: $SYSTEMD_COLORS, else a terminal that is not dumb, and no $NO_COLOR. */
+bool terminal_colors(void);
+
+/* Columns of the terminal that stdout is, or that the pager writes to; 0: it is none, no line is too long. */
+size_t terminal_width(void);
+
+/*
+ * Starts $SYSTEMD_PAGER, $PAGER or less between stdout and the terminal. Does nothing if stdout is no terminal, or no
+ * pager is wanted or can be run.
+ */
+void pager_start(void);
+
+/* Waits until the user has left the pager. */
+void pager_end(void);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What bpfbudgetctl does. A verb gets its arguments without its own name. It returns 0, a negative errno that it has
+ * told on stderr, or a positive exit status. */
+#pragma once
+
+#include <stddef.h>
+
+#include "options.h"
+
+/* Of "status" when the daemon does not run, as systemctl's: LSB, "program is not running". */
+#define EXIT_NOT_RUNNING 3
+
+int verb_status(const struct options *options, int argc, char *argv[]);
+int verb_cgroups(const struct options *options, int argc, char *argv[]);
+int verb_tree(const struct options *options, int argc, char *argv[]);
+int verb_objects(const struct options *options, int argc, char *argv[]);
+int verb_budgets(const struct options *options, int argc, char *argv[]);
+int verb_capabilities(const struct options *options, int argc, char *argv[]);
+int verb_explain(const struct options *options, int argc, char *argv[]);
+int verb_top(const struct options *options, int argc, char *argv[]);
+int verb_monitor(const struct options *options, int argc, char *argv[]);
+int verb_set_budget(const struct options *options, int argc, char *argv[]);
+int verb_unset_budget(const struct options *options, int argc, char *argv[]);
+int verb_flush(const struct options *options, int argc, char *argv[]);
+int verb_reload(const struct options *options, int argc, char *argv[]);
+int verb_verify(const struct options *options, int argc, char *argv[]);
+int verb_version(const struct options *options, int argc, char *argv[]);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What this kernel allows, and allows this process: one entry each, whether it can be used, and why not. */
+#pragma once
+
+#include <stdbool.h>
+
+struct capability {
+        const char *name;    /* "tracepoint:rss_stat": kind and target in the kernel */
+        const char *purpose; /* what it gives, and so what is missing without it */
+        bool available;
+        bool essential;   /* without it nothing can be measured */
+        bool permission;  /* it is not available because this process lacks a capability(7) */
+        char reason[120]; /* why it is not available; empty if it is */
+};

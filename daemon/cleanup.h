@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Cleanup attributes: an error path is one return. */
+#pragma once
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static inline void cleanup_free(void *p)
+{
+        free(*(void **) p);
+}
+
+static inline void cleanup_close(int *fd)
+{
+        int saved_errno = errno;
+
+        if (*fd >= 0)
+                close(*fd);
+        errno = saved_errno;
+}
+
+static inline void cleanup_fclose(FILE **file)
+{
+        if (*file)
+                fclose(*file);
+}
+
+#define _cleanup_(f)     __attribute__((cleanup(f)))
+#define _cleanup_free_   _cleanup_(cleanup_free)
+#define _cleanup_close_  _cleanup_(cleanup_close)
+#define _cleanup_fclose_ _cleanup_(cleanup_fclose)

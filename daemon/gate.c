@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gate.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/gate.skel.h"
+#include "cleanup.h"
+#include "log.h"
+#include "skeleton.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+/* The tables that are pinned, by their names in gate.bpf.c, which are those of their pins. */
+static const char *const tables[] = { "gate_domains", "gate_objects", "gate_settings", "gate_events" };
+
+/* The gate's programs, by GATE_HOOK_*; their names are those of their links' pins. */
+static const struct {
+        const char *name;
+        bool pinned;
+} programs[GATE_HOOKS] = {
+        [GATE_HOOK_MAP] = { "gate_map", true },
+        [GATE_HOOK_PROGRAM] = { "gate_program", true },
+        [GATE_HOOK_PROGRAM_LOADED] = { "gate_program_loaded", true },
+        [GATE_HOOK_UPDATE] = { "gate_update", true },
+        [GATE_HOOK_MAP_FREE] = { "gate_map_free", true },
+        [GATE_HOOK_PROGRAM_FREE] = { "gate_program_free", true },
+        [GATE_HOOK_MKDIR] = { "gate_mkdir", false }, /* is of use to the daemon only */
+};
+
+struct gate {
+        struct gate_options options;
+        struct gate_bpf *skeleton;
+        struct bpf_link *links[GATE_HOOKS];
+        struct ring_buffer *ring;
+        struct gate_settings *settings;      /* mapped */
+        struct gate_settlement *settlements; /* mapped */
+
+        /* While gate_take_events() runs. */
+        gate_event_t callback;
+        void *context;
+};
+
+/* --- Pins --------------------------------------------------------------------------------------------------------- */
+
+static bool is_bpffs(const char *path)
+{
+        struct statfs fs;
+
+        return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+}
+
+/* Whether only root can have made or changed what is at @path. */
+static bool is_roots(const char *path)
+{
+        struct stat st;
+
+        return lstat(path, &st) == 0 && st.st_uid == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static char *pin_path(const char *name, const char *suffix)
+{
+        char *path;
+
+        return asprintf(&path, "%s/%s%s", GATE_DIRECTORY, name, suffix) < 0 ? NULL : path;
+}
+
+/* Whether the map @fd has values of @size bytes, so that one can be read: another version's may be larger. */
+static bool has_value_size(int fd, uint32_t size)
+{
+        struct bpf_map_info info = {};
+        uint32_t length = sizeof(info);
+
+        return bpf_obj_get_info_by_fd(fd, &info, &length) == 0 && info.value_size == size;
+}
+
+/* The kernel detaches programs a while after their pins are gone; until then they are to admit everything. */
+static void stop_enforcing(void)
+{
+        _cleanup_free_ char *path = pin_path("gate_settings", "");
+        _cleanup_close_ int fd = path ? bpf_obj_get(path) : -1;
+        struct gate_settings settings;
+        uint32_t key = 0;
+
+        if (fd < 0 || !has_value_size(fd, sizeof(settings)) || bpf_map_lookup_elem(fd, &key, &settings) < 0)
+                return;
+        settings.enforcing = 0;
+        bpf_map_update_elem(fd, &key, &settings, BPF_ANY);
+}
+
+int gate_release(void)
+{
+        DIR *directory = opendir(GATE_DIRECTORY);
+        struct dirent *entry;
+        int count = 0;
+
+        if (!directory) {
+                if (errno == ENOENT)
+                        return 0;
+                count = -errno;
+                log_error("%s cannot be read, so the gate stays closed: %s", GATE_DIRECTORY, strerror(-count));
+                return count;
+        }
+        stop_enforcing();
+        while ((entry = readdir(directory))) {
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                        continue;
+                if (unlinkat(dirfd(directory), entry->d_name, 0) < 0)
+                        log_error("%s/%s cannot be removed: %s", GATE_DIRECTORY, entry->d_name, strerror(errno));
+                else
+                        count++;
+        }
+        closedir(directory);
+        if (rmdir(GATE_DIRECTORY) < 0) {
+                count = -errno;
+                log_error("%s cannot be removed: %s", GATE_DIRECTORY, strerror(-count));
+        }
+        return count;
+}
+
+/* Pins the object @fd as @name; what was pinned there before is replaced without a moment in between. */
+static int pin(int fd, const char *name)
+{
+        /* bpffs reserves names with dots. */
+        _cleanup_free_ char *path = pin_path(name, ""), *new = pin_path(name, "_new");
+        int r = 0;
+
+        if (!path || !new)
+                return -ENOMEM;
+        unlink(new);
+        if (bpf_obj_pin(fd, new) < 0)
+                return -errno;
+        if (rename(new, path) < 0) {
+                r = -errno;
+                unlink(new);
+        }
+        return r;
+}
+
+/* The table that a predecessor has pinned; -ENOENT: none, -EUCLEAN: it is not what this version can use, -E2BIG: it is
+ * smaller than this daemon wants it. */
+static int open_table(const struct bpf_map *map)
+{
+        _cleanup_free_ char *path = pin_path(bpf_map__name(map), "");
+        struct bpf_map_info info = {};
+        uint32_t size = sizeof(info);
+        int fd, r;
+
+        if (!path)
+                return -ENOMEM;
+        if (access(path, F_OK) < 0)
+                return -errno;
+        if (!is_roots(path))
+                return -EUCLEAN;
+        fd = bpf_obj_get(path);
+        if (fd < 0)
+                return errno == ENOENT ? -ENOENT : -EUCLEAN;
+        if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != (uint32_t) bpf_map__type(map) ||
+                        info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map))
+                r = -EUCLEAN;
+        else if (info.max_entries < bpf_map__max_entries(map))
+                r = -E2BIG;
+        else
+                return fd;
+        close(fd);
+        return r;
+}
+
+static bool same_layout(int settings_fd)
+{
+        struct gate_settings settings = {};
+        uint32_t key = 0;
+
+        return bpf_map_lookup_elem(settings_fd, &key, &settings) == 0 && settings.layout == GATE_LAYOUT;
+}
+
+/*
+ * Takes a predecessor's tables over: all of them or none. Returns whether there were any that are usable; others are
+ * told of, and replaced later.
+ */
+static bool take_over(struct gate *gate)
+{
+        enum { COUNT = sizeof(tables) / sizeof(tables[0]) };
+        struct bpf_map *maps[COUNT];
+        int fds[COUNT], error = 0;
+        size_t opened = 0;
+
+        if (access(GATE_DIRECTORY, F_OK) < 0)
+                return false;
+        if (!is_roots(GATE_DIRECTORY))
+                error = -EUCLEAN;
+        for (; error == 0 && opened < COUNT; opened++) {
+                maps[opened] = bpf_object__find_map_by_name(gate->skeleton->obj, tables[opened]);
+                fds[opened] = open_table(maps[opened]);
+                if (fds[opened] < 0) {
+                        error = fds[opened];
+                        break;
+                }
+                if (strcmp(tables[opened], "gate_settings") == 0 && !same_layout(fds[opened]))
+                        error = -EUCLEAN;
+        }
+        for (size_t i = 0; i < opened; i++) {
+                if (error == 0 && bpf_map__reuse_fd(maps[i], fds[i]) < 0)
+                        error = -errno;
+                close(fds[i]);
+        }
+        if (error == 0)
+                return true;
+        log_warning("%s holds tables that this version cannot take over (%s): they are built anew from a snapshot",
+                        GATE_DIRECTORY,
+                        error == -EUCLEAN ? "another layout, or not root's"
+                        : error == -E2BIG ? "too small"
+                                          : strerror(-error));
+        return false;
+}
+
+/* --- Start and end ------------------------------------------------------------------------------------------------ */
+
+static struct bpf_program *program_of(const struct gate *gate, size_t i)
+{
+        return bpf_object__find_program_by_name(gate->skeleton->obj, programs[i].name);
+}
+
+/* Tells the program of hook @i what it is attached to on this kernel. */
+static int set_target(struct gate *gate, size_t i)
+{
+        const struct gate_target *target = &gate->options.machine->gate[i];
+        struct bpf_program *program = program_of(gate, i);
+        int r = 0;
+
+        if (!target->target) {
+                bpf_program__set_autoload(program, false);
+                return 0;
+        }
+        if (target->kind == HOOK_LSM) {
+                r = bpf_program__set_type(program, BPF_PROG_TYPE_LSM);
+                if (r == 0)
+                        r = bpf_program__set_expected_attach_type(program, BPF_LSM_MAC);
+        }
+        if (r == 0 && (target->kind == HOOK_LSM || target->kind == HOOK_REFUSAL))
+                r = bpf_program__set_attach_target(program, 0, target->target);
+        return r;
+}
+
+static int open_skeleton(struct gate *gate)
+{
+        LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = "/sys/kernel/btf/vmlinux");
+        const struct machine *machine = gate->options.machine;
+        int r = 0;
+
+        gate->skeleton = gate_bpf__open_opts(&opts);
+        if (!gate->skeleton)
+                return -errno;
+        gate->skeleton->rodata->machine = machine->settings;
+        gate->skeleton->rodata->program_by_aux = machine->program_by_aux;
+        bpf_map__set_max_entries(gate->skeleton->maps.gate_domains, gate->options.domains_max);
+        bpf_map__set_max_entries(gate->skeleton->maps.gate_objects, gate->options.objects_max);
+        for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
+                r = set_target(gate, i);
+        return r;
+}
+
+static int handle_event(void *context, void *data, size_t size)
+{
+        struct gate *gate = context;
+
+        if (size >= sizeof(struct gate_event))
+                gate->callback(gate->context, data);
+        return 0;
+}
+
+static int open_tables(struct gate *gate)
+{
+        struct gate_introduction introduction = { .map_fd = bpf_map__fd(gate->skeleton->maps.gate_settings) };
+        int r;
+
+        r = skeleton_map_values(gate->skeleton->maps.gate_settings, (void **) &gate->settings);
+        if (r == 0)
+                r = skeleton_map_values(gate->skeleton->maps.settlements, (void **) &gate->settlements);
+        if (r < 0)
+                return r;
+        gate->settings->layout = GATE_LAYOUT;
+        gate->settings->fail_closed = gate->options.fail_closed;
+        gate->settings->own_cgroup = gate->options.own_cgroup;
+        r = skeleton_run(gate->skeleton->progs.introduce_gate, &introduction, sizeof(introduction));
+        if (r < 0)
+                return r;
+        /* A number that another process may have after us; the cgroup tells as much. */
+        if (gate->options.own_cgroup)
+                gate->settings->daemon_tgid = 0;
+        gate->ring = ring_buffer__new(bpf_map__fd(gate->skeleton->maps.gate_events), handle_event, gate, NULL);
+        return gate->ring ? 0 : -errno;
+}
+
+static int attach(struct gate *gate)
+{
+        for (size_t i = 0; i < GATE_HOOKS; i++) {
+                if (!gate->options.machine->gate[i].target)
+                        continue;
+                /* A program whose type was changed has lost what its section says about attaching. */
+                gate->links[i] = gate->options.machine->gate[i].kind == HOOK_LSM
+                                                 ? bpf_program__attach_lsm(program_of(gate, i))
+                                                 : bpf_program__attach(program_of(gate, i));
+                if (!gate->links[i]) {
+                        int r = -errno;
+
+                        log_error("%s cannot be attached to %s: %s", programs[i].name,
+                                        gate->options.machine->gate[i].target, strerror(-r));
+                        return r;
+                }
+        }
+        return 0;
+}
+
+int gate_open(const struct gate_options *options, struct gate **ret)
+{
+        struct gate *gate = calloc(1, sizeof(*gate));
+        int r;
+
+        if (!gate)
+                return -ENOMEM;
+        gate->options = *options;
+        r = open_skeleton(gate);
+        if (r == 0) {
+                if (!options->fresh && take_over(gate))
+                        log_info("The gate of a predecessor is taken over from %s", GATE_DIRECTORY);
+                r = gate_bpf__load(gate->skeleton);
+        }
+        if (r < 0)
+                log_error("The gate cannot be loaded: %s", strerror(-r));
+        if (r == 0) {
+                r = open_tables(gate);
+                if (r < 0)
+                        log_error("The tables of the gate cannot be used: %s", strerror(-r));
+        }
+        if (r == 0)
+                r = attach(gate);
+        if (r < 0) {
+                gate_close(gate);
+                return r;
+        }
+        *ret = gate;
+        return 0;
+}
+
+void gate_close(struct gate *gate)
+{
+        if (!gate)
+                return;
+        for (size_t i = 0; i < GATE_HOOKS; i++)
+                bpf_link__destroy(gate->links[i]);
+        ring_buffer__free(gate->ring);
+        if (gate->settings)
+                munmap(gate->settings, sizeof(*gate->settings));
+        if (gate->settlements)
+                munmap(gate->settlements, GATE_SETTLE_MAX * sizeof(*gate->settlements));
+        gate_bpf__destroy(gate->skeleton);
+        free(gate);
+}
+
+/* Tables first: programs without them would be of no use to a successor. */
+static int pin_all(struct gate *gate)
+{
+        int r = 0;
+
+        if (!is_bpffs(BPFFS)) {
+                log_warning("No bpffs is mounted at %s: the gate holds only while the daemon runs", BPFFS);
+                return -ENODEV;
+        }
+        if (access(GATE_DIRECTORY, F_OK) == 0 && !is_roots(GATE_DIRECTORY)) {
+                log_warning("%s is not root's alone: it is made anew", GATE_DIRECTORY);
+                gate_release();
+        }
+        if (mkdir(GATE_DIRECTORY, 0700) < 0 && errno != EEXIST)
+                r = -errno;
+        for (size_t i = 0; r == 0 && i < sizeof(tables) / sizeof(tables[0]); i++)
+                r = pin(bpf_map__fd(bpf_object__find_map_by_name(gate->skeleton->obj, tables[i])), tables[i]);
+        for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
+                if (gate->links[i] && programs[i].pinned)
+                        r = pin(bpf_link__fd(gate->links[i]), programs[i].name);
+        if (r < 0)
+                log_warning("The gate cannot be pinned below %s (%s): it holds only while the daemon runs",
+                                GATE_DIRECTORY, strerror(-r));
+        return r;
+}
+
+int gate_start(struct gate *gate)
+{
+        gate->settings->enforcing = 1;
+        return pin_all(gate);
+}
+
+/* --- Domains and objects ------------------------------------------------------------------------------------------ */
+
+int gate_set_domain(
+                struct gate *gate, uint64_t id, uint64_t parent, const uint64_t max[GATE_RESOURCES], uint64_t denied)
+{
+        struct gate_domain_request request = { .id = id, .domain = { .parent = parent, .denied = denied } };
+        int r;
+
+        memcpy(request.domain.max, max, sizeof(request.domain.max));
+        r = skeleton_run(gate->skeleton->progs.set_domain, &request, sizeof(request));
+        return r < 0 ? r : request.error;
+}
+
+void gate_remove_domain(struct gate *gate, uint64_t id)
+{
+        bpf_map_delete_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id);
+}
+
+int gate_read_domain(const struct gate *gate, uint64_t id, struct gate_domain *domain)
+{
+        return bpf_map_lookup_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id, domain) < 0 ? -ENOENT : 0;
+}
+
+int gate_next_domain(const struct gate *gate, uint64_t *id)
+{
+        int fd = bpf_map__fd(gate->skeleton->maps.gate_domains);
+
+        return bpf_map_get_next_key(fd, *id ? id : NULL, id) < 0 ? -ENOENT : 0;
+}
+
+int gate_settle(struct gate *gate, struct gate_settlement *settlements, size_t n)
+{
+        for (size_t done = 0, batch; done < n; done += batch) {
+                struct gate_settle_request request;
+                int r;
+
+                batch = n - done < GATE_SETTLE_MAX ? n - done : GATE_SETTLE_MAX;
+                request.count = batch;
+                memcpy(gate->settlements, settlements + done, batch * sizeof(*settlements));
+                r = skeleton_run(gate->skeleton->progs.settle_objects, &request, sizeof(request));
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < batch; i++)
+                        settlements[done + i].again = gate->settlements[i].again;
+        }
+        return 0;
+}
+
+/* --- Events ------------------------------------------------------------------------------------------------------- */
+
+int gate_events_fd(const struct gate *gate)
+{
+        return ring_buffer__epoll_fd(gate->ring);
+}
+
+int gate_take_events(struct gate *gate, gate_event_t callback, void *context)
+{
+        gate->callback = callback;
+        gate->context = context;
+        return ring_buffer__consume(gate->ring);
+}
+
+uint64_t gate_unbooked(const struct gate *gate)
+{
+        return gate->settings->unbooked;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the service manager does with the service that this process is the ExecStopPost= of. */
+#pragma once
+
+enum service_end {
+        SERVICE_NONE,       /* this process is no ExecStopPost= */
+        SERVICE_STOPPED,    /* it was stopped on purpose */
+        SERVICE_RESTARTING, /* it was stopped to be started again, as for an upgrade */
+        SERVICE_FAILED,     /* it has crashed, hung or was killed */
+};
+
+/* Reads $SERVICE_RESULT (systemd.exec(5)) and asks the manager for the unit's job. Where it does not answer: stopped.
+ */
+enum service_end service_end(void);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What kernel.c and gate.c do alike with their BPF objects. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <bpf/libbpf.h>
+
+/* Runs @program, one of those that are not attached, with @context of @size bytes, which it may change. Returns 0 or a
+ * negative errno. */
+int skeleton_run(const struct bpf_program *program, void *context, size_t size);
+
+/* Maps the values of the array @map, to be given to munmap(). Returns 0 or a negative errno; then *address is NULL. */
+int skeleton_map_values(const struct bpf_map *map, void **address);
+
+/* Entries of a table that @wanted shall fit into: @min doubled until they do, or @max is reached. */
+uint32_t skeleton_table_size(size_t wanted, uint32_t min, uint32_t max);

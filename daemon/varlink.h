@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The server's side of varlink (https://varlink.org): calls and replies are JSON objects that end in a NUL byte, on
+ * unix stream sockets. Serves any interface that it is given, and org.varlink.service, on a libevent loop.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <jansson.h>
+
+/* Of one call, with its NUL. Beyond that, or of deeper nesting, or of more values, the connection is closed. */
+#define VARLINK_MESSAGE_MAX (1024 * 1024)
+#define VARLINK_DEPTH_MAX   16
+#define VARLINK_VALUES_MAX  10000
+
+/* One more is closed at once. */
+#define VARLINK_CLIENTS_MAX      256
+#define VARLINK_USER_CLIENTS_MAX 64
+
+/* Bytes that wait for a client: no reply may be larger, and pushed ones are lost from VARLINK_BACKLOG_MAX on. */
+#define VARLINK_OUTPUT_MAX  (4 * 1024 * 1024)
+#define VARLINK_BACKLOG_MAX (256 * 1024)
+
+/* A client that leaves a call half sent, or takes nothing of a reply, for so long is closed. */
+#define VARLINK_STALL_SEC 60
+
+struct varlink_server;
+struct varlink_call;
+
+enum varlink_type {
+        VARLINK_BOOLEAN,
+        VARLINK_INTEGER,
+        VARLINK_SIZE, /* an integer that is not negative */
+        VARLINK_STRING,
+        VARLINK_WORD,  /* a string, one of a list */
+        VARLINK_WORDS, /* an array of such strings */
+};
+
+struct varlink_parameter {
+        const char *name;
+        enum varlink_type type;
+        bool optional;            /* may be null or missing */
+        const char *const *words; /* up to NULL */
+};
+
+/*
+ * Answers @call. @parameters, an object, was checked against the method's table; what is null is not in it. It is the
+ * server's. Returns 0 if it has replied, or made a stream of the call; a negative errno closes the connection.
+ */
+typedef int (*varlink_handle_t)(void *context, struct varlink_call *call, json_t *parameters);
+
+struct varlink_method {
+        const char *name; /* without the interface */
+        varlink_handle_t handle;
+        const struct varlink_parameter *parameters; /* up to one without a name; NULL: none */
+        bool needs_more;                            /* without "more" it is an error */
+};
+
+struct varlink_interface {
+        const char *name;
+        const char *description;              /* in varlink's language */
+        const struct varlink_method *methods; /* up to one without a name */
+};
+
+/* What org.varlink.service.GetInfo says. */
+struct varlink_info {
+        const char *vendor, *product, *version, *url;
+};
+
+/*
+ * Makes a server on @base for the @count @interfaces; @context is what methods are called with. All that is given must
+ * outlive it. Returns 0 or -ENOMEM. varlink_server_free() closes all that was opened, and takes NULL.
+ */
+int varlink_server_new(struct event_base *base, const struct varlink_info *info,
+                const struct varlink_interface *interfaces, size_t count, void *context, struct varlink_server **ret);
+void varlink_server_free(struct varlink_server *server);
+
+/*
+ * Listens at @path, with @mode, for root and @group if there is such a group. A socket there that nobody listens at is
+ * replaced. Returns 0; -EADDRINUSE: somebody listens there; another negative errno.
+ */
+int varlink_listen(struct varlink_server *server, const char *path, mode_t mode, const char *group);
+/* Listens at @fd, which it takes over; from socket activation. Returns 0 or a negative errno. */
+int varlink_listen_fd(struct varlink_server *server, int fd);
+/* Serves the connected socket @fd, which it takes over. Returns 0; -EUSERS: too many clients; another negative errno.
+ */
+int varlink_serve_fd(struct varlink_server *server, int fd);
+
+/* Connections. */
+size_t varlink_clients(const struct varlink_server *server);
+
+/* Whether the client takes several replies. */
+bool varlink_wants_more(const struct varlink_call *call);
+/* The user at the other end, from SO_PEERCRED. */
+uid_t varlink_uid(const struct varlink_call *call);
+
+/*
+ * Replies with @parameters, an object that it takes over (NULL: no memory). @continues: more replies follow, which only
+ * a stream may say. Returns 0; -EMSGSIZE: it is larger than VARLINK_OUTPUT_MAX, and nothing was sent; -ENOMEM.
+ */
+int varlink_reply(struct varlink_call *call, json_t *parameters, bool continues);
+/* The same with @size bytes of JSON @text, an object. */
+int varlink_reply_text(struct varlink_call *call, const char *text, size_t size, bool continues);
+/* Replies with the error @name and its @parameters, taken over; NULL: none. Returns 0 or -ENOMEM. */
+int varlink_error(struct varlink_call *call, const char *name, json_t *parameters);
+/* org.varlink.service.InvalidParameter */
+int varlink_invalid_parameter(struct varlink_call *call, const char *parameter);
+
+/* A call with several replies. */
+struct varlink_stream {
+        /*
+         * Replies once more: called when the client has taken all that was sent. Returns 0 or a negative errno, which
+         * closes the connection. NULL: replies are pushed as they come up, and the call ends with the connection.
+         */
+        int (*next)(void *state, struct varlink_call *call);
+        /* The client has taken all that was pushed; NULL: not of interest. */
+        void (*drained)(void *state);
+        /* The call is over: @state may be freed. */
+        void (*end)(void *state);
+};
+
+/* Goes on with @call as a stream; to be called by its method. @stream must outlive it. */
+void varlink_make_stream(struct varlink_call *call, const struct varlink_stream *stream, void *state);
+
+/*
+ * A reply to a stream at any time, "continues" in it; @parameters are taken over. Returns 0; -ENOBUFS: the client is
+ * too slow, nothing was sent; another negative errno.
+ */
+int varlink_push(struct varlink_call *call, json_t *parameters);
+
+/*
+ * Whether the @size bytes of @text have brackets nested deeper than VARLINK_DEPTH_MAX, or more than VARLINK_VALUES_MAX
+ * values; to be asked before they are parsed. What is no JSON may pass.
+ */
+bool varlink_is_excessive(const char *text, size_t size);

@@ -1,0 +1,847 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Bytes by kind of object: what the daemon says, what the kernel charges, and what the kernel itself says in fdinfo
+ * ("memlock", which bpftool prints), as a table and as one test a row. Needs root and the memory controller.
+ */
+#include "harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+#include "daemon/cleanup.h"
+#include "objects.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/* What a row may be off: the larger one of the two. Linux 6.1 counts less, so less can be known. */
+#define TOLERANCE_PERCENT     3.0
+#define TOLERANCE_PERCENT_6_1 5.0
+#define TOLERANCE_BYTES       512 /* of each object */
+#define MIX_TOLERANCE_PERCENT 1.0
+#define BOUNDED_TYPES_MAX     3
+
+/* Per-CPU memory is populated by pages of all CPUs and given back late; JIT images have a header and padding. */
+#define PERCPU_SLACK  (2 << 20)
+#define PERCPU_SMALL  768  /* of an object, on each CPU: caches, free lists, counters */
+#define PROGRAM_SLACK 2304 /* 8 subprograms, 256 each; the vectors of the verifier */
+
+/* Enough objects for what a process and the kernel's caches cost by themselves (some 16 KiB) not to matter. */
+#define ROW_BYTES        (4 << 20)
+#define PERCPU_ROW_BYTES (32 << 20)
+#define OBJECTS_MIN      4
+#define OBJECTS_MAX      300
+#define FEW_OBJECTS      24 /* of kinds that are expensive to make */
+
+/* Of the map that is made and closed before a row is measured. */
+#define WARM_UP_ENTRIES 8
+
+/* Rows that are measured at a time: the kernel's figures take seconds to settle. */
+#define BATCH 12
+
+/* How often the figures are looked at until they do not change any more. */
+#define SETTLE_TRIES_MAX 5
+
+#define MIX_MAPS     300
+#define MIX_PROGRAMS 60
+
+#define CYCLES_SEC  150 /* at most */
+#define CYCLES_KEPT 20  /* maps that are there all the time */
+
+/* Of 4 GiB; in 7.2 made with every arena, and in none of the kernel's figures but PageTables. */
+#define ARENA_TABLES (2050 * 4096)
+
+/* Name of the objects that are measured; others only serve them. */
+#define OBJECT "bb_test"
+
+#define NP BPF_F_NO_PREALLOC
+
+static const struct map_kind map_kinds[] = {
+        { "array small", BPF_MAP_TYPE_ARRAY, 4, 8, 10, .percent = 0 },
+        { "array large", BPF_MAP_TYPE_ARRAY, 4, 64, 10000, .percent = 0 },
+        { "array 1 entry", BPF_MAP_TYPE_ARRAY, 4, 4, 1, .percent = 0 },
+        { "array mmapable", BPF_MAP_TYPE_ARRAY, 4, 64, 100, .flags = BPF_F_MMAPABLE },
+        { "array 64K values", BPF_MAP_TYPE_ARRAY, 4, 65536, 10, .percent = 0 },
+        { "percpu_array small", BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 10, .percent = 0 },
+        { "percpu_array large", BPF_MAP_TYPE_PERCPU_ARRAY, 4, 256, 4000, .percent = 0 },
+        { "prog_array", BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 100, .percent = 0 },
+        { "prog_array full", BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 100, .percent = 100 },
+        { "perf_event_array", BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 100, .percent = 0 },
+        { "perf_event_array full", BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 100, .percent = 100 },
+        { "cgroup_array full", BPF_MAP_TYPE_CGROUP_ARRAY, 4, 4, 100, .percent = 100 },
+        { "hash small", BPF_MAP_TYPE_HASH, 4, 8, 16, .percent = 0 },
+        { "hash small full", BPF_MAP_TYPE_HASH, 4, 8, 16, .percent = 100 },
+        { "hash large", BPF_MAP_TYPE_HASH, 4, 64, 10000, .percent = 0 },
+        { "hash large half", BPF_MAP_TYPE_HASH, 4, 64, 10000, .percent = 50 },
+        { "hash large full", BPF_MAP_TYPE_HASH, 16, 256, 2000, .percent = 100 },
+        { "hash np small", BPF_MAP_TYPE_HASH, 4, 8, 16, .flags = NP },
+        { "hash np small half", BPF_MAP_TYPE_HASH, 4, 8, 16, .flags = NP, .percent = 50 },
+        { "hash np small full", BPF_MAP_TYPE_HASH, 4, 8, 16, .flags = NP, .percent = 100 },
+        { "hash np large", BPF_MAP_TYPE_HASH, 4, 64, 10000, .flags = NP },
+        { "hash np large half", BPF_MAP_TYPE_HASH, 4, 64, 10000, .flags = NP, .percent = 50 },
+        { "hash np large full", BPF_MAP_TYPE_HASH, 4, 64, 10000, .flags = NP, .percent = 100 },
+        { "hash np 5000 B full", BPF_MAP_TYPE_HASH, 16, 5000, 500, .flags = NP, .percent = 100 },
+        { "percpu_hash small", BPF_MAP_TYPE_PERCPU_HASH, 4, 8, 16, .percent = 0 },
+        { "percpu_hash large", BPF_MAP_TYPE_PERCPU_HASH, 4, 64, 10000, .percent = 50 },
+        { "percpu_hash np small", BPF_MAP_TYPE_PERCPU_HASH, 4, 8, 16, .flags = NP },
+        { "percpu_hash np small full", BPF_MAP_TYPE_PERCPU_HASH, 4, 8, 16, .flags = NP, .percent = 100 },
+        { "percpu_hash np large half", BPF_MAP_TYPE_PERCPU_HASH, 4, 64, 10000, .flags = NP, .percent = 50 },
+        { "percpu_hash np large full", BPF_MAP_TYPE_PERCPU_HASH, 4, 256, 2000, .flags = NP, .percent = 100 },
+        { "lru_hash small full", BPF_MAP_TYPE_LRU_HASH, 4, 8, 16, .percent = 100 },
+        { "lru_hash large half", BPF_MAP_TYPE_LRU_HASH, 4, 64, 10000, .percent = 50 },
+        { "lru_hash no_common", BPF_MAP_TYPE_LRU_HASH, 4, 64, 10000, .flags = BPF_F_NO_COMMON_LRU, .percent = 50 },
+        { "lru_percpu_hash small", BPF_MAP_TYPE_LRU_PERCPU_HASH, 4, 8, 16, .percent = 0 },
+        { "lru_percpu_hash large", BPF_MAP_TYPE_LRU_PERCPU_HASH, 4, 64, 10000, .percent = 100 },
+        { "lpm_trie empty", BPF_MAP_TYPE_LPM_TRIE, 8, 8, 16, .flags = NP },
+        { "lpm_trie small full", BPF_MAP_TYPE_LPM_TRIE, 8, 8, 16, .flags = NP, .percent = 100 },
+        { "lpm_trie large half", BPF_MAP_TYPE_LPM_TRIE, 8, 64, 4000, .flags = NP, .percent = 50 },
+        { "lpm_trie large full", BPF_MAP_TYPE_LPM_TRIE, 8, 8, 4000, .flags = NP, .percent = 100 },
+        { "queue small", BPF_MAP_TYPE_QUEUE, 0, 8, 16, .percent = 0 },
+        { "queue large half", BPF_MAP_TYPE_QUEUE, 0, 64, 10000, .percent = 50 },
+        { "stack small", BPF_MAP_TYPE_STACK, 0, 8, 16, .percent = 0 },
+        { "stack large full", BPF_MAP_TYPE_STACK, 0, 64, 5000, .percent = 100 },
+        { "stack_trace small", BPF_MAP_TYPE_STACK_TRACE, 4, 8 * 16, 16, .percent = 0 },
+        { "stack_trace large", BPF_MAP_TYPE_STACK_TRACE, 4, 8 * 127, 1000, .percent = 0 },
+        { "bloom_filter small", BPF_MAP_TYPE_BLOOM_FILTER, 0, 8, 16, .percent = 0 },
+        { "bloom_filter large", BPF_MAP_TYPE_BLOOM_FILTER, 0, 8, 100000, .percent = 50 },
+        { "ringbuf 4K", BPF_MAP_TYPE_RINGBUF, 0, 0, 4096, .percent = 0 },
+        { "ringbuf 1M", BPF_MAP_TYPE_RINGBUF, 0, 0, 1 << 20, .percent = 0 },
+        { "user_ringbuf 64K", BPF_MAP_TYPE_USER_RINGBUF, 0, 0, 1 << 16, .percent = 0 },
+        { "array_of_maps", BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 1000, .percent = 1, .inner_type = BPF_MAP_TYPE_ARRAY },
+        { "hash_of_maps", BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 1000, .inner_type = BPF_MAP_TYPE_HASH },
+        { "hash_of_maps np half", BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 20, .flags = NP, .percent = 50,
+                        .inner_type = BPF_MAP_TYPE_HASH },
+        { "devmap half", BPF_MAP_TYPE_DEVMAP, 4, 8, 1000, .percent = 50 },
+        { "devmap_hash", BPF_MAP_TYPE_DEVMAP_HASH, 4, 8, 1000, .percent = 0 },
+        { "devmap_hash full", BPF_MAP_TYPE_DEVMAP_HASH, 4, 8, 1000, .percent = 100 },
+        { "cpumap", BPF_MAP_TYPE_CPUMAP, 4, 8, 2, .percent = 0 },
+        { "cpumap full", BPF_MAP_TYPE_CPUMAP, 4, 8, 2, .percent = 100, .unseen = 2 * 2048 },
+        { "sockmap", BPF_MAP_TYPE_SOCKMAP, 4, 4, 1000, .percent = 0 },
+        { "sockmap half", BPF_MAP_TYPE_SOCKMAP, 4, 4, 64, .percent = 50 },
+        { "sockhash", BPF_MAP_TYPE_SOCKHASH, 4, 4, 1000, .percent = 0 },
+        { "sockhash half", BPF_MAP_TYPE_SOCKHASH, 4, 4, 1000, .percent = 50 },
+        { "xskmap", BPF_MAP_TYPE_XSKMAP, 4, 4, 1000, .percent = 0 },
+        { "xskmap half", BPF_MAP_TYPE_XSKMAP, 4, 4, 100, .percent = 50 },
+        { "reuseport_sockarray", BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, 4, 8, 1000, .percent = 0 },
+        { "reuseport_sockarray full", BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, 4, 8, 64, .percent = 100 },
+        { "cgroup_storage", BPF_MAP_TYPE_CGROUP_STORAGE, 16, 64, 0, .percent = 0 },
+        { "percpu_cgroup_storage", BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 16, 64, 0, .percent = 0 },
+        { "sk_storage", BPF_MAP_TYPE_SK_STORAGE, 4, 64, 0, .flags = NP },
+        { "sk_storage full", BPF_MAP_TYPE_SK_STORAGE, 4, 64, 0, .flags = NP, .percent = 100 },
+        { "inode_storage full", BPF_MAP_TYPE_INODE_STORAGE, 4, 200, 0, .flags = NP, .percent = 100 },
+        { "task_storage", BPF_MAP_TYPE_TASK_STORAGE, 4, 64, 0, .flags = NP },
+        { "task_storage full", BPF_MAP_TYPE_TASK_STORAGE, 4, 1000, 0, .flags = NP, .percent = 100 },
+        { "cgrp_storage full", MAP_TYPE_CGRP_STORAGE, 4, 1000, 0, .flags = NP, .percent = 100 },
+        { "struct_ops", BPF_MAP_TYPE_STRUCT_OPS, 4, 0, 1, .unseen = 4096 },
+        { "arena empty", MAP_TYPE_ARENA, 0, 0, 512, .flags = BPF_F_MMAPABLE, .unseen = ARENA_TABLES },
+        { "arena half", MAP_TYPE_ARENA, 0, 0, 1024, .flags = BPF_F_MMAPABLE, .percent = 50, .unseen = ARENA_TABLES },
+        { "arena full", MAP_TYPE_ARENA, 0, 0, 512, .flags = BPF_F_MMAPABLE, .percent = 100, .unseen = ARENA_TABLES },
+        { "insn_array", MAP_TYPE_INSN_ARRAY, 4, 16, 100, .percent = 0 },
+        { "rhash", MAP_TYPE_RHASH, 4, 64, 1000, .flags = NP, .unseen = 1 << 16 },
+        { "rhash half", MAP_TYPE_RHASH, 4, 64, 1000, .flags = NP, .percent = 50, .unseen = 1 << 16 },
+        { "rhash full", MAP_TYPE_RHASH, 4, 8, 2000, .flags = NP, .percent = 100, .unseen = 1 << 16 },
+};
+
+static const struct program_kind program_kinds[] = {
+        { "program small", 2, 0, 0 },
+        { "program large", 4000, 0, 0 },
+        { "program 20 maps", 400, 0, 20 },
+        { "program 8 subprograms", 200, 8, 0 },
+};
+
+#define PROGRAM_WITH_MAPS 2
+
+enum subject_kind {
+        SUBJECT_MAPS,
+        SUBJECT_PROGRAMS,
+        SUBJECT_MIX,
+        SUBJECT_CYCLES,
+};
+
+/* What one process in a cgroup of its own makes, and what is said about it. All figures are bytes of all its objects.
+ */
+struct subject {
+        enum subject_kind kind;
+        const char *name;
+        const struct map_kind *map;
+        const struct program_kind *program;
+        uint32_t count; /* of objects */
+
+        struct test_cgroup cgroup;
+        pid_t pid;
+        int control; /* socket to it */
+        int status;  /* 0 or a negative errno: why there are no figures */
+
+        int64_t kernel_before, percpu_before;
+        int64_t truth;  /* charged, by the kernel */
+        int64_t percpu; /* growth of Percpu: in /proc/meminfo */
+        int64_t charged, allocated, allocated_min, jit, objects;
+        int64_t memlock;
+        int64_t jited; /* code without headers, by the kernel */
+        bool bounded;
+};
+
+/* Maps of the test itself, see use_up_percpu(). */
+#define USED_UP_MAPS_MAX 8
+static int used_up[USED_UP_MAPS_MAX * BATCH];
+static size_t used_up_count;
+
+/* Maps, programs, the mix. */
+static struct subject rows[LENGTH(map_kinds) + LENGTH(program_kinds) + 1];
+static size_t row_count;
+
+/* --- The process -------------------------------------------------------------------------------------------------- */
+
+/* The first of count file descriptors that take the objects: what a file costs is paid before anything is measured. */
+#define FIRST_FD 256
+
+static int reserve_fds(uint32_t count)
+{
+        struct rlimit limit = { FIRST_FD + count + 64, FIRST_FD + count + 64 };
+        int fd;
+
+        setrlimit(RLIMIT_NOFILE, &limit);
+        /* A map and a program are anonymous files as these are. */
+        fd = eventfd(0, EFD_CLOEXEC);
+        for (uint32_t i = 0; i < count && fd >= 0; i++) {
+                int other = eventfd(0, EFD_CLOEXEC);
+
+                if (other < 0 || dup2(other, FIRST_FD + i) < 0)
+                        return -errno;
+                close(other);
+        }
+        return fd < 0 ? -errno : 0;
+}
+
+/* Puts the object @fd (or negative errno) in place of the file descriptor reserved for object @i. */
+static int take_place(int fd, uint32_t i)
+{
+        if (fd < 0)
+                return fd;
+        if (dup2(fd, FIRST_FD + i) < 0)
+                return -errno;
+        close(fd);
+        return 0;
+}
+
+/* Kinds that are filled without anything else, in turn, and with different numbers of entries. */
+static int make_any_map(uint32_t i)
+{
+        static const size_t simple[] = { 0, 1, 3, 5, 12, 14, 17, 20, 24, 26, 30, 32, 33, 39, 40, 43, 45, 47 };
+        const struct map_kind *kind = &map_kinds[simple[i % LENGTH(simple)]];
+        bool fillable = kind->type != BPF_MAP_TYPE_STACK_TRACE && kind->type != BPF_MAP_TYPE_RINGBUF &&
+                        kind->type != BPF_MAP_TYPE_BLOOM_FILTER;
+
+        return map_make_filled(kind, fillable ? kind->max_entries * (i * 37 % 101) / 100 : 0);
+}
+
+static int make_mix(uint32_t count)
+{
+        for (uint32_t i = 0; i < count; i++) {
+                uint32_t program = i - MIX_MAPS;
+                int r = take_place(i < MIX_MAPS ? make_any_map(i)
+                                                : program_make(&program_kinds[program % LENGTH(program_kinds)], OBJECT),
+                                i);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int64_t now_sec(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return ts.tv_sec;
+}
+
+static int make_cycles(void)
+{
+        int64_t end = now_sec() + CYCLES_SEC;
+        uint32_t cycles = atoi(getenv("CYCLES") ?: "10000"), i;
+
+        for (i = 0; i < cycles && now_sec() < end; i++) {
+                int fd = i % 10 == 9 ? program_make(&program_kinds[i / 10 % LENGTH(program_kinds)], OBJECT)
+                                     : make_any_map(i * 7919);
+
+                if (fd < 0)
+                        return fd;
+                close(fd);
+        }
+        printf("# %u objects created and destroyed\n", i);
+        return i == cycles ? 0 : -ETIME;
+}
+
+static int make_objects(const struct subject *subject)
+{
+        int r = 0;
+
+        if (subject->kind == SUBJECT_MIX)
+                return make_mix(subject->count);
+        if (subject->kind == SUBJECT_CYCLES)
+                return make_cycles();
+        for (uint32_t i = 0; i < subject->count && r == 0; i++)
+                r = take_place(subject->map ? map_make(subject->map) : program_make(subject->program, OBJECT), i);
+        return r;
+}
+
+/* Makes an object as those of @subject, for page tables of this process, and whether the kernel has such objects. */
+static int warm_up(const struct subject *subject)
+{
+        int fd;
+
+        if (!subject->map) {
+                /* With the maps that programs use. */
+                fd = program_make(subject->program ?: &program_kinds[PROGRAM_WITH_MAPS], OBJECT);
+        } else if (map_is_preallocated_percpu(subject->map)) {
+                /* What is freed stays in Percpu: */
+                return 0;
+        } else {
+                /* Small, as it is taken down in the background. Filled, some hold themselves, or leave something. */
+                struct map_kind small = *subject->map;
+                bool empty = small.type == MAP_TYPE_ARENA || small.type == BPF_MAP_TYPE_XSKMAP ||
+                             map_is_local_storage(&small);
+
+                if (small.max_entries > WARM_UP_ENTRIES)
+                        small.max_entries = small.type == BPF_MAP_TYPE_RINGBUF ||
+                                                                            small.type == BPF_MAP_TYPE_USER_RINGBUF
+                                                            ? sysconf(_SC_PAGESIZE)
+                                                            : WARM_UP_ENTRIES;
+                fd = map_make_filled(&small, empty ? 0 : map_entries(&small));
+        }
+        if (fd >= 0)
+                close(fd);
+        return fd < 0 ? fd : 0;
+}
+
+/* Before anything is measured: everything that is not part of the objects. */
+static int prepare(const struct subject *subject)
+{
+        int r = reserve_fds(subject->count);
+
+        if (r == 0 && subject->map)
+                r = objects_prepare(subject->map, subject->cgroup.directory);
+        if (r == 0)
+                r = warm_up(subject);
+        for (uint32_t i = 0; i < CYCLES_KEPT && r == 0 && subject->kind == SUBJECT_CYCLES; i++)
+                r = take_place(make_any_map(i), i);
+        return r;
+}
+
+static int join(const struct test_cgroup *cgroup)
+{
+        _cleanup_close_ int directory = open(cgroup->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = openat(directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+        return fd < 0 || write(fd, "0", 1) != 1 ? -errno : 0;
+}
+
+static void work(const struct subject *subject, int control)
+{
+        char byte;
+        int r;
+
+        r = join(&subject->cgroup);
+        if (r == 0)
+                r = prepare(subject);
+        if (write(control, &r, sizeof(r)) != sizeof(r) || read(control, &byte, 1) != 1)
+                _exit(0);
+        r = make_objects(subject);
+        if (write(control, &r, sizeof(r)) == sizeof(r))
+                while (read(control, &byte, 1) > 0)
+                        ;
+        _exit(0);
+}
+
+static void read_status(struct subject *subject)
+{
+        if (read(subject->control, &subject->status, sizeof(int)) != sizeof(int))
+                subject->status = -EPIPE;
+}
+
+/* Starts the process of @subject and waits until it is prepared. */
+static void subject_start(struct subject *subject, size_t number)
+{
+        char name[32];
+        int pair[2];
+
+        snprintf(name, sizeof(name), "accounting-%zu", number);
+        cgroup_make(&subject->cgroup, NULL, name);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        subject->pid = fork();
+        assert_true(subject->pid >= 0);
+        if (subject->pid == 0) {
+                close(pair[0]);
+                work(subject, pair[1]);
+        }
+        close(pair[1]);
+        subject->control = pair[0];
+        read_status(subject);
+}
+
+static void subject_go(struct subject *subject)
+{
+        char byte = 0;
+
+        assert_int_equal(write(subject->control, &byte, 1), 1);
+        read_status(subject);
+}
+
+static void subject_end(struct subject *subject)
+{
+        shutdown(subject->control, SHUT_RDWR);
+        close(subject->control);
+        waitpid(subject->pid, NULL, 0);
+}
+
+/* --- Figures ------------------------------------------------------------------------------------------------------ */
+
+static int64_t percpu_bytes(void)
+{
+        _cleanup_fclose_ FILE *file = fopen("/proc/meminfo", "re");
+        long long kib = 0;
+        char line[128];
+
+        while (file && fgets(line, sizeof(line), file))
+                if (sscanf(line, "Percpu: %lld kB", &kib) == 1)
+                        break;
+        return kib * 1024;
+}
+
+/* memlock of object @i, read from outside: what reading takes is charged to the reader. */
+static int64_t memlock(const struct subject *subject, uint32_t i)
+{
+        _cleanup_fclose_ FILE *file = NULL;
+        long long bytes = 0;
+        char path[64], line[128];
+
+        snprintf(path, sizeof(path), "/proc/%d/fdinfo/%u", subject->pid, FIRST_FD + i);
+        file = fopen(path, "re");
+        while (file && fgets(line, sizeof(line), file))
+                if (sscanf(line, "memlock: %lld", &bytes) == 1)
+                        break;
+        return bytes;
+}
+
+/* Bytes of JIT code of program @id by the kernel's own figure. */
+static int64_t jited_bytes(uint32_t id)
+{
+        _cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
+        struct bpf_prog_info info = {};
+        uint32_t size = sizeof(info);
+
+        return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.jited_prog_len : 0;
+}
+
+/* Sums what the daemon says of the objects in @subject's cgroup. */
+static void take_report(struct subject *subject, json_t *report)
+{
+        json_t *object;
+        size_t i;
+
+        json_array_foreach(json_object_get(report, "objects"), i, object)
+        {
+                const char *path = json_string_value(json_object_get(object, "cgroup"));
+                const char *name = json_string_value(json_object_get(object, "name"));
+
+                if (!path || strcmp(path, subject->cgroup.path) != 0 || !name || strcmp(name, OBJECT) != 0)
+                        continue;
+                subject->objects++;
+                subject->allocated += number(object, NULL, "allocated");
+                subject->allocated_min += number(object, NULL, "allocatedMin");
+                subject->charged += number(object, NULL, "charged");
+                subject->jit += number(object, NULL, "jit");
+                subject->bounded |= json_is_false(json_object_get(object, "exact"));
+                if (strcmp(json_string_value(json_object_get(object, "kind")), "program") == 0)
+                        subject->jited += jited_bytes(number(object, NULL, "id"));
+        }
+}
+
+/*
+ * Per-CPU memory that was freed is kept for a while, and what is taken from there does not show in Percpu:. So the
+ * caller holds maps of @kind until one of them shows with all its bytes.
+ */
+static void use_up_percpu(const struct map_kind *kind)
+{
+        int64_t bytes = (int64_t) kind->value_size * kind->max_entries * libbpf_num_possible_cpus(), before;
+
+        for (int i = 0; i < USED_UP_MAPS_MAX; i++) {
+                before = percpu_bytes();
+                used_up[used_up_count] = map_make_filled(kind, 0);
+                if (used_up[used_up_count] < 0)
+                        return;
+                used_up_count++;
+                if (percpu_bytes() - before >= bytes)
+                        return;
+        }
+}
+
+static void release_percpu(void)
+{
+        while (used_up_count > 0)
+                close(used_up[--used_up_count]);
+}
+
+/* Takes the figures before, as soon as what is still being freed is gone. */
+static void settle_before(struct subject *batch, size_t n)
+{
+        bool changed = true;
+
+        for (int tries = 0; changed && tries < SETTLE_TRIES_MAX; tries++) {
+                settle();
+                changed = false;
+                for (size_t i = 0; i < n; i++) {
+                        int64_t bytes = cgroup_kernel_bytes(&batch[i].cgroup);
+
+                        changed |= bytes != batch[i].kernel_before;
+                        batch[i].kernel_before = bytes;
+                }
+        }
+}
+
+static void measure(struct subject *batch, size_t n)
+{
+        json_t *report;
+
+        for (size_t i = 0; i < n; i++)
+                subject_start(&batch[i], &batch[i] - rows);
+        settle_before(batch, n);
+        for (size_t i = 0; i < n; i++) {
+                if (batch[i].status < 0)
+                        continue;
+                if (batch[i].map && map_is_preallocated_percpu(batch[i].map))
+                        use_up_percpu(batch[i].map);
+                batch[i].percpu_before = percpu_bytes();
+                subject_go(&batch[i]);
+                batch[i].percpu = percpu_bytes() - batch[i].percpu_before;
+                if (batch[i].percpu < 0)
+                        batch[i].percpu = 0; /* others give theirs back */
+        }
+        settle();
+        report = snapshot();
+        for (size_t i = 0; i < n; i++) {
+                batch[i].truth = cgroup_kernel_bytes(&batch[i].cgroup) - batch[i].kernel_before;
+                take_report(&batch[i], report);
+                for (uint32_t k = 0; k < batch[i].count; k++)
+                        batch[i].memlock += memlock(&batch[i], k);
+        }
+        json_decref(report);
+        for (size_t i = 0; i < n; i++)
+                subject_end(&batch[i]);
+        release_percpu();
+        harness_teardown(NULL);
+}
+
+/* --- Table -------------------------------------------------------------------------------------------------------- */
+
+static double percent_off(int64_t ours, int64_t truth)
+{
+        return truth > 0 ? 100.0 * (ours - truth) / truth : 0.0;
+}
+
+/* What the daemon and bpftool mean by an object's memory: what is charged, and what nobody is charged for. */
+static int64_t true_allocated(const struct subject *row)
+{
+        bool uncharged = row->map && map_is_preallocated_percpu(row->map);
+
+        return row->truth + (uncharged ? row->percpu : 0) + row->jited;
+}
+
+static void print_row(const struct subject *row)
+{
+        uint32_t n = row->count;
+        int64_t total = true_allocated(row);
+
+        if (row->status < 0) {
+                printf("# %-26s %s\n", row->name, strerror(-row->status));
+                return;
+        }
+        printf("# %-26s %4u | %10lld %10lld %+7.2f%% | %10lld %10lld %+7.2f%% | %10lld %+8.2f%%%s\n", row->name, n,
+                        (long long) row->truth / n, (long long) row->charged / n, percent_off(row->charged, row->truth),
+                        (long long) total / n, (long long) row->allocated / n, percent_off(row->allocated, total),
+                        (long long) row->memlock / n, percent_off(row->memlock, total), row->bounded ? " bounds" : "");
+}
+
+static void print_table(void)
+{
+        struct utsname name;
+
+        uname(&name);
+        printf("# Linux %s, bytes of one object, mean of n\n", name.release);
+        printf("# %-26s %4s | %10s %10s %8s | %10s %10s %8s | %10s %9s\n", "row", "n", "charged", "ours", "error",
+                        "allocated", "ours", "error", "memlock", "error");
+        for (size_t i = 0; i < row_count; i++)
+                print_row(&rows[i]);
+        fflush(stdout);
+}
+
+/* --- Tests -------------------------------------------------------------------------------------------------------- */
+
+static bool is_linux_6_1(void)
+{
+        struct utsname name;
+
+        uname(&name);
+        return strncmp(name.release, "6.1.", 4) == 0;
+}
+
+static int64_t tolerance(const struct subject *row, int64_t truth)
+{
+        double percent = is_linux_6_1() ? TOLERANCE_PERCENT_6_1 : TOLERANCE_PERCENT;
+        int64_t relative, absolute = (int64_t) TOLERANCE_BYTES * row->count;
+
+        if (row->kind == SUBJECT_MIX)
+                return truth * MIX_TOLERANCE_PERCENT / 100;
+        relative = truth * percent / 100;
+        return relative > absolute ? relative : absolute;
+}
+
+static void check_close(const struct subject *row, const char *what, int64_t ours, int64_t truth)
+{
+        if (llabs(ours - truth) > tolerance(row, truth))
+                fail_msg("%s: %s %lld, the kernel's figure is %lld (%+.2f %%)", row->name, what, (long long) ours,
+                                (long long) truth, percent_off(ours, truth));
+}
+
+/* Truth between the bounds, and the upper one at most twice the truth. */
+static void check_bounds(const struct subject *row)
+{
+        int64_t truth = true_allocated(row), slack = tolerance(row, truth);
+
+        assert_in_range(truth, row->allocated_min > slack ? row->allocated_min - slack : 0, row->allocated + slack);
+        assert_true(row->allocated <= 2 * truth + slack);
+}
+
+static bool has_uncharged_percpu(const struct subject *row)
+{
+        return row->map && map_is_preallocated_percpu(row->map);
+}
+
+/*
+ * How far allocated may be above what is charged and the JIT code: per-CPU memory by the kernel's own figure, which
+ * grows in chunks, the header and padding of JIT images, and what is in no figure.
+ */
+/* The bounds of what @row's objects may take, and whether our figure is within them. */
+static bool allocated_is_right(const struct subject *row, int64_t *low, int64_t *high)
+{
+        int64_t slack = tolerance(row, true_allocated(row));
+
+        *low = true_allocated(row) - slack;
+        *high = row->truth + row->percpu + row->jited + slack;
+        if (has_uncharged_percpu(row)) {
+                *low -= PERCPU_SLACK;
+                *high += PERCPU_SLACK;
+        }
+        *high += (int64_t) row->count * PERCPU_SMALL * libbpf_num_possible_cpus();
+        *high += (int64_t) row->count * (row->map ? row->map->unseen : PROGRAM_SLACK);
+        return row->allocated >= *low && row->allocated <= *high;
+}
+
+static void check_allocated(const struct subject *row)
+{
+        int64_t low, high;
+
+        if (!allocated_is_right(row, &low, &high))
+                fail_msg("%s: allocated %lld, should be %lld to %lld", row->name, (long long) row->allocated,
+                                (long long) low, (long long) high);
+}
+
+/* Percpu: is everybody's: where somebody gave theirs back meanwhile the row is measured again, by itself. */
+static void measure_disturbed(const struct subject *specifications)
+{
+        for (size_t i = 0; i < row_count; i++)
+                for (int tries = 0; tries < 3; tries++) {
+                        int64_t low, high;
+
+                        if (rows[i].status < 0 || !has_uncharged_percpu(&rows[i]) ||
+                                        allocated_is_right(&rows[i], &low, &high))
+                                break;
+                        printf("# %s is measured again\n", rows[i].name);
+                        rows[i] = specifications[i];
+                        measure(&rows[i], 1);
+                }
+}
+
+/*
+ * Not farther off than the kernel's own figure; both may be as good as exact. What nobody is charged for is compared
+ * only where it is what most of the map is made of.
+ */
+static void check_memlock(const struct subject *row)
+{
+        bool percpu = has_uncharged_percpu(row);
+        int64_t truth = percpu ? true_allocated(row) : row->truth;
+        int64_t ours = llabs((percpu ? row->allocated : row->charged) - truth), theirs = llabs(row->memlock - truth);
+        int64_t slack = truth / 100 + 64LL * row->count + (percpu ? PERCPU_SLACK : 0);
+
+        if (ours > theirs + slack)
+                fail_msg("%s: %lld off, bpftool only %lld", row->name, (long long) ours, (long long) theirs);
+}
+
+static void test_row(void **state)
+{
+        const struct subject *row = *state;
+
+        if (row->status < 0)
+                fail_msg("%s: %s", row->name, strerror(-row->status));
+        assert_int_equal(row->objects, row->count);
+        if (row->bounded) {
+                check_bounds(row);
+                return;
+        }
+        check_close(row, "charged", row->charged, row->truth);
+        check_allocated(row);
+        check_memlock(row);
+        assert_in_range(row->jit, row->jited, row->jited + (row->jited ? PROGRAM_SLACK * row->count : 0));
+}
+
+static void test_bounded_types(void **state)
+{
+        uint64_t types = 0;
+
+        (void) state;
+        for (size_t i = 0; i < row_count; i++)
+                if (rows[i].map && rows[i].bounded)
+                        types |= 1ULL << rows[i].map->type;
+        assert_true(__builtin_popcountll(types) <= BOUNDED_TYPES_MAX);
+}
+
+static void sum_cgroup(struct subject *subject, int64_t *allocated, int64_t *charged)
+{
+        json_t *report;
+
+        settle();
+        report = snapshot();
+        *allocated = number(find_cgroup(report, subject->cgroup.path), "bpf", "allocated");
+        *charged = number(find_cgroup(report, subject->cgroup.path), "bpf", "charged");
+        json_decref(report);
+}
+
+static void test_cycles(void **state)
+{
+        struct subject subject = { .kind = SUBJECT_CYCLES, .name = "cycles", .count = CYCLES_KEPT };
+        int64_t allocated[2], charged[2];
+
+        (void) state;
+        subject_start(&subject, row_count);
+        assert_int_equal(subject.status, 0);
+        sum_cgroup(&subject, &allocated[0], &charged[0]);
+        assert_true(charged[0] > 0);
+        subject_go(&subject);
+        assert_int_equal(subject.status, 0);
+        sum_cgroup(&subject, &allocated[1], &charged[1]);
+        subject_end(&subject);
+        assert_int_equal(allocated[0], allocated[1]);
+        assert_int_equal(charged[0], charged[1]);
+}
+
+/* --- Main --------------------------------------------------------------------------------------------------------- */
+
+/* Objects of a row, from a rough idea of the size of one. */
+static uint32_t objects_for(uint64_t size, uint64_t bytes)
+{
+        uint64_t count = bytes / (size + 256);
+
+        return count < OBJECTS_MIN ? OBJECTS_MIN : count > OBJECTS_MAX ? OBJECTS_MAX : count;
+}
+
+static void add_map_row(const struct map_kind *kind)
+{
+        uint64_t entry = kind->key_size + kind->value_size + 32ULL, entries = kind->max_entries;
+
+        if (map_is_preallocated_percpu(kind))
+                entry *= libbpf_num_possible_cpus();
+        /* Few of them: see ARENA_TABLES, and a socket's storage has an upper limit (net.core.optmem_max). */
+        if (kind->type == MAP_TYPE_ARENA)
+                entry = ROW_BYTES / FEW_OBJECTS, entries = 1;
+        if (kind->type == BPF_MAP_TYPE_SK_STORAGE && kind->percent)
+                entry = ROW_BYTES / FEW_OBJECTS, entries = 1;
+        if (kind->inner_type && kind->percent)
+                entry = ROW_BYTES / entries / FEW_OBJECTS; /* each insertion waits for RCU */
+        if (kind->type == BPF_MAP_TYPE_RINGBUF || kind->type == BPF_MAP_TYPE_USER_RINGBUF)
+                entry = 1;
+        rows[row_count++] = (struct subject){ .kind = SUBJECT_MAPS,
+                .name = kind->name,
+                .map = kind,
+                .count = objects_for(
+                                entry * entries, map_is_preallocated_percpu(kind) ? PERCPU_ROW_BYTES : ROW_BYTES) };
+}
+
+static void add_rows(const char *filter)
+{
+        for (size_t i = 0; i < LENGTH(map_kinds); i++)
+                if (!filter || strstr(map_kinds[i].name, filter))
+                        add_map_row(&map_kinds[i]);
+        for (size_t i = 0; i < LENGTH(program_kinds); i++)
+                if (!filter || strstr(program_kinds[i].name, filter))
+                        rows[row_count++] = (struct subject){ .kind = SUBJECT_PROGRAMS,
+                                .name = program_kinds[i].name,
+                                .program = &program_kinds[i],
+                                .count = objects_for(
+                                                program_kinds[i].instructions * (program_kinds[i].subprograms + 1) * 8 +
+                                                                8192,
+                                                ROW_BYTES) };
+        if (!filter)
+                rows[row_count++] = (struct subject){
+                        .kind = SUBJECT_MIX, .name = "mix", .count = MIX_MAPS + MIX_PROGRAMS
+                };
+}
+
+static int measure_all(void **state)
+{
+        (void) state;
+        for (size_t i = 0; i < row_count; i += BATCH)
+                measure(&rows[i], row_count - i < BATCH ? row_count - i : BATCH);
+        print_table();
+        return 0;
+}
+
+static int clean_up(void **state)
+{
+        return harness_teardown(state);
+}
+
+/* With an argument: only rows whose name contains it. */
+int main(int argc, char *argv[])
+{
+        static struct subject specifications[LENGTH(rows)];
+        struct CMUnitTest tests[LENGTH(rows) + 2];
+        size_t n = 0;
+
+        alarm(900);
+        if (geteuid() != 0 || harness_init() < 0) {
+                printf("1..0 # SKIP %s\n",
+                                geteuid() ? "root is needed" : "no mounted hierarchy has the memory controller");
+                return getenv("CI") ? 1 : 77;
+        }
+        setlinebuf(stdout);
+        add_rows(argc > 1 ? argv[1] : NULL);
+        /* All rows exist at the same time, and what this kernel does not have is no test. */
+        memcpy(specifications, rows, sizeof(specifications));
+        measure_all(NULL);
+        measure_disturbed(specifications);
+        for (size_t i = 0; i < row_count; i++)
+                if (rows[i].status == -EOPNOTSUPP || rows[i].status == -EAFNOSUPPORT)
+                        printf("# not on this kernel: %s\n", rows[i].name);
+                else
+                        tests[n++] = (struct CMUnitTest){ rows[i].name, test_row, NULL, NULL,
+                                .initial_state = &rows[i] };
+        tests[n++] = (struct CMUnitTest){ "bounded types", test_bounded_types, NULL, NULL, NULL };
+        if (argc < 2)
+                tests[n++] = (struct CMUnitTest){ "create and destroy", test_cycles, NULL, harness_teardown, NULL };
+        return _cmocka_run_group_tests("accounting", tests, n, NULL, clean_up);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* BPF maps and programs of every kind, for tests: how to make one and how to fill it. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Newer than the linux/bpf.h of the oldest supported distribution. */
+#define MAP_TYPE_CGRP_STORAGE 32
+#define MAP_TYPE_ARENA        33
+#define MAP_TYPE_INSN_ARRAY   34
+#define MAP_TYPE_RHASH        35
+
+struct map_kind {
+        const char *name;
+        uint32_t type, key_size, value_size, max_entries, flags;
+        uint32_t percent;    /* of max_entries, to insert */
+        uint32_t inner_type; /* a map of maps: of which type they are */
+        uint32_t unseen;     /* bytes that are neither charged nor in Percpu: */
+};
+
+struct program_kind {
+        const char *name;
+        uint32_t instructions; /* of the main program */
+        uint32_t subprograms;  /* each as long as the main program */
+        uint32_t maps;         /* used by it; from the caller's objects */
+};
+
+/*
+ * Makes what filled maps of @kind refer to (sockets, files, processes, ...), before anything is measured: it is not
+ * part of a map's memory. @cgroup is the directory of the caller's cgroup. Returns 0 or a negative errno.
+ */
+int objects_prepare(const struct map_kind *kind, const char *cgroup);
+
+/* Makes a map of @kind and fills it. Returns its file descriptor or a negative errno; -EOPNOTSUPP: the kernel has no
+ * such maps. */
+int map_make(const struct map_kind *kind);
+
+/* The same with other figures than @kind's; @entries are inserted. */
+int map_make_filled(const struct map_kind *kind, uint32_t entries);
+
+/* How many entries a map of @kind gets. */
+uint32_t map_entries(const struct map_kind *kind);
+
+/* Whether the per-CPU memory of maps of @kind is allocated with the map, when nobody is charged for it yet. */
+int map_is_preallocated_percpu(const struct map_kind *kind);
+
+/* Whether maps of @kind keep their values with sockets, files, processes or cgroups. */
+int map_is_local_storage(const struct map_kind *kind);
+
+/* Loads a program of @kind under @name. Returns its file descriptor or a negative errno. */
+int program_make(const struct program_kind *kind, const char *name);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* report.c reaches for the kernel's capabilities and relations; tests of pure logic have none. */
+#pragma once
+
+#include <errno.h>
+
+#include "daemon/kernel.h"
+
+const struct capability *kernel_capabilities(const struct kernel *kernel, size_t *count)
+{
+        (void) kernel;
+        *count = 0;
+        return NULL;
+}
+
+int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *context)
+{
+        (void) kernel;
+        (void) callback;
+        (void) context;
+        return -EOPNOTSUPP;
+}
+
+int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context)
+{
+        (void) kernel;
+        (void) callback;
+        (void) context;
+        return -EOPNOTSUPP;
+}

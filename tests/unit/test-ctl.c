@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What bpfbudgetctl computes: fields, groups, graphs, texts, the last minute, budgets as they are typed, pictures of
+ * top. */
+#include <errno.h>
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ctl/assignment.h"
+#include "ctl/eventtext.h"
+#include "ctl/field.h"
+#include "ctl/frame.h"
+#include "ctl/graph.h"
+#include "ctl/group.h"
+#include "ctl/history.h"
+#include "ctl/splice.h"
+#include "ctl/table.h"
+#include "ctl/text.h"
+#include "daemon/relations.h"
+
+/* JSON as it is written in a test: with single quotes. */
+static json_t *parse(const char *text)
+{
+        char *copy = strdup(text);
+        json_t *json;
+
+        assert_non_null(copy);
+        for (char *c = copy; *c; c++)
+                if (*c == '\'')
+                        *c = '"';
+        json = json_loads(copy, 0, NULL);
+        free(copy);
+        assert_non_null(json);
+        return json;
+}
+
+/* The texts at @path of all rows, separated by spaces. */
+static void assert_order(const json_t *rows, const char *path, const char *expected)
+{
+        char order[512] = "";
+
+        for (size_t i = 0; i < json_array_size(rows); i++) {
+                strcat(order, i ? " " : "");
+                strcat(order, field_string(json_array_get(rows, i), path));
+        }
+        assert_string_equal(order, expected);
+}
+
+/* --- Fields ------------------------------------------------------------------------------------------------------- */
+
+static void test_field_values(void **state)
+{
+        json_t *json = parse("{'a': {'b': 5, 'c': null, 'n': -3}, 'd': 'x', 'e': true, 'f': 7}");
+
+        (void) state;
+        assert_int_equal(field_integer(json, "a.b"), 5);
+        assert_int_equal(field_integer(json, "a.b+f"), 12);
+        assert_int_equal(field_integer(json, "a.c+f"), 7);
+        assert_int_equal(field_integer(json, "a.n"), 0);
+        assert_null(field_get(json, "a.c"));
+        assert_null(field_get(json, "a.x.y"));
+        assert_string_equal(field_string(json, "d"), "x");
+        assert_string_equal(field_string(json, "a"), "");
+        assert_true(field_true(json, "e"));
+        assert_false(field_true(json, "d"));
+        json_decref(json);
+}
+
+static void test_field_sort(void **state)
+{
+        json_t *rows = parse("[{'n': 'a', 's': 2}, {'n': 'b', 's': 9}, {'n': 'c'}, {'n': 'd', 's': 2}]");
+
+        (void) state;
+        assert_int_equal(field_sort(rows, "s", true), 0);
+        assert_order(rows, "n", "b a d c");
+        assert_int_equal(field_sort(rows, "s", false), 0);
+        assert_order(rows, "n", "c a d b");
+        assert_int_equal(field_sort(rows, "n", true), 0);
+        assert_order(rows, "n", "d c b a");
+        json_decref(rows);
+}
+
+/* --- Parts of text ------------------------------------------------------------------------------------------------ */
+
+/* The text of @key in @json, "" if there is none. */
+static const char *member(const char *json, const char *key)
+{
+        static char text[256];
+        struct slice value;
+
+        if (!slice_member((struct slice){ json, strlen(json) }, key, &value))
+                return "";
+        memcpy(text, value.start, value.length);
+        text[value.length] = '\0';
+        return text;
+}
+
+static void test_slices(void **state)
+{
+        static const char json[] = "{ \"a\" : 1 ,\"b\":{\"c\":[1,\"}]\\\"\",{}]},\"d\":\"x,\\\\\",\"c\":true}";
+        static const char *const wrong[] = { "", "[]", "{", "{}", "{\"a\"}", "{\"a\":", "{\"a\":}",
+                "{\"b\":[1,\"a\":2}", "{\"b\":\"\\\",\"a\":1}", "\"a\"", "{\"b\":1 \"a\":2}" };
+        struct slice elements;
+
+        (void) state;
+        assert_string_equal(member(json, "a"), "1");
+        assert_string_equal(member(json, "b"), "{\"c\":[1,\"}]\\\"\",{}]}");
+        assert_string_equal(member(json, "c"), "true");
+        assert_string_equal(member(json, "d"), "\"x,\\\\\"");
+        assert_string_equal(member(json, "e"), "");
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+                assert_string_equal(member(wrong[i], "a"), "");
+
+        assert_true(slice_elements((struct slice){ "[ 1, 2 ]", 8 }, &elements));
+        assert_true(slice_is(elements, "1, 2"));
+        assert_true(slice_elements((struct slice){ "[ ]", 3 }, &elements));
+        assert_int_equal(elements.length, 0);
+        assert_false(slice_elements((struct slice){ "{}", 2 }, &elements));
+        assert_false(slice_elements((struct slice){ "[", 1 }, &elements));
+}
+
+/* --- Groups ------------------------------------------------------------------------------------------------------- */
+
+#define OBJECTS                                                                                              \
+        "[{'kind': 'map', 'id': 1, 'type': 'hash', 'name': 'cilium_ct', 'cgroup': '/a', 'allocated': 100, "  \
+        "'charged': 90, 'uncharged': 10, 'holders': [{'comm': 'x', 'pid': 1}, {'comm': 'x', 'pid': 2}], "    \
+        "'pins': ['/bpf/tc/ct', '/bpf/tc/ct2'], 'usedBy': [7, 8]},"                                          \
+        "{'kind': 'map', 'id': 2, 'type': 'array', 'name': '.rodata', 'cgroup': '/b', 'allocated': 10, "     \
+        "'charged': 10, 'uncharged': 0, 'holders': [{'comm': 'x', 'pid': 1}, {'comm': 'y', 'pid': 3}], "     \
+        "'pins': ['/bpf/tc/r', '/bpf/r'], 'usedBy': []},"                                                    \
+        "{'kind': 'program', 'id': 7, 'type': 'hash', 'name': 'cilium-lb', 'cgroup': null, 'allocated': 1, " \
+        "'charged': 0, 'uncharged': 1, 'holders': [], 'pins': [], 'maps': [1]}]"
+
+static json_t *find_group(const json_t *groups, const char *label)
+{
+        for (size_t i = 0; i < json_array_size(groups); i++)
+                if (strcmp(field_string(json_array_get(groups, i), "group"), label) == 0)
+                        return json_array_get(groups, i);
+        fail_msg("there is no group %s", label);
+        return NULL;
+}
+
+static void assert_group(const json_t *groups, const char *label, uint64_t maps, uint64_t programs, uint64_t allocated,
+                uint64_t shared)
+{
+        json_t *group = find_group(groups, label);
+
+        assert_int_equal(field_integer(group, "maps"), maps);
+        assert_int_equal(field_integer(group, "programs"), programs);
+        assert_int_equal(field_integer(group, "objects"), maps + programs);
+        assert_int_equal(field_integer(group, "allocated"), allocated);
+        assert_int_equal(field_integer(group, "shared"), shared);
+}
+
+static json_t *group(enum grouping grouping)
+{
+        json_t *objects = parse(OBJECTS), *groups = group_objects(objects, grouping);
+
+        assert_non_null(groups);
+        json_decref(objects);
+        return groups;
+}
+
+static void test_group_by_what_each_has(void **state)
+{
+        json_t *groups = group(GROUP_CGROUP);
+
+        (void) state;
+        assert_order(groups, "group", "/a /b (unknown)");
+        assert_int_equal(field_integer(find_group(groups, "/a"), "charged"), 90);
+        assert_int_equal(field_integer(find_group(groups, "/a"), "uncharged"), 10);
+        json_decref(groups);
+
+        /* A map's type and a program's of the same name are two. */
+        groups = group(GROUP_TYPE);
+        assert_int_equal(json_array_size(groups), 3);
+        assert_group(groups, "map hash", 1, 0, 100, 0);
+        assert_group(groups, "program hash", 0, 1, 1, 0);
+        json_decref(groups);
+
+        groups = group(GROUP_NAME_PREFIX);
+        assert_group(groups, "cilium", 1, 1, 101, 0);
+        assert_group(groups, ".rodata", 1, 0, 10, 0);
+        json_decref(groups);
+}
+
+static void test_group_by_relations(void **state)
+{
+        json_t *groups = group(GROUP_PIN_DIR);
+
+        (void) state;
+        /* Two pins in one directory count once; in two directories in both, and that is said. */
+        assert_group(groups, "/bpf/tc", 2, 0, 110, 10);
+        assert_group(groups, "/bpf", 1, 0, 10, 10);
+        assert_group(groups, "(not pinned)", 0, 1, 1, 0);
+        json_decref(groups);
+
+        groups = group(GROUP_HOLDER);
+        assert_group(groups, "x", 2, 0, 110, 10);
+        assert_group(groups, "y", 1, 0, 10, 10);
+        assert_group(groups, "(no holder)", 0, 1, 1, 0);
+        json_decref(groups);
+
+        groups = group(GROUP_PROGRAM);
+        assert_group(groups, "7 cilium-lb", 1, 1, 101, 100);
+        assert_group(groups, "8", 1, 0, 100, 100);
+        assert_group(groups, "(no program)", 1, 0, 10, 0);
+        json_decref(groups);
+}
+
+static void test_grouping_names(void **state)
+{
+        (void) state;
+        assert_int_equal(grouping_from_name("pin-dir"), GROUP_PIN_DIR);
+        assert_int_equal(grouping_from_name("cgroups"), -EINVAL);
+        assert_int_equal(grouping_from_name(""), -EINVAL);
+        assert_int_equal(grouping_relations(GROUP_HOLDER), RELATION_HOLDERS);
+        assert_int_equal(grouping_relations(GROUP_NONE), 0);
+}
+
+/* --- Graphs ------------------------------------------------------------------------------------------------------- */
+
+static void test_bar(void **state)
+{
+        char bar[GRAPH_SIZE_MAX];
+
+        (void) state;
+        assert_string_equal(graph_bar(bar, 4, 0, 100, GRAPH_NO_MARK, true), "    ");
+        assert_string_equal(graph_bar(bar, 4, 50, 100, GRAPH_NO_MARK, true), "██  ");
+        assert_string_equal(graph_bar(bar, 4, 53, 100, GRAPH_NO_MARK, true), "██▏ ");
+        assert_string_equal(graph_bar(bar, 4, 200, 100, GRAPH_NO_MARK, true), "████");
+        /* Something is seen, however little. */
+        assert_string_equal(graph_bar(bar, 4, 1, 1000000, GRAPH_NO_MARK, true), "▏   ");
+        assert_string_equal(graph_bar(bar, 4, 1, 1000000, GRAPH_NO_MARK, false), "#   ");
+        assert_string_equal(graph_bar(bar, 4, 50, 100, GRAPH_NO_MARK, false), "##  ");
+        /* The mark is there until the bar has come to it. */
+        assert_string_equal(graph_bar(bar, 8, 25, 100, 50, true), "██  |   ");
+        assert_string_equal(graph_bar(bar, 8, 75, 100, 50, true), "██████  ");
+        assert_string_equal(graph_bar(bar, 8, 25, 100, 100, true), "██      ");
+        /* Nothing to compare with. */
+        assert_string_equal(graph_bar(bar, 3, 25, 0, 0, true), "   ");
+        assert_int_equal(strlen(graph_bar(bar, 1000, 9, 9, GRAPH_NO_MARK, true)), GRAPH_SIZE_MAX - 1);
+        /* Sizes near the largest do not overflow. */
+        assert_string_equal(graph_bar(bar, 4, INT64_MAX / 2, INT64_MAX, GRAPH_NO_MARK, true), "██  ");
+}
+
+static void test_sparkline(void **state)
+{
+        static const uint64_t values[] = { GRAPH_UNKNOWN, GRAPH_UNKNOWN, 0, 7, 3, 1 };
+        char line[GRAPH_SIZE_MAX];
+
+        (void) state;
+        assert_string_equal(graph_sparkline(line, 6, values, 6, true), "  ▁█▄▂");
+        /* The highest of two values. */
+        assert_string_equal(graph_sparkline(line, 3, values, 6, true), " █▄");
+        /* More columns than values. */
+        assert_string_equal(graph_sparkline(line, 4, values + 2, 2, true), "▁▁██");
+        assert_string_equal(graph_sparkline(line, 6, values, 6, false), "  _#-_");
+        assert_string_equal(graph_sparkline(line, 2, values, 2, true), "  ");
+        /* All the same, and not 0: at the top. */
+        assert_string_equal(graph_sparkline(line, 1, values + 3, 1, true), "█");
+}
+
+/* --- Text --------------------------------------------------------------------------------------------------------- */
+
+static void assert_ellipsized(const char *text, size_t width, const char *expected)
+{
+        char *cut = text_ellipsize(text, width);
+
+        assert_non_null(cut);
+        assert_string_equal(cut, expected);
+        assert_true(text_width(cut) <= width);
+        free(cut);
+}
+
+static void test_ellipsize(void **state)
+{
+        (void) state;
+        assert_ellipsized("abcdefghij", 10, "abcdefghij");
+        assert_ellipsized("abcdefghij", 7, "abcd…ij");
+        assert_ellipsized("abcdefghij", 1, "…");
+        assert_ellipsized("abcdefghij", 0, "");
+        assert_ellipsized("", 5, "");
+        assert_ellipsized("a\x1b[31mb\n", 20, "a?[31mb?");
+        assert_ellipsized("a\xff\xfe", 20, "a??");
+        /* Two columns each. */
+        assert_int_equal(text_width("漢字"), 4);
+        assert_ellipsized("漢字漢字", 5, "漢…");
+        assert_ellipsized("äöüäöü", 4, "äö…ü");
+}
+
+static void test_format_bytes(void **state)
+{
+        char buffer[FORMAT_BYTES_MAX];
+
+        (void) state;
+        assert_string_equal(format_bytes(buffer, 1536, false), "1.5K");
+        assert_string_equal(format_bytes(buffer, 1536, true), "1536");
+        assert_string_equal(format_bytes(buffer, UINT64_MAX, true), "18446744073709551615");
+}
+
+/* --- The last minute ---------------------------------------------------------------------------------------------- */
+
+static void test_history(void **state)
+{
+        struct history history = {};
+        uint64_t values[HISTORY_SECONDS];
+
+        (void) state;
+        assert_int_equal(history_put(&history, 1, 1000, 5), 0);
+        assert_int_equal(history_put(&history, 1, 1000, 6), 0);
+        /* What was not looked at meanwhile is taken as it was. */
+        assert_int_equal(history_put(&history, 1, 1003, 9), 0);
+        history_get(&history, 1, 1003, values);
+        assert_true(values[55] == GRAPH_UNKNOWN);
+        assert_int_equal(values[56], 6);
+        assert_int_equal(values[57], 6);
+        assert_int_equal(values[58], 6);
+        assert_int_equal(values[59], 9);
+        /* Later nothing is known of the last seconds. */
+        history_get(&history, 1, 1005, values);
+        assert_true(values[59] == GRAPH_UNKNOWN);
+        assert_int_equal(values[57], 9);
+        history_get(&history, 2, 1003, values);
+        assert_true(values[59] == GRAPH_UNKNOWN);
+        /* After a long time. */
+        assert_int_equal(history_put(&history, 1, 5000, 1), 0);
+        history_get(&history, 1, 5000, values);
+        assert_int_equal(values[0], 9);
+        assert_int_equal(values[59], 1);
+        history_prune(&history, 5059);
+        assert_non_null(history.by_id);
+        history_prune(&history, 5060);
+        assert_null(history.by_id);
+        history_deinit(&history);
+}
+
+/* --- Budgets as they are typed ------------------------------------------------------------------------------------ */
+
+static void assert_wrong(const char *text, const char *reason)
+{
+        json_t *parameters = json_object();
+        char told[ASSIGNMENT_REASON_MAX] = "";
+
+        assert_int_equal(assignment_parse(text, 1000, parameters, told), -EINVAL);
+        assert_non_null(strstr(told, reason));
+        assert_int_equal(json_object_size(parameters), 0);
+        json_decref(parameters);
+}
+
+static void test_assignments(void **state)
+{
+        static const char *const right[] = { "High=64M", "max=50%", "MapsMax=10", "ProgramsMax=infinity",
+                "FootprintRatioHigh=20%", "OnHigh=throttle", "OnMax=deny", "Count=charged", "ClearPercent=80" };
+        char reason[ASSIGNMENT_REASON_MAX];
+        json_t *parameters = json_object(), *expected;
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
+                assert_int_equal(assignment_parse(right[i], 1000, parameters, reason), 0);
+        expected = parse("{'high': 67108864, 'max': 500, 'mapsMax': 10, 'programsMax': null, 'footprintRatioHigh': 20, "
+                         "'onHigh': 'throttle', 'onMax': 'deny', 'count': 'charged', 'clearPercent': 80}");
+        assert_true(json_equal(parameters, expected));
+        assert_int_equal(assignment_parse("High=", 1000, parameters, reason), 0);
+        assert_null(field_get(parameters, "high"));
+        json_decref(parameters);
+        json_decref(expected);
+
+        assert_wrong("High", "not KEY=VALUE");
+        assert_wrong("Hihg=1M", "unknown key");
+        assert_wrong("=1M", "unknown key");
+        assert_wrong("High=1Q", "not a size");
+        assert_wrong("High=-1", "negative");
+        assert_wrong("High=101%", "too large");
+        assert_wrong("MapsMax=1M", "not a number");
+        assert_wrong("MapsMax=-1", "not a number");
+        assert_wrong("MapsMax=99999999999999999999", "not a number");
+        assert_wrong("ClearPercent=x", "not a percentage");
+        assert_wrong("OnMax=throttle", "alert or deny");
+}
+
+/* --- Trees -------------------------------------------------------------------------------------------------------- */
+
+static void test_tree(void **state)
+{
+        json_t *rows = parse("[{'path': '/', 'exists': true}, {'path': '/a', 'exists': true}, "
+                             "{'path': '/b/c/d', 'exists': true}, {'path': '/a/y', 'exists': true}, "
+                             "{'path': '/ab', 'exists': true}, {'path': '/a/y/z', 'exists': false}, "
+                             "{'path': null, 'exists': false}]");
+        ssize_t *parents, expected[] = { -1, 0, 1, 2, 0, 0, -1 };
+
+        (void) state;
+        assert_int_equal(table_make_tree(rows, &parents), 0);
+        assert_order(rows, "path", "/ /a /a/y /a/y/z /b/c/d /ab ");
+        assert_memory_equal(parents, expected, sizeof(expected));
+        assert_string_equal(tree_label(json_array_get(rows, 2), json_array_get(rows, 1)), "y");
+        assert_string_equal(tree_label(json_array_get(rows, 4), json_array_get(rows, 0)), "b/c/d");
+        assert_string_equal(tree_label(json_array_get(rows, 0), NULL), "/");
+        assert_string_equal(tree_label(json_array_get(rows, 6), NULL), "(unknown)");
+        free(parents);
+        json_decref(rows);
+}
+
+/* --- Events ------------------------------------------------------------------------------------------------------- */
+
+static void test_event_text(void **state)
+{
+        char text[EVENT_TEXT_MAX];
+        json_t *event = parse("{'kind': 'state', 'cgroup': '/a', 'usage': 2048, 'high': 1024, 'max': null, "
+                              "'from': 'ok', 'to': 'high', 'pid': 7, 'comm': 'x\\u001b'}");
+
+        (void) state;
+        assert_string_equal(event_text(event, false, text), "/a: ok -> high (2.0K), High 1.0K, Max none by x?[7]");
+        json_decref(event);
+        event = parse("{'kind': 'refusal', 'cgroup': null, 'usage': 2048, 'max': 3000, 'objectKind': 'map', "
+                      "'objectType': 'hash', 'objectName': 'm', 'size': 1024, 'pid': null}");
+        assert_string_equal(event_text(event, true, text), "(unknown): refused map hash m of 1024 at 2048, Max 3000");
+        json_decref(event);
+        event = parse("{'kind': 'throttle', 'cgroup': '/a', 'usage': 2048, 'high': 1024, 'pauseUSec': 1500}");
+        assert_string_equal(event_text(event, false, text), "/a: throttled for 1.5 ms at 2.0K, High 1.0K");
+        json_decref(event);
+}
+
+/* --- Pictures ----------------------------------------------------------------------------------------------------- */
+
+#define CGROUPS                                                                                              \
+        "[{'path': '/', 'id': 1, 'exists': true, 'bpf': {'allocated': 4096, 'uncharged': 0, 'objects': 3}, " \
+        "'budget': null},"                                                                                   \
+        "{'path': '/system.slice/a-very-long-name-indeed.service', 'id': 2, 'exists': true, "                \
+        "'bpf': {'allocated': 2048, 'uncharged': 1024, 'objects': 2}, "                                      \
+        "'budget': {'state': 'high', 'usage': 2048, 'high': 1024, 'max': 4096}}]"
+
+/* Every line fits the screen, there are as many as the screen has, and the columns of a budget are where they belong.
+ */
+static void assert_fits(size_t width, size_t height)
+{
+        json_t *rows = parse(CGROUPS);
+        struct frame frame;
+        struct frame_input input = {
+                .view = VIEW_CGROUPS,
+                .rows = rows,
+                .width = width,
+                .height = height,
+                .selected = 0,
+                .utf8 = true,
+                .title = "title",
+                .keys = "q quit",
+        };
+
+        assert_int_equal(frame_make(&frame, &input), 0);
+        assert_int_equal(frame.count, height);
+        for (size_t i = 0; i < frame.count; i++)
+                assert_true(text_width(frame.lines[i].text) <= width);
+        assert_int_equal(frame.lines[0].look, LOOK_TITLE);
+        assert_int_equal(frame.lines[3].look, LOOK_HEADER);
+        assert_int_equal(frame.lines[4].look, LOOK_SELECTED);
+        assert_int_equal(frame.lines[5].look, LOOK_HIGH);
+        assert_non_null(strstr(frame.lines[3].text, "CGROUP"));
+        assert_non_null(strstr(frame.lines[5].text, "[█████"));
+        assert_string_equal(frame.lines[height - 1].text, "q quit");
+        frame_deinit(&frame);
+        json_decref(rows);
+}
+
+static void test_frame_fits(void **state)
+{
+        (void) state;
+        assert_fits(80, 24);
+        assert_fits(200, 50);
+        assert_fits(120, 10);
+}
+
+static void test_frame_is_cut(void **state)
+{
+        json_t *rows = parse(CGROUPS);
+        struct frame frame;
+        struct frame_input input = { .view = VIEW_CGROUPS,
+                .rows = rows,
+                .width = 80,
+                .height = 6,
+                .first = 1,
+                .selected = 1,
+                .title = "",
+                .keys = "" };
+
+        (void) state;
+        /* One row is left, the second. */
+        assert_int_equal(frame_make(&frame, &input), 0);
+        assert_int_equal(frame.rows_shown, 1);
+        assert_non_null(strstr(frame.lines[4].text, "service"));
+        /* Half of Max, in ASCII. */
+        assert_non_null(strstr(frame.lines[4].text, "[#####     ]"));
+        frame_deinit(&frame);
+
+        /* For print: all rows, and nothing of a path is cut. */
+        input.width = input.height = input.first = 0;
+        input.keys = NULL;
+        assert_int_equal(frame_make(&frame, &input), 0);
+        assert_int_equal(frame.rows_shown, 2);
+        assert_non_null(strstr(frame.lines[5].text, "/system.slice/a-very-long-name-indeed.service"));
+        frame_deinit(&frame);
+        json_decref(rows);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_field_values),
+                cmocka_unit_test(test_field_sort),
+                cmocka_unit_test(test_slices),
+                cmocka_unit_test(test_group_by_what_each_has),
+                cmocka_unit_test(test_group_by_relations),
+                cmocka_unit_test(test_grouping_names),
+                cmocka_unit_test(test_bar),
+                cmocka_unit_test(test_sparkline),
+                cmocka_unit_test(test_ellipsize),
+                cmocka_unit_test(test_format_bytes),
+                cmocka_unit_test(test_history),
+                cmocka_unit_test(test_assignments),
+                cmocka_unit_test(test_tree),
+                cmocka_unit_test(test_event_text),
+                cmocka_unit_test(test_frame_fits),
+                cmocka_unit_test(test_frame_is_cut),
+        };
+
+        /* Part of every libc; the texts are UTF-8. */
+        if (!setlocale(LC_ALL, "C.UTF-8"))
+                return 1;
+        return cmocka_run_group_tests_name("ctl", tests, NULL, NULL);
+}

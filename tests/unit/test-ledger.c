@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "daemon/ledger.h"
+#include "fake-cgroups.h"
+
+struct fixture {
+        struct fake_cgroup cgroups[3];
+        struct fake_hierarchy hierarchy;
+        struct tree tree;
+        struct ledger ledger;
+};
+
+static int setup(void **state)
+{
+        struct fixture *f = calloc(1, sizeof(*f));
+
+        if (!f)
+                return -1;
+        f->cgroups[0] = (struct fake_cgroup){ 1, 0, "/", false };
+        f->cgroups[1] = (struct fake_cgroup){ 10, 1, "/a", false };
+        f->cgroups[2] = (struct fake_cgroup){ 20, 1, "/b", false };
+        f->hierarchy = (struct fake_hierarchy){ f->cgroups, 3, 0 };
+        *state = f;
+        if (tree_init(&f->tree, 1, fake_lookup, &f->hierarchy) < 0)
+                return -1;
+        ledger_init(&f->ledger, &f->tree);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct fixture *f = *state;
+
+        ledger_deinit(&f->ledger);
+        tree_deinit(&f->tree);
+        free(f);
+        return 0;
+}
+
+static struct object_record map(uint32_t id, uint64_t cgroup_id, uint64_t allocated)
+{
+        return (struct object_record){ .kind = OBJECT_MAP,
+                .id = id,
+                .cgroup_id = cgroup_id,
+                .allocated = allocated,
+                .charged = cgroup_id ? allocated : 0 };
+}
+
+static int put(struct fixture *f, struct object_record record)
+{
+        return ledger_put(&f->ledger, &record);
+}
+
+static const struct usage *usage(struct fixture *f, uint64_t id)
+{
+        tree_flush(&f->tree);
+        return &tree_find(&f->tree, id)->total;
+}
+
+static void test_new_object_is_booked(void **state)
+{
+        struct fixture *f = *state;
+
+        assert_int_equal(put(f, map(1, 10, 4096)), LEDGER_NEW);
+        assert_int_equal(usage(f, 10)->allocated, 4096);
+        assert_int_equal(usage(f, 10)->charged, 4096);
+        assert_int_equal(usage(f, 10)->maps, 4096);
+        assert_int_equal(usage(f, 10)->map_count, 1);
+        assert_int_equal(usage(f, 0)->allocated, 4096);
+}
+
+static void test_twice_is_once(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 4096));
+        assert_int_equal(put(f, map(1, 10, 4096)), LEDGER_SAME);
+        assert_int_equal(usage(f, 0)->allocated, 4096);
+        assert_int_equal(usage(f, 0)->map_count, 1);
+        assert_int_equal(f->ledger.count, 1);
+}
+
+static void test_growth(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 4096));
+        assert_int_equal(put(f, map(1, 10, 8192)), LEDGER_CHANGED);
+        assert_int_equal(usage(f, 10)->allocated, 8192);
+        assert_int_equal(put(f, map(1, 10, 100)), LEDGER_CHANGED);
+        assert_int_equal(usage(f, 10)->allocated, 100);
+}
+
+static void test_owner_moves(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 4096));
+        assert_int_equal(put(f, map(1, 20, 4096)), LEDGER_CHANGED);
+        assert_int_equal(usage(f, 10)->allocated, 0);
+        assert_int_equal(usage(f, 20)->allocated, 4096);
+        assert_int_equal(usage(f, 0)->allocated, 4096);
+}
+
+static void test_nobodys_is_the_roots(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 0, 4096));
+        assert_ptr_equal(ledger_find(&f->ledger, OBJECT_MAP, 1)->cgroup, f->tree.root);
+        assert_int_equal(usage(f, 0)->allocated, 4096);
+        assert_int_equal(usage_uncharged(usage(f, 0)), 4096);
+}
+
+static void test_program_parts(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record program = {
+                .kind = OBJECT_PROGRAM, .id = 1, .cgroup_id = 10, .allocated = 10000, .charged = 6000, .jit = 4000
+        };
+
+        put(f, program);
+        assert_int_equal(usage(f, 10)->programs, 6000);
+        assert_int_equal(usage(f, 10)->jit, 4000);
+        assert_int_equal(usage(f, 10)->maps, 0);
+        assert_int_equal(usage(f, 10)->program_count, 1);
+        assert_int_equal(usage_uncharged(usage(f, 10)), 4000);
+}
+
+static void test_kinds_are_apart(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record program = { .kind = OBJECT_PROGRAM, .id = 1, .allocated = 5 };
+
+        put(f, map(1, 10, 7));
+        put(f, program);
+        assert_int_equal(f->ledger.count, 2);
+        assert_int_equal(usage(f, 0)->allocated, 12);
+        assert_int_equal(usage_objects(usage(f, 0)), 2);
+}
+
+/* The cgroup goes, the kernel charges the parent: the last path stays, also when the parent goes, too. */
+static void test_reparented(void **state)
+{
+        struct fixture *f = *state;
+        struct object *object;
+
+        f->cgroups[2].parent_id = 10;
+        put(f, map(1, 20, 100));
+        object = ledger_find(&f->ledger, OBJECT_MAP, 1);
+        assert_null(object->last_cgroup);
+        f->cgroups[2].gone = true;
+        put(f, map(1, 10, 100));
+        assert_string_equal(object->last_cgroup, "/b");
+        f->cgroups[1].gone = true;
+        put(f, map(1, 0, 100));
+        assert_string_equal(object->last_cgroup, "/b");
+        assert_int_equal(usage(f, 0)->allocated, 100);
+}
+
+/* Moved for another reason: the old cgroup is there. */
+static void test_moved_is_not_reparented(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 20, 100));
+        put(f, map(1, 10, 100));
+        assert_null(ledger_find(&f->ledger, OBJECT_MAP, 1)->last_cgroup);
+}
+
+static void test_creator(void **state)
+{
+        struct creator creator = { 42, "loader", "abcd" };
+        struct fixture *f = *state;
+        struct object *object;
+
+        put(f, map(1, 10, 1));
+        object = ledger_find(&f->ledger, OBJECT_MAP, 1);
+        assert_null(object->creator);
+        assert_int_equal(ledger_set_creator(object, &creator), 0);
+        put(f, map(1, 10, 2));
+        assert_int_equal(object->creator->pid, 42);
+        assert_string_equal(object->creator->comm, "loader");
+        creator.pid = 43;
+        assert_int_equal(ledger_set_creator(object, &creator), 0);
+        assert_int_equal(object->creator->pid, 43);
+}
+
+static void test_remove(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 4096));
+        assert_true(ledger_remove(&f->ledger, OBJECT_MAP, 1));
+        assert_false(ledger_remove(&f->ledger, OBJECT_MAP, 1));
+        assert_null(ledger_find(&f->ledger, OBJECT_MAP, 1));
+        assert_int_equal(usage(f, 10)->allocated, 0);
+        assert_int_equal(usage(f, 10)->map_count, 0);
+}
+
+static void test_remove_by_address(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record a = map(1, 10, 1), b = map(2, 10, 2);
+
+        a.address = 0xffff1000;
+        b.address = 0xffff2000;
+        put(f, a);
+        put(f, b);
+        assert_true(ledger_remove_at(&f->ledger, 0xffff1000));
+        assert_false(ledger_remove_at(&f->ledger, 0xffff1000));
+        assert_null(ledger_find(&f->ledger, OBJECT_MAP, 1));
+        assert_int_equal(usage(f, 10)->allocated, 2);
+}
+
+/* A full pass saw the next map at an address whose release is still queued: release, then creation, leave that map. */
+static void test_address_used_again(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record old = map(1, 10, 1), new = map(2, 20, 4);
+
+        old.address = new.address = 0xffff1000;
+        put(f, old);
+        ledger_begin_pass(&f->ledger);
+        put(f, new);
+        ledger_end_pass(&f->ledger);
+        ledger_remove_at(&f->ledger, 0xffff1000);
+        put(f, new);
+        assert_int_equal(f->ledger.count, 1);
+        assert_int_equal(usage(f, 0)->allocated, 4);
+}
+
+static void test_pass_takes_off_what_is_missing(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 1));
+        put(f, map(2, 10, 2));
+        put(f, map(3, 20, 4));
+        ledger_begin_pass(&f->ledger);
+        put(f, map(2, 10, 2));
+        put(f, map(4, 20, 8));
+        assert_int_equal(ledger_end_pass(&f->ledger), 2);
+        assert_int_equal(usage(f, 0)->allocated, 10);
+        assert_int_equal(f->ledger.count, 2);
+}
+
+static size_t growing(const struct ledger *ledger)
+{
+        size_t n = 0;
+
+        for (struct object *object = ledger->growing; object; object = object->next)
+                n++;
+        return n;
+}
+
+static void test_growing_list(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record a = map(1, 10, 1), b = map(2, 10, 1);
+
+        a.marks = b.marks = OBJECT_GROWS;
+        put(f, a);
+        put(f, b);
+        put(f, map(3, 10, 1));
+        assert_int_equal(growing(&f->ledger), 2);
+        b.marks = 0;
+        put(f, b);
+        assert_int_equal(growing(&f->ledger), 1);
+        ledger_remove(&f->ledger, OBJECT_MAP, 1);
+        assert_int_equal(growing(&f->ledger), 0);
+}
+
+/* 10,000 cycles of random changes: usage is back at the start to the byte. */
+static void test_cycles_leave_nothing(void **state)
+{
+        static const uint64_t owners[] = { 0, 10, 20 };
+        struct fixture *f = *state;
+
+        srandom(2);
+        for (int i = 0; i < 10000; i++) {
+                uint32_t id = random() % 100;
+
+                if (random() % 3)
+                        put(f, map(id, owners[random() % 3], random() % 100000));
+                else
+                        ledger_remove(&f->ledger, OBJECT_MAP, id);
+                if (random() % 11 == 0)
+                        tree_flush(&f->tree);
+        }
+        for (uint32_t id = 0; id < 100; id++)
+                ledger_remove(&f->ledger, OBJECT_MAP, id);
+        for (size_t i = 0; i < 3; i++) {
+                assert_int_equal(usage(f, owners[i])->allocated, 0);
+                assert_int_equal(usage(f, owners[i])->charged, 0);
+                assert_int_equal(usage(f, owners[i])->map_count, 0);
+        }
+        assert_int_equal(f->ledger.count, 0);
+}
+
+/* What the ledger says that @id has grown by since it was asked last. */
+static uint64_t grown(struct fixture *f, uint64_t id)
+{
+        struct cgroup *cgroup;
+        uint64_t bytes, sum = 0;
+
+        while ((cgroup = tree_take_grown(&f->tree, &bytes)))
+                if (cgroup->id == id)
+                        sum += bytes;
+        return sum;
+}
+
+static void test_growth_is_of_who_grew(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 4096));
+        put(f, map(2, 10, 1000));
+        assert_int_equal(grown(f, 10), 5096);
+        put(f, map(1, 10, 5000));
+        put(f, map(1, 10, 5000));
+        assert_int_equal(grown(f, 10), 904);
+        put(f, map(1, 10, 3000));
+        ledger_remove(&f->ledger, OBJECT_MAP, 2);
+        assert_int_equal(grown(f, 10), 0);
+        /* What comes from another cgroup has not grown. */
+        put(f, map(1, 20, 9000));
+        assert_int_equal(grown(f, 20), 0);
+        put(f, map(1, 20, 9001));
+        assert_int_equal(grown(f, 20), 1);
+}
+
+/* A cgroup that is freed leaves the list of those that grew, and the others stay in it. */
+static void test_growth_of_gone(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 20, 1));
+        put(f, map(2, 10, 2));
+        put(f, map(3, 0, 3));
+        ledger_remove(&f->ledger, OBJECT_MAP, 2);
+        f->cgroups[1].gone = true;
+        tree_check(&f->tree, tree_find(&f->tree, 10));
+        tree_flush(&f->tree);
+        tree_prune(&f->tree);
+        assert_null(tree_find(&f->tree, 10));
+        assert_int_equal(grown(f, 20), 1);
+        assert_int_equal(grown(f, 1), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+/* --- Programs whose pages do not tell ------------------------------------------------------------------------------
+ */
+
+static struct object_record untold(uint32_t id, uint64_t cgroup_id)
+{
+        return (struct object_record){ .kind = OBJECT_PROGRAM,
+                .id = id,
+                .cgroup_id = cgroup_id,
+                .allocated = 4096,
+                .charged = 4096,
+                .marks = OBJECT_UNTOLD,
+                .attribution = cgroup_id ? ATTRIBUTION_MAPS : ATTRIBUTION_NONE };
+}
+
+static void test_recorded(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record record = untold(1, 20);
+        struct object *object;
+
+        assert_int_equal(ledger_put_recorded(&f->ledger, &record, 10), LEDGER_NEW);
+        object = ledger_find(&f->ledger, OBJECT_PROGRAM, 1);
+        assert_int_equal(object->record.attribution, ATTRIBUTION_RECORDED);
+        assert_int_equal(object->record.cgroup_id, 10);
+        assert_int_equal(usage(f, 10)->charged, 4096);
+        /* What is measured later tells no more than before. */
+        assert_int_equal(ledger_put(&f->ledger, &record), LEDGER_SAME);
+        assert_int_equal(object->record.attribution, ATTRIBUTION_RECORDED);
+        assert_int_equal(usage(f, 10)->charged, 4096);
+        assert_int_equal(usage(f, 0)->allocated, 4096);
+}
+
+static void test_recorded_is_not_better_than_charged(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record record = untold(1, 20);
+
+        record.marks = 0;
+        record.attribution = ATTRIBUTION_CHARGED;
+        ledger_put_recorded(&f->ledger, &record, 10);
+        assert_int_equal(ledger_find(&f->ledger, OBJECT_PROGRAM, 1)->record.attribution, ATTRIBUTION_CHARGED);
+        assert_int_equal(usage(f, 20)->charged, 4096);
+}
+
+static void test_not_recorded(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record maps = untold(1, 20), none = untold(2, 0), root = untold(3, 0);
+
+        ledger_put(&f->ledger, &maps);
+        ledger_put(&f->ledger, &none);
+        ledger_put_recorded(&f->ledger, &root, 1);
+        assert_int_equal(ledger_find(&f->ledger, OBJECT_PROGRAM, 1)->record.attribution, ATTRIBUTION_MAPS);
+        assert_int_equal(usage(f, 20)->charged, 4096);
+        for (uint32_t id = 2; id <= 3; id++) {
+                struct object *object = ledger_find(&f->ledger, OBJECT_PROGRAM, id);
+
+                assert_int_equal(object->record.attribution, ATTRIBUTION_NONE);
+                assert_int_equal(object->record.cgroup_id, 0);
+                assert_int_equal(object->record.charged, 0);
+        }
+        assert_int_equal(usage(f, 0)->charged, 4096);
+        assert_int_equal(usage(f, 0)->allocated, 3 * 4096);
+}
+
+/* As the kernel hands on what is charged to a cgroup that goes. */
+static void test_recorded_cgroup_goes(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record record = untold(1, 0);
+        struct object *object;
+
+        f->cgroups[2].parent_id = 10;
+        f->cgroups[2].path = "/a/b";
+        ledger_put_recorded(&f->ledger, &record, 20);
+        f->cgroups[2].gone = true;
+        tree_check(&f->tree, tree_find(&f->tree, 20));
+        ledger_put(&f->ledger, &record);
+        object = ledger_find(&f->ledger, OBJECT_PROGRAM, 1);
+        assert_int_equal(object->record.cgroup_id, 10);
+        assert_string_equal(object->last_cgroup, "/a/b");
+        tree_flush(&f->tree);
+        tree_prune(&f->tree);
+        assert_null(tree_find(&f->tree, 20));
+        ledger_put(&f->ledger, &record);
+        assert_int_equal(object->record.attribution, ATTRIBUTION_RECORDED);
+        assert_int_equal(usage(f, 10)->charged, 4096);
+}
+
+/* --- Holders ------------------------------------------------------------------------------------------------------ */
+
+struct holding {
+        uint64_t cgroup_id;
+        bool by_holder;
+};
+
+/* One pass in which map 1 is held by these. */
+static size_t hold(struct fixture *f, const struct holding *holdings, size_t n)
+{
+        ledger_begin_holders(&f->ledger);
+        for (size_t i = 0; i < n; i++) {
+                struct cgroup *cgroup;
+
+                assert_int_equal(tree_get(&f->tree, holdings[i].cgroup_id, &cgroup), 0);
+                ledger_add_holder(&f->ledger, OBJECT_MAP, 1, cgroup, holdings[i].by_holder);
+        }
+        return ledger_end_holders(&f->ledger);
+}
+
+#define HOLD(f, ...)                                     \
+        hold(f, (const struct holding[]){ __VA_ARGS__ }, \
+                        sizeof((const struct holding[]){ __VA_ARGS__ }) / sizeof(struct holding))
+
+static uint64_t owner(struct fixture *f)
+{
+        return ledger_find(&f->ledger, OBJECT_MAP, 1)->cgroup->id;
+}
+
+static void test_holder_takes_over(void **state)
+{
+        struct fixture *f = *state;
+        struct object *object;
+
+        put(f, map(1, 10, 4096));
+        object = ledger_find(&f->ledger, OBJECT_MAP, 1);
+        /* Nobody has such a budget; then both hold it; then only the other. */
+        assert_int_equal(HOLD(f, { 20, false }), 0);
+        assert_int_equal(HOLD(f, { 10, false }, { 20, true }), 0);
+        assert_int_equal(owner(f), 10);
+        assert_int_equal(HOLD(f, { 20, true }), 1);
+        assert_int_equal(owner(f), 20);
+        assert_int_equal(object->record.attribution, ATTRIBUTION_HOLDER);
+        assert_int_equal(usage(f, 10)->allocated, 0);
+        assert_int_equal(usage(f, 20)->allocated, 4096);
+        assert_int_equal(usage(f, 0)->allocated, 4096);
+        /* It grows there, and stays there. */
+        put(f, map(1, 10, 8192));
+        assert_int_equal(object->record.attribution, ATTRIBUTION_HOLDER);
+        assert_int_equal(usage(f, 20)->allocated, 8192);
+        assert_int_equal(HOLD(f, { 20, true }), 0);
+        /* The holder lets go. */
+        ledger_begin_holders(&f->ledger);
+        assert_int_equal(ledger_end_holders(&f->ledger), 1);
+        assert_int_equal(owner(f), 10);
+        assert_int_equal(object->record.attribution, ATTRIBUTION_NONE);
+        assert_int_equal(usage(f, 10)->allocated, 8192);
+        assert_int_equal(usage(f, 20)->allocated, 0);
+}
+
+static void test_holder_of_nobodys(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 0, 4096));
+        assert_int_equal(HOLD(f, { 1, false }, { 20, true }), 1);
+        assert_int_equal(owner(f), 20);
+        assert_int_equal(ledger_forget_holders(&f->ledger), 1);
+        assert_int_equal(owner(f), 1);
+}
+
+/* Of several it is the oldest one's, and stays with whom it is, in whatever order they come. */
+static void test_several_holders(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 0, 4096));
+        HOLD(f, { 20, true }, { 10, true });
+        assert_int_equal(owner(f), 10);
+        HOLD(f, { 20, true });
+        assert_int_equal(owner(f), 20);
+        HOLD(f, { 10, true }, { 20, true });
+        assert_int_equal(owner(f), 20);
+        HOLD(f, { 20, true }, { 10, true });
+        assert_int_equal(owner(f), 20);
+}
+
+/* The charged cgroup goes while the holder has the map: where it was is known all the same. */
+static void test_charged_cgroup_goes_while_held(void **state)
+{
+        struct fixture *f = *state;
+        struct object *object;
+
+        put(f, map(1, 10, 4096));
+        object = ledger_find(&f->ledger, OBJECT_MAP, 1);
+        HOLD(f, { 20, true });
+        f->cgroups[1].gone = true;
+        tree_check(&f->tree, tree_find(&f->tree, 10));
+        tree_flush(&f->tree);
+        tree_prune(&f->tree);
+        put(f, map(1, 1, 4096));
+        assert_string_equal(object->last_cgroup, "/a");
+        assert_int_equal(owner(f), 20);
+        tree_flush(&f->tree);
+        tree_prune(&f->tree);
+        assert_null(tree_find(&f->tree, 10));
+        ledger_remove(&f->ledger, OBJECT_MAP, 1);
+        assert_int_equal(usage(f, 0)->allocated, 0);
+        assert_int_equal(tree_find(&f->tree, 0)->references, 0);
+}
+
+static void test_holders_cgroup_goes(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 4096));
+        HOLD(f, { 20, true });
+        f->cgroups[2].gone = true;
+        tree_check(&f->tree, tree_find(&f->tree, 20));
+        put(f, map(1, 10, 4096));
+        assert_int_equal(owner(f), 10);
+        assert_int_equal(usage(f, 10)->allocated, 4096);
+        tree_prune(&f->tree);
+        assert_null(tree_find(&f->tree, 20));
+        assert_int_equal(tree_find(&f->tree, 10)->references, 0);
+}
+
+int main(void)
+{
+        static const struct CMUnitTest tests[] = {
+                TEST(test_new_object_is_booked),
+                TEST(test_twice_is_once),
+                TEST(test_growth),
+                TEST(test_owner_moves),
+                TEST(test_nobodys_is_the_roots),
+                TEST(test_program_parts),
+                TEST(test_kinds_are_apart),
+                TEST(test_reparented),
+                TEST(test_moved_is_not_reparented),
+                TEST(test_creator),
+                TEST(test_remove),
+                TEST(test_remove_by_address),
+                TEST(test_address_used_again),
+                TEST(test_pass_takes_off_what_is_missing),
+                TEST(test_growing_list),
+                TEST(test_growth_is_of_who_grew),
+                TEST(test_growth_of_gone),
+                TEST(test_cycles_leave_nothing),
+                TEST(test_recorded),
+                TEST(test_recorded_is_not_better_than_charged),
+                TEST(test_not_recorded),
+                TEST(test_recorded_cgroup_goes),
+                TEST(test_holder_takes_over),
+                TEST(test_holder_of_nobodys),
+                TEST(test_several_holders),
+                TEST(test_charged_cgroup_goes_while_held),
+                TEST(test_holders_cgroup_goes),
+        };
+
+        return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
+}

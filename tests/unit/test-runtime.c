@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Runtime budgets are written, taken back, and read as what they were. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/cleanup.h"
+#include "daemon/runtime.h"
+
+static char directory[64];
+
+static int setup(void **state)
+{
+        (void) state;
+        strcpy(directory, "/tmp/test-runtime-XXXXXX");
+        return mkdtemp(directory) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+        DIR *d = opendir(directory);
+        struct dirent *entry;
+
+        (void) state;
+        while (d && (entry = readdir(d)))
+                unlinkat(dirfd(d), entry->d_name, 0);
+        closedir(d);
+        return rmdir(directory);
+}
+
+static void no_message(void *context, const char *file, unsigned int line, bool fatal, const char *message)
+{
+        (void) context;
+        if (fatal)
+                fail_msg("%s:%u: %s", file, line, message);
+}
+
+static void load(struct config *config)
+{
+        struct config_machine machine = { .ram = 1 << 30 };
+
+        assert_int_equal(config_load(config, "", directory, &machine, no_message, NULL), 0);
+}
+
+static void write_budget(const char *path, uint64_t max)
+{
+        struct budget budget = {
+                .high = BUDGET_INFINITY, .max = max, .maps_max = BUDGET_INFINITY, .programs_max = BUDGET_INFINITY
+        };
+        char *before;
+
+        assert_int_equal(runtime_write(directory, path, &budget, &before), 0);
+        free(before);
+}
+
+/* The budget of @path by the files that are there; NULL: none. */
+static uint64_t max_of(const char *path)
+{
+        struct match_subject subject = { .path = path };
+        const struct budget *budget;
+        struct config config;
+        uint64_t max = 0;
+
+        load(&config);
+        budget = config_match(&config, &subject);
+        if (budget) {
+                assert_true(runtime_is(directory, budget));
+                max = budget->max;
+        }
+        config_deinit(&config);
+        return max;
+}
+
+static void test_all_fields(void **state)
+{
+        struct budget budget = { .high = 5,
+                .max = INT64_MAX,
+                .maps_max = 0,
+                .programs_max = UINT32_MAX,
+                .footprint_ratio_high = 1000000,
+                .on_high = ACTION_THROTTLE,
+                .on_max = ACTION_DENY,
+                .count = COUNT_CHARGED,
+                .clear_percent = 1 };
+        struct config config;
+        char *before;
+
+        (void) state;
+        assert_int_equal(runtime_write(directory, "/a", &budget, &before), 0);
+        assert_null(before);
+        load(&config);
+        assert_int_equal(config.count, 1);
+        assert_string_equal(config.budgets[0].name, "+runtime-a");
+        assert_int_equal(config.budgets[0].high, 5);
+        assert_int_equal(config.budgets[0].max, INT64_MAX);
+        assert_int_equal(config.budgets[0].maps_max, 0);
+        assert_int_equal(config.budgets[0].programs_max, UINT32_MAX);
+        assert_int_equal(config.budgets[0].footprint_ratio_high, 1000000);
+        assert_int_equal(config.budgets[0].on_high, ACTION_THROTTLE);
+        assert_int_equal(config.budgets[0].on_max, ACTION_DENY);
+        assert_int_equal(config.budgets[0].count, COUNT_CHARGED);
+        assert_int_equal(config.budgets[0].clear_percent, 1);
+        config_deinit(&config);
+}
+
+/* Names with anything in them: each has its own file, and its budget is for it alone. */
+static void test_names(void **state)
+{
+        static const char *const paths[] = { "/", "/a", "/a/b", "/a-b", "/a*", "/a?", "/[a]", "/a\\x2db", "/\xc3\xa9",
+                "/+runtime", "/..a", "/system.slice/a@b:c_d.service", "/**" };
+        size_t count = sizeof(paths) / sizeof(paths[0]);
+        char *before;
+
+        (void) state;
+        for (size_t i = 0; i < count; i++)
+                write_budget(paths[i], 1000 + i);
+        for (size_t i = 0; i < count; i++)
+                assert_int_equal(max_of(paths[i]), 1000 + i);
+        assert_int_equal(max_of("/ab"), 0);
+        for (size_t i = 0; i < count; i++) {
+                assert_int_equal(runtime_remove(directory, paths[i], &before), 0);
+                assert_non_null(before);
+                free(before);
+                assert_int_equal(runtime_remove(directory, paths[i], &before), -ENOENT);
+                assert_int_equal(max_of(paths[i]), 0);
+        }
+}
+
+/* Two paths that begin alike and are too long for a name, but not for a line. */
+static void test_long_names(void **state)
+{
+        char first[200], second[200];
+
+        (void) state;
+        memset(first, '-', sizeof(first));
+        first[0] = '/';
+        first[190] = '\0';
+        strcpy(second, first);
+        second[189] = 'x';
+        write_budget(first, 1001);
+        write_budget(second, 1002);
+        assert_int_equal(max_of(first), 1001);
+        assert_int_equal(max_of(second), 1002);
+}
+
+/* It comes before the budgets of files, whatever they are named. */
+static void test_first(void **state)
+{
+        static const char text[] = "[Match]\nCgroup=/**\n[Budget]\nMax=7\n";
+        static const char *const names[] = { "00-a.budget", "-a.budget", "0.budget", "A.budget", "_.budget" };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                _cleanup_free_ char *file = NULL;
+                _cleanup_fclose_ FILE *stream = NULL;
+
+                assert_true(asprintf(&file, "%s/%s", directory, names[i]) > 0);
+                stream = fopen(file, "we");
+                assert_non_null(stream);
+                fputs(text, stream);
+        }
+        write_budget("/a", 1000);
+        assert_int_equal(max_of("/a"), 1000);
+}
+
+static void test_restore(void **state)
+{
+        struct budget budget = { .high = BUDGET_INFINITY, .max = 3000, .maps_max = 1, .programs_max = 1 };
+        char *before;
+
+        (void) state;
+        assert_int_equal(runtime_write(directory, "/a", &budget, &before), 0);
+        assert_int_equal(runtime_restore(directory, "/a", before), 0);
+        assert_int_equal(max_of("/a"), 0);
+        write_budget("/a", 2000);
+        assert_int_equal(runtime_write(directory, "/a", &budget, &before), 0);
+        assert_int_equal(max_of("/a"), 3000);
+        assert_int_equal(runtime_restore(directory, "/a", before), 0);
+        assert_int_equal(max_of("/a"), 2000);
+        assert_int_equal(runtime_remove(directory, "/a", &before), 0);
+        assert_int_equal(runtime_restore(directory, "/a", before), 0);
+        assert_int_equal(max_of("/a"), 2000);
+}
+
+static void test_refused(void **state)
+{
+        struct budget budget = { .high = BUDGET_INFINITY, .max = 3000 };
+        char path[256], *before;
+
+        (void) state;
+        assert_int_equal(runtime_write(directory, "/a b", &budget, &before), -EINVAL);
+        assert_null(before);
+        memset(path, 'a', sizeof(path));
+        path[0] = '/';
+        path[sizeof(path) - 1] = '\0';
+        assert_int_equal(runtime_write(directory, path, &budget, &before), -ENAMETOOLONG);
+        assert_int_equal(runtime_write("/nonexistent", "/a", &budget, &before), -ENOENT);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_all_fields, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_long_names, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_first, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        };
+
+        return cmocka_run_group_tests_name("runtime", tests, NULL, NULL);
+}

@@ -1,0 +1,17 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# timeout: 90
+# What the daemon can do on this kernel is what the table in expected/ says. The actual one comes back with the results.
+. /usr/lib/bpfbudget/vm/tests/lib.bash
+need_product
+actual=/run/bpfbudget-vm/$MACHINE.capabilities
+expected=/usr/lib/bpfbudget/vm/expected/$MACHINE.capabilities
+
+bpfbudgetd --capabilities --json=short >/run/bpfbudget-vm/capabilities.json
+jq -r 'if type == "array" then . else .capabilities end | .[] | "\(.name) \(if .available then "yes" else "no" end)"' \
+    /run/bpfbudget-vm/capabilities.json | sort >"$actual"
+[ -s "$actual" ] || fail "no capabilities: $(cat /run/bpfbudget-vm/capabilities.json)"
+[ -z "$OTHER_KERNEL" ] || { cat "$actual"; exit 0; }
+[ -e "$expected" ] || fail "no $(basename "$expected") in tests/vm/expected; it would be: $(cat "$actual")"
+diff -u <(grep -v '^#' "$expected") "$actual" ||
+    fail "reasons: $(jq -c 'if type == "array" then . else .capabilities end | .[] | select(.available | not)' /run/bpfbudget-vm/capabilities.json)"
