@@ -151,19 +151,44 @@ static __always_inline bool is_over(struct gate_domain *domain, struct booking *
         return false;
 }
 
+/*
+ * A way up through the domains, one bpf_loop() step each: a plain loop is verified once for each of its LEVELS_MAX
+ * turns, and that in every program that books.
+ */
+struct ascent {
+        struct booking *booking;
+        u64 id;     /* the next domain; 0: there is none */
+        s64 sign;   /* 1: book; -1: take off */
+        s64 result; /* -ENOMEM: id refuses */
+};
+
+static int ascend(u32 level, struct ascent *ascent)
+{
+        struct booking *booking = ascent->booking;
+        u64 id = ascent->id;
+        struct gate_domain *domain = id ? bpf_map_lookup_elem(&gate_domains, &id) : NULL;
+
+        if (!domain)
+                return 1;
+        add(domain, booking, ascent->sign);
+        if (ascent->sign > 0) {
+                booking->levels++;
+                if (booking->enforce && is_over(domain, booking)) {
+                        ascent->result = -ENOMEM;
+                        return 1;
+                }
+        }
+        ascent->id = domain->parent;
+        return 0;
+}
+
 /* Takes @booking off the first @levels domains from @id on. */
 __noinline int unbook(u64 id, struct booking *booking, u32 levels)
 {
-        if (!booking)
-                return 0;
-        for (u32 i = 0; i < LEVELS_MAX && i < levels; i++) {
-                struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &id);
+        struct ascent ascent = { .booking = booking, .id = id, .sign = -1 };
 
-                if (!domain)
-                        return 0;
-                add(domain, booking, -1);
-                id = domain->parent;
-        }
+        if (booking)
+                bpf_loop(levels, ascend, &ascent, 0);
         return 0;
 }
 
@@ -173,39 +198,37 @@ __noinline int unbook(u64 id, struct booking *booking, u32 levels)
  */
 __noinline int book(u64 id, struct booking *booking)
 {
-        u64 first = id;
+        struct ascent ascent = { .booking = booking, .id = id, .sign = 1 };
 
         if (!booking)
                 return 0;
         booking->levels = 0;
-        for (u32 i = 0; i < LEVELS_MAX && id; i++) {
-                struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &id);
-
-                if (!domain)
-                        return 0;
-                add(domain, booking, 1);
-                booking->levels++;
-                if (booking->enforce && is_over(domain, booking)) {
-                        booking->refused_by = id;
-                        unbook(first, booking, booking->levels);
-                        return -ENOMEM;
-                }
-                id = domain->parent;
-        }
-        return 0;
+        bpf_loop(LEVELS_MAX, ascend, &ascent, 0);
+        if (ascent.result == 0)
+                return 0;
+        booking->refused_by = ascent.id;
+        unbook(id, booking, booking->levels);
+        return -ENOMEM;
 }
 
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
 
+static int try_lock(u32 try, struct gate_object **object)
+{
+        return __sync_val_compare_and_swap(&(*object)->lock, 0, 1) == 0;
+}
+
 /* Gives up after a while rather than never: then the entry is changed without, which costs exactness and no more. */
 __noinline int lock(struct gate_object *object)
 {
+        struct gate_object *context = object;
+
         if (!object)
                 return 0;
-        for (int i = 0; i < LOCK_TRIES; i++)
+        for (int i = 0; i < 4; i++)
                 if (__sync_val_compare_and_swap(&object->lock, 0, 1) == 0)
                         return 1;
-        return 0;
+        return bpf_loop(LOCK_TRIES, try_lock, &context, 0) < LOCK_TRIES;
 }
 
 static __always_inline void unlock(struct gate_object *object)
@@ -317,29 +340,42 @@ struct size {
         u32 unknown; /* objsize.h does not know the type */
 };
 
-/* Measures the object of @kind at @address. A global function: the verifier looks at it once, and its stack is its own.
+static __always_inline void set_size(struct size *size, const struct object_record *record)
+{
+        size->allocated = record->allocated;
+        size->charged = record->charged;
+        size->type = record->type;
+        size->unknown = record->marks & OBJECT_UNKNOWN_TYPE;
+}
+
+/* Measures the map at @address. A global function: the verifier looks at it once a program, and its stack is its own.
  */
-__noinline int measure_object(u64 address, u32 kind, struct size *size)
+__noinline int measure_map(u64 address, struct size *size)
 {
         struct bpf_map *map = (void *) address;
         struct object_record record = {};
 
         if (!size)
                 return 0;
-        if (kind == OBJECT_MAP) {
-                record.type = BPF_CORE_READ(map, map_type);
-                record.flags = BPF_CORE_READ(map, map_flags);
-                record.key_size = BPF_CORE_READ(map, key_size);
-                record.value_size = BPF_CORE_READ(map, value_size);
-                record.max_entries = BPF_CORE_READ(map, max_entries);
-                objsize_map(address, &record);
-        } else {
-                objsize_program(address, &record);
-        }
-        size->allocated = record.allocated;
-        size->charged = record.charged;
-        size->type = record.type;
-        size->unknown = record.marks & OBJECT_UNKNOWN_TYPE;
+        record.type = BPF_CORE_READ(map, map_type);
+        record.flags = BPF_CORE_READ(map, map_flags);
+        record.key_size = BPF_CORE_READ(map, key_size);
+        record.value_size = BPF_CORE_READ(map, value_size);
+        record.max_entries = BPF_CORE_READ(map, max_entries);
+        objsize_map(address, &record);
+        set_size(size, &record);
+        return 0;
+}
+
+/* Measures the program at @address, likewise. */
+__noinline int measure_program(u64 address, struct size *size)
+{
+        struct object_record record = {};
+
+        if (!size)
+                return 0;
+        objsize_program(address, &record);
+        set_size(size, &record);
         return 0;
 }
 
@@ -492,7 +528,7 @@ int BPF_PROG(gate_map, struct bpf_map *trusted)
         address = address_of(trusted);
         if (is_entered(address))
                 return 0;
-        measure_object(address, OBJECT_MAP, &size);
+        measure_map(address, &size);
         if (css_is_root(css))
                 size.charged = 0;
         return admit_map(address, domain, &size) ? -ENOMEM : 0;
@@ -555,7 +591,7 @@ int BPF_PROG(gate_program_loaded, struct bpf_prog *trusted, u32 event_type)
         key = (u64) BPF_CORE_READ(prog, aux);
         if (!bpf_map_lookup_elem(&gate_objects, &key))
                 return 0;
-        measure_object(address, OBJECT_PROGRAM, &size);
+        measure_program(address, &size);
         object = bpf_map_lookup_elem(&gate_objects, &key);
         if (object)
                 settle_entry(object, object->domain, size.allocated, object->uncharged ? 0 : size.charged);
@@ -655,7 +691,7 @@ __noinline int settle_map(u64 address)
         struct gate_object *object;
         struct size size = {};
 
-        measure_object(address, OBJECT_MAP, &size);
+        measure_map(address, &size);
         object = bpf_map_lookup_elem(&gate_objects, &address);
         if (!object)
                 return 0;
@@ -835,7 +871,10 @@ static __always_inline int measure_settled(struct gate_settlement *settlement)
 
         if (!settlement || settlement->measure == GATE_AS_TOLD)
                 return 0;
-        measure_object(settlement->address, settlement->kind, &size);
+        if (settlement->kind == OBJECT_MAP)
+                measure_map(settlement->address, &size);
+        else
+                measure_program(settlement->address, &size);
         settlement->allocated = size.allocated;
         settlement->charged = settlement->measure == GATE_MEASURE ? size.charged : 0;
         return 0;
