@@ -58,7 +58,7 @@
 #define MIX_MAPS     300
 #define MIX_PROGRAMS 60
 
-#define CYCLES_SEC  150 /* at most */
+#define CYCLES_SEC  400 /* at most */
 #define CYCLES_KEPT 20  /* maps that are there all the time */
 
 /* Of 4 GiB; in 7.2 made with every arena, and in none of the kernel's figures but PageTables. */

@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 3600
-# machines: ^trixie-7.2-1cpu$
-# The daemon is killed at random moments under load (KILLS= times): tests/kernel/kill.c. On one CPU: where one attaches programs to a
-# function while another runs it, emulation executes stale code (an int3 that the kernel knows nothing of).
+# machines: ^trixie-7.2$
+# The daemon is killed at random moments under load (KILLS= times): tests/kernel/kill.c.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
 need_product
 in_unit vm-kill -p Delegate=yes -p RuntimeMaxSec=3500 -p Environment="CMOCKA_MESSAGE_OUTPUT=TAP KILLS=${KILLS:-10} BPFBUDGETD=$(command -v bpfbudgetd)" \

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 300
-# machines: ^trixie-6.12-nolsm$
+# machines: none, but where it is asked for (T=gate-cost)
 # What the gate costs (tests/bench/gate.c). Printed, and no verdict: the times of an emulated machine are not a real one's.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
 need_product

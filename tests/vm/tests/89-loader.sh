@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 120
-# machines: ^trixie-7.2$
+# machines: ^trixie-6.12-nolsm$
 # A loader that knows nothing of budgets: bpftrace in a service with 1 MiB. It fails as it would with MemoryMax=, and the journal
 # of its unit tells why, also by journalctl -x and as fields.
 . /usr/lib/bpfbudget/vm/tests/lib.bash

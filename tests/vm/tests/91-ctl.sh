@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 180
-# machines: ^trixie-7.2$
+# machines: ^trixie-6.12-nolsm$
 # bpfbudgetctl as installed, with the service: explain on a unit with 40 MB of pre-allocated per-CPU maps names them as charged
 # to nobody; budgets of units; who may ask and who may not.
 . /usr/lib/bpfbudget/vm/tests/lib.bash

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 300
-# machines: ^(bookworm-6.1|trixie-7.2)$
+# machines: ^(bookworm-6.1|trixie-6.12-nolsm)$
 # The Debian package: installed it is enabled and runs, upgraded it keeps its state, purged it leaves nothing. The last test,
 # as the product is gone then.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
