@@ -619,23 +619,32 @@ int BPF_PROG(gate_program_free, struct bpf_prog *trusted)
 
 /* --- Growth by bpf(2) --------------------------------------------------------------------------------------------- */
 
-/* The map behind the file descriptor @fd of the current process, 0 if it is none. */
+/*
+ * The map behind the file descriptor @fd of the current process, 0 if it is none. Each update of each map comes by
+ * here: what the verifier knows the type of is read directly, which takes a tenth of a bpf_probe_read_kernel().
+ */
 static __always_inline u64 map_of_fd(u32 fd, u64 map_fops)
 {
-        struct task_struct *task = (void *) bpf_get_current_task();
-        struct files_struct *files = BPF_CORE_READ(task, files);
-        struct file **table, *file = NULL;
+        struct fdtable *fdt = bpf_get_current_task_btf()->files->fdt;
+        struct file *file = NULL;
 
-        if (!files || fd >= BPF_CORE_READ(files, fdt, max_fds))
+        if (fd >= fdt->max_fds)
                 return 0;
-        table = BPF_CORE_READ(files, fdt, fd);
-        bpf_probe_read_kernel(&file, sizeof(file), &table[fd]);
+        bpf_probe_read_kernel(&file, sizeof(file), &fdt->fd[fd]);
         if (!file || (u64) BPF_CORE_READ(file, f_op) != map_fops)
                 return 0;
         return (u64) BPF_CORE_READ(file, private_data);
 }
 
-/* What one more element takes at most; 0 if elements are allocated beforehand, or cost next to nothing. */
+/* Whether the elements of the map at @address are allocated when they are inserted. */
+static __always_inline bool map_grows(u64 address)
+{
+        struct bpf_map *map = (void *) address;
+
+        return BPF_CORE_READ(map, map_flags) & BPF_F_NO_PREALLOC;
+}
+
+/* What one more element of a map that grows takes at most; 0 if it costs next to nothing. */
 __noinline u64 element_bytes(u64 address)
 {
         struct bpf_map *map = (void *) address;
@@ -646,9 +655,6 @@ __noinline u64 element_bytes(u64 address)
         u64 size;
 
         record.type = BPF_CORE_READ(map, map_type);
-        record.flags = BPF_CORE_READ(map, map_flags);
-        if (!(record.flags & BPF_F_NO_PREALLOC))
-                return 0;
         record.value_size = BPF_CORE_READ(map, value_size);
         switch (record.type) {
         case BPF_MAP_TYPE_HASH:
@@ -801,7 +807,7 @@ int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
         else
                 bpf_probe_read_kernel(&batch, sizeof(batch), (void *) address);
         address = map_of_fd(batch.map_fd, settings->map_fops);
-        if (!address || admit_growth(address, batch.count, 0) == 0)
+        if (!address || !map_grows(address) || admit_growth(address, batch.count, 0) == 0)
                 return 0;
         settle_map(address);
         return admit_growth(address, batch.count, 1) ? -ENOMEM : 0;
