@@ -273,7 +273,7 @@ static __noinline void objsize_lpm_trie(u64 address, struct object_record *recor
 }
 
 /* kernel/bpf/queue_stack_maps.c: queue_stack_map_alloc() */
-static __noinline void objsize_queue_stack(u64 address, struct object_record *record)
+static __always_inline void objsize_queue_stack(u64 address, struct object_record *record)
 {
         struct bpf_queue_stack *queue = (void *) address;
         u64 size = BPF_CORE_READ(queue, size);
@@ -285,7 +285,7 @@ static __noinline void objsize_queue_stack(u64 address, struct object_record *re
 }
 
 /* kernel/bpf/stackmap.c: stack_map_alloc(), prealloc_elems_and_freelist() */
-static __noinline void objsize_stack_trace(u64 address, struct object_record *record)
+static __always_inline void objsize_stack_trace(u64 address, struct object_record *record)
 {
         struct bpf_stack_map *stacks = (void *) address;
         u64 buckets = BPF_CORE_READ(stacks, n_buckets);
@@ -297,7 +297,7 @@ static __noinline void objsize_stack_trace(u64 address, struct object_record *re
 }
 
 /* kernel/bpf/bloom_filter.c: bloom_map_alloc() */
-static __noinline void objsize_bloom(u64 address, struct object_record *record)
+static __always_inline void objsize_bloom(u64 address, struct object_record *record)
 {
         struct bpf_bloom_filter *bloom = (void *) address;
         u64 bits = (u64) BPF_CORE_READ(bloom, bitset_mask) + 1;
@@ -309,7 +309,7 @@ static __noinline void objsize_bloom(u64 address, struct object_record *record)
  * kernel/bpf/ringbuf.c: ringbuf_map_alloc(), bpf_ringbuf_area_alloc(); the data pages are mapped twice. The pages are
  * charged to the creator with cgroup.memory=nobpf too: their allocation flags are written out there.
  */
-static __noinline void objsize_ringbuf(u64 address, struct object_record *record)
+static __always_inline void objsize_ringbuf(u64 address, struct object_record *record)
 {
         struct bpf_ringbuf_map *ringbuf = (void *) address;
         u64 pages = BPF_CORE_READ(ringbuf, rb, nr_pages);
@@ -413,7 +413,7 @@ static __noinline void objsize_cpumap(u64 address, struct object_record *record)
 
 /* net/core/sock_map.c: sock_hash_alloc(), sock_hash_alloc_elem(). What a socket keeps about its maps is the socket's.
  */
-static __noinline void objsize_sockhash(u64 address, struct object_record *record)
+static __always_inline void objsize_sockhash(u64 address, struct object_record *record)
 {
         struct bpf_shtab *sockhash = (void *) address;
 
@@ -425,7 +425,7 @@ static __noinline void objsize_sockhash(u64 address, struct object_record *recor
 }
 
 /* net/xdp/xskmap.c: xsk_map_alloc(), xsk_map_node_alloc() */
-static __noinline void objsize_xskmap(u64 address, struct object_record *record)
+static __always_inline void objsize_xskmap(u64 address, struct object_record *record)
 {
         struct xsk_map *xskmap = (void *) address;
 
@@ -687,7 +687,7 @@ static __noinline void objsize_arena(u64 address, struct object_record *record)
 }
 
 /* kernel/bpf/bpf_insn_array.c: insn_array_alloc_size() */
-static __noinline void objsize_insn_array(struct object_record *record)
+static __always_inline void objsize_insn_array(struct object_record *record)
 {
         u64 entry = bpf_core_type_size(struct bpf_insn_array_value) + sizeof(u64);
 
