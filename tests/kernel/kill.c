@@ -157,7 +157,7 @@ static void test_kill(void **state)
         config_write("/etc/bpfbudget", "10-kill.budget", text);
         free(text);
         pid = start_daemon();
-        for (int i = 0; i < 1000 && !is_closed(&cgroup); i++)
+        for (int i = 0; i < 3000 && !is_closed(&cgroup); i++)
                 sleep_msec(20);
         assert_true(is_closed(&cgroup));
         for (int i = 0; i < CREATORS; i++) {

@@ -12,7 +12,7 @@ snapshot=/run/real.json
 user() {
     local unit=real-$1
     shift
-    systemd-run --quiet --collect --unit="$unit" --slice="$SLICE" -p StandardInput=null "$@"
+    systemd-run --quiet --collect --unit="$unit" --slice="$SLICE" -p StandardInput=null -p StandardOutput=null "$@"
 }
 user execsnoop execsnoop-libbpf
 user opensnoop opensnoop-libbpf
