@@ -20,27 +20,32 @@ static bool refuses(const struct cgroup *cgroup)
         return cgroup->policy && cgroup->policy->budget->on_max == ACTION_DENY;
 }
 
-/* The nearest cgroup that refuses, at @cgroup or above; 0: none. */
+/* The nearest cgroup with a domain, at @cgroup or above; 0: none. */
 static uint64_t domain_of(const struct cgroup *cgroup)
 {
         for (; cgroup; cgroup = cgroup->parent)
-                if (refuses(cgroup))
+                if (refuses(cgroup) && cgroup->policy->has_domain)
                         return cgroup->id;
         return 0;
 }
 
 static int set_domain(struct admission *admission, const struct cgroup *cgroup)
 {
-        const struct policy *policy = cgroup->policy;
+        struct policy *policy = cgroup->policy;
         uint64_t max[GATE_RESOURCES] = {
                 [GATE_ALLOCATED] = GATE_UNLIMITED,
                 [GATE_CHARGED] = GATE_UNLIMITED,
                 [GATE_MAPS] = policy->budget->maps_max,
                 [GATE_PROGRAMS] = policy->budget->programs_max,
         };
+        int r;
 
         max[policy->budget->count == COUNT_CHARGED ? GATE_CHARGED : GATE_ALLOCATED] = policy->max;
-        return gate_set_domain(admission->gate, cgroup->id, domain_of(cgroup->parent), max, policy->events.denied);
+        r = gate_set_domain(admission->gate, cgroup->id, domain_of(cgroup->parent), max, policy->events.denied);
+        /* Without one its objects are booked in the next one above. */
+        if (r != -EEXIST)
+                policy->has_domain = r == 0;
+        return r;
 }
 
 static void log_no_room(const struct cgroup *cgroup, int error)
@@ -67,6 +72,37 @@ static int set_domains(struct admission *admission)
         return 0;
 }
 
+/* Takes the domain @id out, now or, as long as something is booked in it, with one of the next flushes. */
+static void retire(struct admission *admission, uint64_t id)
+{
+        uint64_t *grown;
+
+        if (gate_remove_domain(admission->gate, id) == 0)
+                return;
+        for (size_t i = 0; i < admission->retired_count; i++)
+                if (admission->retired[i] == id)
+                        return;
+        grown = reallocarray(admission->retired, admission->retired_count + 1, sizeof(*grown));
+        if (!grown)
+                return; /* it stays, without limits, until the next start or reload */
+        admission->retired = grown;
+        admission->retired[admission->retired_count++] = id;
+}
+
+static void retire_again(struct admission *admission)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < admission->retired_count; i++) {
+                uint64_t id = admission->retired[i];
+                const struct cgroup *cgroup = tree_find(&admission->monitor->tree, id);
+
+                if ((!cgroup || !refuses(cgroup)) && gate_remove_domain(admission->gate, id) < 0)
+                        admission->retired[kept++] = id;
+        }
+        admission->retired_count = kept;
+}
+
 /* Takes domains out whose budget is gone, or whose cgroup is. */
 static void prune_domains(struct admission *admission)
 {
@@ -80,7 +116,7 @@ static void prune_domains(struct admission *admission)
                 doomed = cgroup && refuses(cgroup) ? 0 : id;
                 more = gate_next_domain(admission->gate, &id) == 0;
                 if (doomed)
-                        gate_remove_domain(admission->gate, doomed);
+                        retire(admission, doomed);
         }
 }
 
@@ -157,8 +193,10 @@ void admission_flush(struct admission *admission)
                 queue_all(admission);
         }
         r = settle(admission);
-        if (r < 0)
+        if (r < 0 && r != admission->settle_error)
                 log_warning("What the gate has booked cannot be brought up to date: %s", strerror(-r));
+        admission->settle_error = r;
+        retire_again(admission);
         unbooked = gate_unbooked(admission->gate);
         if (unbooked != admission->unbooked)
                 log_warning("%llu maps and programs could not be booked by the gate (too many, or of a type that is "
@@ -186,6 +224,7 @@ static void close_gate(struct admission *admission)
         gate_close(admission->gate);
         admission->gate = NULL;
         admission->count = 0;
+        admission->retired_count = 0;
 }
 
 void admission_deinit(struct admission *admission)
@@ -194,6 +233,7 @@ void admission_deinit(struct admission *admission)
                 return;
         close_gate(admission);
         free(admission->queue);
+        free(admission->retired);
         *admission = (struct admission){};
 }
 
@@ -250,8 +290,12 @@ int admission_start(struct admission *admission, const struct settings *settings
                         r = set_domains(admission);
         }
         if (r < 0) {
-                kernel_capability_lost(admission->monitor->kernel, CAPABILITY_GATE + GATE_HOOK_MAP, strerror(-r));
+                kernel_capability_lost(admission->monitor->kernel, CAPABILITY_GATE + GATE_HOOK_MAP,
+                                r == -EBUSY ? "another bpfbudgetd has it" : strerror(-r));
                 close_gate(admission);
+                /* What a predecessor has booked is not brought up to date any more. */
+                if (!settings->fail_closed && gate_release() > 0)
+                        log_warning("The gate of a predecessor is open now: nothing is refused (FailMode=open)");
                 return r;
         }
         admission->monitor->ledger.notice = on_object;
@@ -285,5 +329,5 @@ void admission_set(struct admission *admission, const struct cgroup *cgroup)
 void admission_remove(struct admission *admission, const struct cgroup *cgroup)
 {
         if (admission->gate)
-                gate_remove_domain(admission->gate, cgroup->id);
+                retire(admission, cgroup->id);
 }

@@ -25,7 +25,10 @@ struct admission {
         struct gate_settlement *queue; /* what the next flush settles */
         size_t count, size;
         bool lost;         /* the queue could not grow: the next flush settles all objects */
+        int settle_error;  /* of the last flush, told */
         uint64_t unbooked; /* told of so far */
+        uint64_t *retired; /* domains that are to be removed once nothing is booked in them */
+        size_t retired_count;
 };
 
 /* Begins without a gate. @monitor must outlive it. */
@@ -39,7 +42,8 @@ const char *admission_obstacle(const struct admission *admission);
 /*
  * Puts the policies of all cgroups in the tree that refuse in force: opens the gate if there is none, or makes a fresh
  * one if domains have other parents than in the one there is; settles all objects, and enforces. @settings: FailMode=,
- * MaxCgroups=. Returns 0 or a negative errno, logged: then nothing is refused.
+ * MaxCgroups=. Returns 0 or a negative errno, logged: then nothing is refused, or with FailMode=closed what a
+ * predecessor's gate refuses.
  */
 int admission_start(struct admission *admission, const struct settings *settings);
 

@@ -207,6 +207,8 @@ static int find_cgroup(struct api *api, const char *path, struct cgroup **ret)
                 found = NULL;
                 return -ENOENT;
         }
+        /* It has nothing that would tell of its removal. */
+        kernel_watch_cgroup(monitor->kernel, id);
         return tree_get(&monitor->tree, id, ret);
 }
 
@@ -506,10 +508,10 @@ static int take_cgroup_or_unit(
         return *cgroup ? 0 : error_with(call, "io.bpfbudget.NoSuchUnit", "unit", unit) ?: 1;
 }
 
-static json_t *shares_to_json(const struct memory *memory, uint64_t bpf)
+static json_t *shares_to_json(const struct memory *memory)
 {
         struct share shares[SHARES_MAX];
-        size_t count = memory_split(memory, bpf, shares);
+        size_t count = memory_split(memory, shares);
         json_t *array = json_array();
 
         for (size_t i = 0; array && i < count; i++)
@@ -554,6 +556,18 @@ static json_t *top_objects(struct api *api, const struct cgroup *cgroup, const s
         return array;
 }
 
+/* What @cgroup and those below are charged for: also objects that another one's budget counts, as their holder's. */
+static uint64_t charged_bytes(const struct api *api, const struct cgroup *cgroup)
+{
+        struct object *object, *next;
+        uint64_t bytes = 0;
+
+        HASH_ITER (hh, api->options.monitor->ledger.by_key, object, next)
+                if (tree_is_below(object->charged, cgroup))
+                        bytes += object->record.charged;
+        return bytes;
+}
+
 static json_t *explanation(struct api *api, const struct cgroup *cgroup, const struct relations *relations)
 {
         _cleanup_free_ char *verdict = NULL;
@@ -563,6 +577,7 @@ static json_t *explanation(struct api *api, const struct cgroup *cgroup, const s
 
         if (!cgroup->path || !cgroup->exists || memory_read(&api->options.monitor->cgroupfs, cgroup->path, &memory) < 0)
                 memory = (struct memory){ .current = BUDGET_INFINITY, .max = BUDGET_INFINITY };
+        memory.bpf = charged_bytes(api, cgroup);
         verdict = explain_verdict(cgroup, &memory, largest);
         if (!objects || !verdict) {
                 json_decref(objects);
@@ -570,8 +585,7 @@ static json_t *explanation(struct api *api, const struct cgroup *cgroup, const s
         }
         return json_pack("{so so so so sI sI so ss}", "cgroup", cgroup_to_json(cgroup), "memoryCurrent",
                         limit_to_json(memory.current), "memoryMax", limit_to_json(memory.max), "shares",
-                        shares_to_json(&memory, cgroup->total.charged), "bpfCharged",
-                        (json_int_t) cgroup->total.charged, "bpfUncharged",
+                        shares_to_json(&memory), "bpfCharged", (json_int_t) cgroup->total.charged, "bpfUncharged",
                         (json_int_t) usage_uncharged(&cgroup->total), "objects", objects, "verdict", verdict);
 }
 
@@ -725,8 +739,11 @@ static int set_root_budget(
                 struct api *api, struct varlink_call *call, const struct cgroup *cgroup, const struct budget *budget)
 {
         char *before;
-        int r = runtime_write(api->options.directory, cgroup->path, budget, &before);
+        int r;
 
+        if (!cgroup->path)
+                return not_supported(call, "paths of cgroups are not known: CAP_DAC_READ_SEARCH is missing");
+        r = runtime_write(api->options.directory, cgroup->path, budget, &before);
         if (r == -EINVAL)
                 return invalid_budget(call, "cgroup", "its name has blanks or control characters, or is not UTF-8");
         if (r == -ENAMETOOLONG)

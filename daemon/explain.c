@@ -112,11 +112,11 @@ static uint64_t without(uint64_t bytes, uint64_t part)
         return bytes > part ? bytes - part : 0;
 }
 
-size_t memory_split(const struct memory *memory, uint64_t bpf, struct share shares[SHARES_MAX])
+size_t memory_split(const struct memory *memory, struct share shares[SHARES_MAX])
 {
         uint64_t known = memory->anon + memory->file + memory->sockets + memory->kernel;
         uint64_t other = memory->current == BUDGET_INFINITY ? 0 : without(memory->current, known);
-        uint64_t named = memory->page_tables + memory->kernel_stack + bpf;
+        uint64_t named = memory->page_tables + memory->kernel_stack + memory->bpf;
         const struct share all[] = {
                 { "anon", memory->anon },
                 { "file", without(memory->file, memory->shmem) },
@@ -124,7 +124,7 @@ size_t memory_split(const struct memory *memory, uint64_t bpf, struct share shar
                 { "sockets", memory->sockets },
                 { "pageTables", memory->page_tables },
                 { "kernelStack", memory->kernel_stack },
-                { "bpf", bpf },
+                { "bpf", memory->bpf },
                 { "kernel", without(memory->kernel, named) },
                 { "other", other },
                 { "slab", memory->slab, true },
@@ -138,7 +138,7 @@ size_t memory_split(const struct memory *memory, uint64_t bpf, struct share shar
 }
 
 /* "50% of the 80.0M that it is charged for" */
-static void describe_part(const struct cgroup *cgroup, const struct memory *memory, char *text, size_t size)
+static void describe_part(const struct memory *memory, char *text, size_t size)
 {
         char bytes[FORMAT_SIZE_MAX];
 
@@ -146,8 +146,8 @@ static void describe_part(const struct cgroup *cgroup, const struct memory *memo
                 *text = '\0';
                 return;
         }
-        snprintf(text, size, ", %.0f%% of the %s that the cgroup is charged for",
-                        100.0 * cgroup->total.charged / memory->current, format_size(bytes, memory->current));
+        snprintf(text, size, ", %.0f%% of the %s that the cgroup is charged for", 100.0 * memory->bpf / memory->current,
+                        format_size(bytes, memory->current));
 }
 
 char *explain_verdict(const struct cgroup *cgroup, const struct memory *memory, const struct object *largest)
@@ -163,7 +163,7 @@ char *explain_verdict(const struct cgroup *cgroup, const struct memory *memory, 
         format_size(allocated, cgroup->total.allocated);
         format_size(charged, cgroup->total.charged);
         format_size(free_bytes, uncharged);
-        describe_part(cgroup, memory, part, sizeof(part));
+        describe_part(memory, part, sizeof(part));
         if (uncharged == 0 || !largest)
                 n = asprintf(&text, "BPF takes %s, all of it charged to the cgroup%s.", allocated, part);
         else

@@ -25,6 +25,7 @@ struct memory {
         uint64_t sockets;
         uint64_t kernel; /* all that is charged as kernel memory: what follows, and more */
         uint64_t page_tables, kernel_stack, slab, percpu, vmalloc;
+        uint64_t bpf; /* for BPF objects, whoever holds them; the caller sets it */
 };
 
 /* A line of the answer; the interface says what each is. */
@@ -42,8 +43,8 @@ int memory_read(const struct cgroupfs *cgroupfs, const char *path, struct memory
 /* Takes the lines of memory.stat, of hierarchy @version (1 or 2), into @memory. */
 void memory_parse_stat(FILE *file, int version, struct memory *memory);
 
-/* Splits @memory, of which BPF is charged with @bpf bytes. Returns how many shares there are. */
-size_t memory_split(const struct memory *memory, uint64_t bpf, struct share shares[SHARES_MAX]);
+/* Splits @memory. Returns how many shares there are. */
+size_t memory_split(const struct memory *memory, struct share shares[SHARES_MAX]);
 
 /*
  * One sentence about @cgroup. @largest, of its subtree, has the most bytes that nobody is charged for; NULL: there are

@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -51,6 +53,36 @@ struct gate {
         gate_event_t callback;
         void *context;
 };
+
+/* --- One daemon at a time
+ * --------------------------------------------------------------------------------------------- */
+
+/* Of this process: the lock that whoever works with the pins holds, on the root of bpffs. It goes with the process. */
+static int lock_fd = -1;
+
+/* Returns 0, also where there is no bpffs and so no pins, or -EBUSY: another process has the gate. */
+static int take_lock(void)
+{
+        _cleanup_close_ int fd = -1;
+
+        if (lock_fd >= 0)
+                return 0;
+        fd = open(BPFFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return 0;
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? -EBUSY : 0;
+        lock_fd = fd;
+        fd = -1;
+        return 0;
+}
+
+static void drop_lock(void)
+{
+        if (lock_fd >= 0)
+                close(lock_fd);
+        lock_fd = -1;
+}
 
 /* --- Pins --------------------------------------------------------------------------------------------------------- */
 
@@ -99,7 +131,7 @@ static void stop_enforcing(void)
         bpf_map_update_elem(fd, &key, &settings, BPF_ANY);
 }
 
-int gate_release(void)
+static int remove_pins(void)
 {
         DIR *directory = opendir(GATE_DIRECTORY);
         struct dirent *entry;
@@ -127,6 +159,16 @@ int gate_release(void)
                 log_error("%s cannot be removed: %s", GATE_DIRECTORY, strerror(-count));
         }
         return count;
+}
+
+int gate_release(void)
+{
+        int r = take_lock();
+
+        if (r == 0)
+                r = remove_pins();
+        drop_lock();
+        return r;
 }
 
 /* Pins the object @fd as @name; what was pinned there before is replaced without a moment in between. */
@@ -325,9 +367,14 @@ static int attach(struct gate *gate)
 
 int gate_open(const struct gate_options *options, struct gate **ret)
 {
-        struct gate *gate = calloc(1, sizeof(*gate));
-        int r;
+        struct gate *gate;
+        int r = take_lock();
 
+        if (r < 0) {
+                log_error("Another bpfbudgetd has the gate (%s)", GATE_DIRECTORY);
+                return r;
+        }
+        gate = calloc(1, sizeof(*gate));
         if (!gate)
                 return -ENOMEM;
         gate->options = *options;
@@ -380,7 +427,7 @@ static int pin_all(struct gate *gate)
         }
         if (access(GATE_DIRECTORY, F_OK) == 0 && !is_roots(GATE_DIRECTORY)) {
                 log_warning("%s is not root's alone: it is made anew", GATE_DIRECTORY);
-                gate_release();
+                remove_pins();
         }
         if (mkdir(GATE_DIRECTORY, 0700) < 0 && errno != EEXIST)
                 r = -errno;
@@ -414,9 +461,29 @@ int gate_set_domain(
         return r < 0 ? r : request.error;
 }
 
-void gate_remove_domain(struct gate *gate, uint64_t id)
+/* Whether something is booked in @domain, which then has to be taken off it and those above. */
+static bool is_used(const struct gate_domain *domain)
 {
+        for (int i = 0; i < GATE_RESOURCES; i++)
+                if (domain->usage[i])
+                        return true;
+        return false;
+}
+
+int gate_remove_domain(struct gate *gate, uint64_t id)
+{
+        static const uint64_t unlimited[GATE_RESOURCES] = { GATE_UNLIMITED, GATE_UNLIMITED, GATE_UNLIMITED,
+                GATE_UNLIMITED };
+        struct gate_domain domain;
+
+        if (gate_read_domain(gate, id, &domain) < 0)
+                return 0;
+        if (is_used(&domain)) {
+                gate_set_domain(gate, id, domain.parent, unlimited, domain.denied);
+                return -EBUSY;
+        }
         bpf_map_delete_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id);
+        return 0;
 }
 
 int gate_read_domain(const struct gate *gate, uint64_t id, struct gate_domain *domain)

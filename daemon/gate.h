@@ -29,15 +29,19 @@ struct gate_options {
 /*
  * Loads the gate and attaches it. Tables that a predecessor has pinned are taken over with all they hold, if they are
  * root's and of this version's layout; its programs stay attached until gate_start(), so that there is no moment
- * without a gate. On a fresh one everything is admitted until then. Returns 0 or a negative errno; it has logged why,
- * with the program that the kernel refused.
+ * without a gate. On a fresh one everything is admitted until then. Only one process at a time has the gate, until it
+ * ends or calls gate_release(). Returns 0 or a negative errno (-EBUSY: another one has it); it has logged why, with the
+ * program that the kernel refused.
  */
 int gate_open(const struct gate_options *options, struct gate **gate);
 
 /* Ends the daemon's side; the pins, and so the gate, stay. */
 void gate_close(struct gate *gate);
 
-/* Removes the pins of @directory and so opens the gate. Returns how many there were, or a negative errno, logged. */
+/*
+ * Removes the pins and so opens the gate. Returns how many there were, or a negative errno, logged but for -EBUSY: it
+ * is another process that has the gate, and nothing was done.
+ */
 int gate_release(void);
 
 /*
@@ -53,7 +57,11 @@ int gate_start(struct gate *gate);
  */
 int gate_set_domain(
                 struct gate *gate, uint64_t id, uint64_t parent, const uint64_t max[GATE_RESOURCES], uint64_t denied);
-void gate_remove_domain(struct gate *gate, uint64_t id);
+/*
+ * Removes the domain @id. Returns 0, or -EBUSY: something is booked in it still, which has to come off those above too.
+ * Then it has no limits any more, and is to be removed later.
+ */
+int gate_remove_domain(struct gate *gate, uint64_t id);
 
 /* Reads the domain @id. Returns 0 or -ENOENT. */
 int gate_read_domain(const struct gate *gate, uint64_t id, struct gate_domain *domain);

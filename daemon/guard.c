@@ -651,7 +651,9 @@ static void publish_refusal(struct guard *guard, const struct cgroup *cgroup, co
                 .kind = EVENT_REFUSAL,
                 .cgroup = cgroup,
                 .policy = cgroup->policy,
-                .usage = policy_usage(cgroup->policy, &cgroup->total),
+                /* As it was then, not at the last flush. */
+                .usage = refused->resource <= GATE_CHARGED ? refused->usage
+                                                           : policy_usage(cgroup->policy, &cgroup->total),
                 .limit = limits[refused->resource],
                 .pid = refused->pid,
                 .comm = refused->comm,
@@ -664,6 +666,19 @@ static void publish_refusal(struct guard *guard, const struct cgroup *cgroup, co
 
         memcpy(event.object.name, refused->name, sizeof(event.object.name));
         api_event(guard->api, &event);
+}
+
+/* The cgroup of who was refused. It may have nothing yet, and so be new here; NULL: it is gone, or out of memory. */
+static struct cgroup *find_grower(struct guard *guard, uint64_t id)
+{
+        struct cgroup *cgroup = tree_find(&guard->monitor->tree, id);
+        _cleanup_free_ char *path = NULL;
+        uint64_t parent;
+
+        if (cgroup || cgroupfs_lookup(&guard->monitor->cgroupfs, id, &path, &parent) < 0)
+                return cgroup;
+        kernel_watch_cgroup(guard->monitor->kernel, id);
+        return tree_get(&guard->monitor->tree, id, &cgroup) < 0 ? NULL : cgroup;
 }
 
 static void take_refusal(struct guard *guard, const struct gate_event *event)
@@ -683,7 +698,7 @@ static void take_refusal(struct guard *guard, const struct gate_event *event)
                             settings->alert_burst, &refusal.suppressed))
                 return;
         take_denied(guard, cgroup);
-        refusal.grower = tree_find(&guard->monitor->tree, event->cgroup_id);
+        refusal.grower = find_grower(guard, event->cgroup_id);
         r = alert_send_refusal(&refusal);
         if (r < 0)
                 log_warning("The alert for %s was not taken by the journal: %s", cgroup->path, strerror(-r));
@@ -749,12 +764,20 @@ static const struct budget *first_that_refuses(const struct config *config)
         return NULL;
 }
 
+static void expect_cgroups(struct guard *guard)
+{
+        int r = cgroupfs_walk(&guard->monitor->cgroupfs, expect_cgroup, guard);
+
+        if (r < 0)
+                log_warning("Not all cgroups could be visited (%s): new ones have their Max once they hold something",
+                                strerror(-r));
+}
+
 /* Opens the gate, or closes it, as the configuration wants. Returns 0, or -EOPNOTSUPP with Strict=yes. */
 static int set_gate(struct guard *guard)
 {
         const struct budget *budget = first_that_refuses(&guard->config);
         struct cgroup *cgroup, *next;
-        int r;
 
         guard->obstacle = NULL;
         if (guard->dry_run)
@@ -765,13 +788,11 @@ static int set_gate(struct guard *guard)
         }
         guard->obstacle = admission_obstacle(&guard->admission);
         if (!guard->obstacle) {
-                r = cgroupfs_walk(&guard->monitor->cgroupfs, expect_cgroup, guard);
-                if (r < 0)
-                        log_warning("Not all cgroups could be visited (%s): new ones have their Max once they hold "
-                                    "something",
-                                        strerror(-r));
+                expect_cgroups(guard);
                 if (admission_start(&guard->admission, &guard->config.settings) < 0)
                         guard->obstacle = admission_obstacle(&guard->admission) ?: "the gate cannot be loaded";
+                else
+                        expect_cgroups(guard); /* those that were made before it told of new ones */
         }
         if (guard->obstacle) {
                 log_warning("%s: OnMax=deny cannot be had (%s): growth past Max is told, and not refused", budget->file,

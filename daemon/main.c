@@ -449,6 +449,7 @@ static int reload(void *context, json_t *errors)
         guard_apply(&daemon->guard);
         set_due_timer(daemon);
         set_thaw_timer(daemon);
+        notify_status(daemon);
         sd_notify(0, "READY=1");
         return r;
 }
@@ -760,6 +761,8 @@ static int release(void)
         if (keep_gate())
                 return r;
         n = gate_release();
+        if (n == -EBUSY)
+                log_error("The gate stays closed: a bpfbudgetd that runs has it");
         if (n > 0)
                 log_info("The gate is open: nothing is refused any more");
         return n < 0 ? n : r;

@@ -54,6 +54,7 @@ struct policy {
         struct budget_events events;
         uint64_t last_usage; /* bytes, when it was last looked at */
         bool refused;        /* by the gate since it was last looked at: its count is to be read */
+        bool has_domain;     /* the gate knows its limits */
 
         /* Rate limit of the alerts. */
         uint64_t window_start_usec;

@@ -24,11 +24,13 @@
 #include <bpf/bpf.h>
 #include <linux/magic.h>
 
+#include "bpf/gate.h"
 #include "daemon/cleanup.h"
 
 #define KIB  1024
 #define MIB  (1024 * 1024)
 #define PINS "/sys/fs/bpf/bpfbudget"
+#define KEPT "/sys/fs/bpf/bb_gate_kept" /* a map that outlives its maker */
 
 /* What processes in cgroups tell the test. */
 static struct shared {
@@ -50,6 +52,7 @@ static int teardown(void **state)
         int status;
 
         harness_teardown(state);
+        unlink(KEPT);
         free(daemon_errors(&status, "--release", NULL));
         return 0;
 }
@@ -660,6 +663,93 @@ static void test_table_full(void **state)
                 cgroup_remove(&cgroups[i]);
 }
 
+/* Another daemon, with budgets that refuse or without, takes nothing from the one that has the gate, nor does
+ * --release. */
+static void test_one_daemon_has_it(void **state)
+{
+        _cleanup_free_ char *released = NULL;
+        struct live_daemon other;
+        struct worker worker;
+        struct scene scene;
+        char config[64];
+        int status;
+
+        (void) state;
+        begin(&scene, "Max=1M");
+        config_make(config);
+        write_refusing(config, "other.budget", &scene.cgroup, "Max=100M");
+        live_start_with(&other, NULL, config);
+        assert_non_null(strstr(other.greeting, "Another bpfbudgetd has the gate"));
+        assert_int_equal(live_end(&other), 0);
+        config_write(config, "other.budget", "[Match]\nCgroup=/none\n[Budget]\nHigh=1M\n");
+        live_start_with(&other, NULL, config);
+        assert_int_equal(live_end(&other), 0);
+        released = daemon_errors(&status, "--release", NULL);
+        assert_int_not_equal(status, 0);
+        assert_non_null(strstr(released, "The gate stays closed"));
+        assert_int_equal(access(PINS "/gate_map", F_OK), 0);
+        worker_start(&worker, &scene.cgroup, make_three, NULL);
+        assert_int_equal(shared->refused, 1);
+        worker_end(&worker);
+        end(&scene);
+}
+
+static void make_and_keep(void *argument)
+{
+        int fd = make_array(400 * KIB);
+
+        (void) argument;
+        assert_int_equal(bpf_obj_pin(fd, KEPT), 0);
+        load_program();
+}
+
+/* Waits until so much is booked in the domain of @cgroup. */
+static void wait_booked(const struct test_cgroup *cgroup, uint64_t maps, uint64_t programs)
+{
+        _cleanup_close_ int fd = bpf_obj_get(PINS "/gate_domains");
+        struct gate_domain domain = {};
+
+        for (int i = 0; i < 600; i++) {
+                assert_int_equal(bpf_map_lookup_elem(fd, &cgroup->id, &domain), 0);
+                if (domain.usage[GATE_MAPS] == maps && domain.usage[GATE_PROGRAMS] == programs)
+                        return;
+                sleep_msec(50);
+        }
+        fail_msg("%llu maps and %llu programs are booked", (unsigned long long) domain.usage[GATE_MAPS],
+                        (unsigned long long) domain.usage[GATE_PROGRAMS]);
+}
+
+/* What outlives its cgroup is its parent's, once, and what goes with it is nobody's: nothing stays booked. */
+static void test_cgroup_that_goes(void **state)
+{
+        struct test_cgroup parent, child;
+        struct live_daemon daemon;
+        struct worker worker;
+        char config[64];
+
+        (void) state;
+        cgroup_make(&parent, NULL, "gate-parent");
+        cgroup_make(&child, &parent, "child");
+        config_make(config);
+        write_refusing(config, "parent.budget", &parent, "Max=1M");
+        write_refusing(config, "child.budget", &child, "Max=1M");
+        live_start_with(&daemon, NULL, config);
+        worker_start(&worker, &child, make_and_keep, NULL);
+        worker_end(&worker);
+        cgroup_remove(&child);
+        wait_booked(&parent, 1, 0);
+        worker_start(&worker, &parent, make_three, NULL);
+        assert_int_equal(shared->refused, 2);
+        worker_end(&worker);
+        unlink(KEPT);
+        wait_booked(&parent, 0, 0);
+        worker_start(&worker, &parent, make_three, NULL);
+        assert_int_equal(shared->refused, 3);
+        worker_end(&worker);
+        assert_int_equal(live_end(&daemon), 0);
+        cgroup_remove(&parent);
+}
+
 /* Whether the kernel lets the gate refuse; if not, why is in *reason. */
 static bool has_gate(char reason[256])
 {
@@ -704,6 +794,8 @@ int main(void)
                 TEST(test_other_layout),
                 TEST(test_no_bpffs),
                 TEST(test_table_full),
+                TEST(test_one_daemon_has_it),
+                TEST(test_cgroup_that_goes),
         };
         struct rlimit limit = { 20000, 20000 };
         char reason[256];

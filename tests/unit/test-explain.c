@@ -45,7 +45,8 @@ static void test_v2(void **state)
 
         (void) state;
         memory.current = 2500;
-        count = memory_split(&memory, 400, shares);
+        memory.bpf = 400;
+        count = memory_split(&memory, shares);
         assert_int_equal(bytes_of(shares, count, "anon"), 1000);
         assert_int_equal(bytes_of(shares, count, "file"), 380);
         assert_int_equal(bytes_of(shares, count, "shmem"), 120);
@@ -63,10 +64,12 @@ static void test_v2(void **state)
         assert_int_equal(sum, memory.current);
 
         /* The counters of BPF may be ahead of those of the kernel. */
-        count = memory_split(&memory, 5000, shares);
+        memory.bpf = 5000;
+        count = memory_split(&memory, shares);
         assert_int_equal(bytes_of(shares, count, "kernel"), 0);
         memory.current = BUDGET_INFINITY;
-        count = memory_split(&memory, 0, shares);
+        memory.bpf = 0;
+        count = memory_split(&memory, shares);
         assert_int_equal(bytes_of(shares, count, "other"), 0);
 }
 
@@ -74,7 +77,7 @@ static void test_v1(void **state)
 {
         struct memory memory = parse("cache 1\nrss 2\nshmem 3\ntotal_cache 500\ntotal_rss 1000\ntotal_shmem 120\n", 1);
         struct share shares[SHARES_MAX];
-        size_t count = memory_split(&memory, 0, shares);
+        size_t count = memory_split(&memory, shares);
 
         (void) state;
         assert_int_equal(bytes_of(shares, count, "anon"), 1000);
@@ -85,7 +88,7 @@ static void test_v1(void **state)
 static void check_verdict(
                 const struct cgroup *cgroup, uint64_t current, const struct object *largest, const char *expected)
 {
-        struct memory memory = { .current = current };
+        struct memory memory = { .current = current, .bpf = cgroup->total.charged };
         char *verdict = explain_verdict(cgroup, &memory, largest);
 
         assert_non_null(verdict);
