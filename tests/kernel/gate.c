@@ -722,7 +722,7 @@ static void wait_booked(const struct test_cgroup *cgroup, uint64_t maps, uint64_
 /* What outlives its cgroup is its parent's, once, and what goes with it is nobody's: nothing stays booked. */
 static void test_cgroup_that_goes(void **state)
 {
-        struct test_cgroup parent, child;
+        struct test_cgroup parent, child, sibling;
         struct live_daemon daemon;
         struct worker worker;
         char config[64];
@@ -730,6 +730,7 @@ static void test_cgroup_that_goes(void **state)
         (void) state;
         cgroup_make(&parent, NULL, "gate-parent");
         cgroup_make(&child, &parent, "child");
+        cgroup_make(&sibling, &parent, "sibling");
         config_make(config);
         write_refusing(config, "parent.budget", &parent, "Max=1M");
         write_refusing(config, "child.budget", &child, "Max=1M");
@@ -738,15 +739,16 @@ static void test_cgroup_that_goes(void **state)
         worker_end(&worker);
         cgroup_remove(&child);
         wait_booked(&parent, 1, 0);
-        worker_start(&worker, &parent, make_three, NULL);
+        worker_start(&worker, &sibling, make_three, NULL);
         assert_int_equal(shared->refused, 2);
         worker_end(&worker);
         unlink(KEPT);
         wait_booked(&parent, 0, 0);
-        worker_start(&worker, &parent, make_three, NULL);
+        worker_start(&worker, &sibling, make_three, NULL);
         assert_int_equal(shared->refused, 3);
         worker_end(&worker);
         assert_int_equal(live_end(&daemon), 0);
+        cgroup_remove(&sibling);
         cgroup_remove(&parent);
 }
 
