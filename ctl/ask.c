@@ -16,7 +16,7 @@ static const struct {
         const char *name, *before, *parameter, *behind;
         int error;
 } errors[] = {
-        { "io.bpfbudget.NoSuchCgroup", "", "cgroup", ": there is no such cgroup, or it holds no BPF memory", ENOENT },
+        { "io.bpfbudget.NoSuchCgroup", "", "cgroup", ": there is no such cgroup", ENOENT },
         { "io.bpfbudget.NoSuchUnit", "", "unit", ": there is no such unit, or it does not run", ENOENT },
         { "io.bpfbudget.NoSuchBudget", "", "cgroup", ": no budget was set for it at run time", ENOENT },
         { "io.bpfbudget.NotPermitted", "Not permitted: ", "reason", "", EPERM },

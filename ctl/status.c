@@ -121,8 +121,9 @@ int verb_version(const struct options *options, int argc, char *argv[])
         (void) argc;
         (void) argv;
         /* Which version this program is can be said without the daemon. */
-        if (client_connect(&client, options->socket) == 0)
-                client_call(&client, "org.varlink.service.GetInfo", NULL, &info);
+        r = client_connect(&client, options->socket);
+        if (r == 0)
+                r = client_call(&client, "org.varlink.service.GetInfo", NULL, &info);
         client_deinit(&client);
         if (options->json != JSON_OFF) {
                 json = json_pack("{ss so}", "bpfbudgetctl", PACKAGE_VERSION, "bpfbudgetd",
@@ -131,7 +132,9 @@ int verb_version(const struct options *options, int argc, char *argv[])
                 json_decref(json);
         } else {
                 printf("bpfbudgetctl %s\n", PACKAGE_VERSION);
-                printf("bpfbudgetd %s\n", info ? field_string(info, "version") : "is not running");
+                printf("bpfbudgetd %s\n", info                                 ? field_string(info, "version")
+                                          : r == -ENOENT || r == -ECONNREFUSED ? "is not running"
+                                                                               : "does not answer");
                 r = 0;
         }
         json_decref(info);

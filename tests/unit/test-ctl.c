@@ -422,6 +422,15 @@ static void test_event_text(void **state)
                       "'objectType': 'hash', 'objectName': 'm', 'size': 1024, 'pid': null}");
         assert_string_equal(event_text(event, true, text), "(unknown): refused map hash m of 1024 at 2048, Max 3000");
         json_decref(event);
+        event = parse("{'kind': 'refusal', 'cgroup': '/\\u009b1m\u00e4', 'usage': 2048, 'max': null, 'objectKind': "
+                      "'map', "
+                      "'objectType': 'hash', 'objectName': 'm', 'limit': 'MapsMax', 'pid': null}");
+        assert_string_equal(event_text(event, true, text), "/??1m\u00e4: refused map hash m at 2048, MapsMax");
+        json_decref(event);
+        event = parse("{'kind': 'state', 'cgroup': '/a', 'usage': 2048, 'high': null, 'max': null, "
+                      "'from': 'ok', 'to': 'max', 'limit': 'MapsMax'}");
+        assert_string_equal(event_text(event, false, text), "/a: ok -> max (2.0K, MapsMax), High none, Max none");
+        json_decref(event);
         event = parse("{'kind': 'throttle', 'cgroup': '/a', 'usage': 2048, 'high': 1024, 'pauseUSec': 1500}");
         assert_string_equal(event_text(event, false, text), "/a: throttled for 1.5 ms at 2.0K, High 1.0K");
         json_decref(event);
