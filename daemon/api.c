@@ -603,8 +603,12 @@ static int explain(void *context, struct varlink_call *call, json_t *parameters)
                 return r < 0 ? r : 0;
         r = relations_read(&relations, monitor->kernel, &monitor->tree, RELATION_HOLDERS | RELATION_PINS);
         /* Without holders, if the kernel does not tell them: the rest is worth an answer. */
-        if (r < 0)
-                relations.asked = RELATION_PINS;
+        if (r < 0 && r != -ENOMEM) {
+                relations_deinit(&relations);
+                r = relations_read(&relations, monitor->kernel, &monitor->tree, RELATION_PINS);
+                if (r < 0)
+                        relations.asked = 0;
+        }
         r = r == -ENOMEM ? r : reply_once(call, explanation(api, cgroup, &relations));
         relations_deinit(&relations);
         return r;
