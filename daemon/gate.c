@@ -19,6 +19,7 @@
 
 #include "bpf/gate.skel.h"
 #include "cleanup.h"
+#include "coretypes.h"
 #include "log.h"
 #include "skeleton.h"
 
@@ -295,9 +296,9 @@ static int set_target(struct gate *gate, size_t i)
         return r;
 }
 
-static int open_skeleton(struct gate *gate)
+static int open_skeleton(struct gate *gate, const char *types_path)
 {
-        LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = "/sys/kernel/btf/vmlinux");
+        LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = types_path);
         const struct machine *machine = gate->options.machine;
         int r = 0;
 
@@ -365,6 +366,29 @@ static int attach(struct gate *gate)
         return 0;
 }
 
+/* Loads the programs, with the tables of a predecessor if it left some. */
+static int load(struct gate *gate)
+{
+        _cleanup_(cleanup_btf) struct btf *btf = btf__load_vmlinux_btf();
+        char path[CORE_TYPES_PATH_MAX];
+        _cleanup_close_ int types = -EBADF;
+        int r;
+
+        if (!btf)
+                return -errno;
+        types = core_types_open(path);
+        if (types < 0)
+                return types;
+        r = open_skeleton(gate, path);
+        if (r == 0)
+                r = core_types_write(types, btf, bpf_object__btf(gate->skeleton->obj));
+        if (r < 0)
+                return r;
+        if (!gate->options.fresh && take_over(gate))
+                log_info("The gate of a predecessor is taken over from %s", GATE_DIRECTORY);
+        return gate_bpf__load(gate->skeleton);
+}
+
 int gate_open(const struct gate_options *options, struct gate **ret)
 {
         struct gate *gate;
@@ -378,12 +402,7 @@ int gate_open(const struct gate_options *options, struct gate **ret)
         if (!gate)
                 return -ENOMEM;
         gate->options = *options;
-        r = open_skeleton(gate);
-        if (r == 0) {
-                if (!options->fresh && take_over(gate))
-                        log_info("The gate of a predecessor is taken over from %s", GATE_DIRECTORY);
-                r = gate_bpf__load(gate->skeleton);
-        }
+        r = load(gate);
         if (r < 0)
                 log_error("The gate cannot be loaded: %s", strerror(-r));
         if (r == 0) {

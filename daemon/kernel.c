@@ -14,6 +14,7 @@
 
 #include "bpf/bpfbudget.skel.h"
 #include "cleanup.h"
+#include "coretypes.h"
 #include "log.h"
 #include "probe.h"
 #include "skeleton.h"
@@ -98,15 +99,11 @@ static bool wanted(const struct kernel *kernel, size_t i)
                (kernel->relations || !hooks[i].relation);
 }
 
-/* Opens the skeleton and tells it about this machine and which programs to load. */
-static int open_skeleton(struct kernel *kernel, const struct cgroupfs *cgroupfs)
+/* Opens the skeleton and tells it about this machine, which programs to load, and where the kernel's types will be. */
+static int open_skeleton(struct kernel *kernel, const struct cgroupfs *cgroupfs, const char *types_path)
 {
         const struct machine *machine = &kernel->machine;
-        /*
-         * The kernel's own BTF named as a custom one: else libbpf looks for types that this kernel does not have in the
-         * BTF of all modules, which takes CAP_SYS_ADMIN and, until libbpf 1.2, fails without it.
-         */
-        LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = "/sys/kernel/btf/vmlinux");
+        LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = types_path);
         struct bpfbudget *skeleton = bpfbudget__open_opts(&opts);
         uint32_t cgroups = kernel->cgroups_max ?: cgroup_table_size(machine);
         uint64_t own_id;
@@ -158,13 +155,20 @@ static bool note_refused(struct kernel *kernel, const char *program, int error)
  * Loads what is wanted. All programs are in one object and one that is refused fails it whole, in spite of the trial:
  * then the object is loaded again without that one.
  */
-static int load(struct kernel *kernel, const struct cgroupfs *cgroupfs)
+static int load(struct kernel *kernel, const struct cgroupfs *cgroupfs, const struct btf *btf)
 {
         int r = 0;
 
         for (size_t attempt = 0; attempt < LOAD_ATTEMPTS_MAX; attempt++) {
+                char path[CORE_TYPES_PATH_MAX];
+                _cleanup_close_ int types = core_types_open(path);
+
+                if (types < 0)
+                        return types;
                 refused_program[0] = '\0';
-                r = open_skeleton(kernel, cgroupfs);
+                r = open_skeleton(kernel, cgroupfs, path);
+                if (r == 0)
+                        r = core_types_write(types, btf, bpf_object__btf(kernel->skeleton->obj));
                 if (r < 0)
                         return r;
                 r = bpfbudget__load(kernel->skeleton);
@@ -288,6 +292,7 @@ static void log_missing(const struct kernel *kernel)
 int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgroupfs, struct kernel **ret)
 {
         struct kernel *kernel = calloc(1, sizeof(*kernel));
+        _cleanup_(cleanup_btf) struct btf *btf = NULL;
         int r;
 
         if (!kernel) {
@@ -299,14 +304,15 @@ int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgr
         kernel->cgroups_max = options->cgroups_max;
         kernel->relations = options->relations;
         libbpf_set_print(print_libbpf);
-        r = probe(cgroupfs, kernel->capabilities, &kernel->machine);
+        btf = btf__load_vmlinux_btf();
+        r = probe(btf, cgroupfs, kernel->capabilities, &kernel->machine);
         if (options->probe_only)
                 return 0;
         if (r < 0) {
                 log_missing(kernel);
                 return r;
         }
-        r = load(kernel, cgroupfs);
+        r = load(kernel, cgroupfs, btf);
         if (r < 0) {
                 log_error("The BPF programs cannot be loaded: %s", strerror(-r));
                 return r;

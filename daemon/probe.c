@@ -422,9 +422,8 @@ static void probe_freezer(const struct cgroupfs *cgroupfs, struct capability *ca
                 capability_lost(capability, "cgroup.freeze cannot be written: %s", strerror(-r));
 }
 
-int probe(const struct cgroupfs *cgroupfs, struct capability *table, struct machine *machine)
+int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capability *table, struct machine *machine)
 {
-        struct btf *btf = btf__load_vmlinux_btf();
         uint64_t own = read_own_capabilities();
         const char *denied = probe_permission(own);
         bool lsm = read_bpf_lsm();
@@ -458,7 +457,6 @@ int probe(const struct cgroupfs *cgroupfs, struct capability *table, struct mach
                 else
                         probe_gate(btf, i, lsm, machine, capability);
         }
-        btf__free(btf);
         if (table[HOOK_MOD_MEMCG_STATE].available && !table[HOOK_MEM_REFILL].available)
                 read_free_functions(machine->free_functions);
 

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <bpf/btf.h>
+
 #include "capability.h"
 #include "cgroupfs.h"
 #include "records.h"
@@ -105,10 +107,10 @@ struct machine {
 };
 
 /*
- * Fills @table (CAPABILITIES entries) and @machine. Returns 0; -EPERM: the calling process may not use BPF at all;
- * -EOPNOTSUPP: an essential capability is missing; another negative errno.
+ * Fills @table (CAPABILITIES entries) and @machine; @btf is that of the kernel, NULL: there is none. Returns 0; -EPERM:
+ * the calling process may not use BPF at all; -EOPNOTSUPP: an essential capability is missing; another negative errno.
  */
-int probe(const struct cgroupfs *cgroupfs, struct capability *table, struct machine *machine);
+int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capability *table, struct machine *machine);
 
 /* Notes that @capability cannot be used, and why. */
 void capability_lost(struct capability *capability, const char *format, ...) __attribute__((format(printf, 2, 3)));
