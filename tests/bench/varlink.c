@@ -2,15 +2,22 @@
 /*
  * make bench: what the API costs. "varlink objects SOCKET PID" asks the daemon PID for all objects: end-to-end time and
  * CPU time (the daemon's and this client's) beside those of bpftool map show -j. "varlink calls SOCKET PID" asks for
- * one cgroup, over one connection as fast as it answers, and at a steady rate over 200. Prints figures; judges nothing.
+ * one cgroup, over one connection as fast as it answers, and at a steady rate over 200; beside it, what this machine
+ * takes for the same bytes to and from a server that does nothing else. Prints figures; judges nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,28 +76,93 @@ static void connect_to(struct client *client, const char *path)
         }
 }
 
-static void ask(struct client *client)
+static size_t ask(struct client *client)
 {
         size_t length;
 
         if (client_send(client, get_cgroup) < 0 || !client_receive(client, -1, &length))
                 die("GetCgroup");
+        return length;
 }
 
-static void one_connection(const char *path, pid_t pid)
+/* --- The bare server ---------------------------------------------------------------------------------------------- */
+
+/* Answers whatever comes with @reply, until it is killed. */
+static void serve_bare(int listener, const char *reply, size_t size)
+{
+        int epoll = epoll_create1(EPOLL_CLOEXEC);
+        struct epoll_event event = { .events = EPOLLIN, .data.fd = listener };
+        char call[4096];
+
+        if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0)
+                die("epoll");
+        while (epoll_wait(epoll, &event, 1, -1) == 1 || errno == EINTR) {
+                int fd = event.data.fd;
+
+                if (fd == listener) {
+                        event.data.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+                        if (event.data.fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event) < 0)
+                                die("accept");
+                } else if (read(fd, call, sizeof(call)) <= 0) {
+                        close(fd);
+                } else if (send(fd, reply, size, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+                        die("send");
+        }
+        die("epoll_wait");
+}
+
+/* Starts one at @path, with replies of @size bytes. */
+static pid_t start_bare(const char *path, size_t size)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        char *reply = malloc(size);
+        pid_t pid;
+
+        if (strlen(path) >= sizeof(address.sun_path))
+                errno = ENAMETOOLONG;
+        if (strlen(path) >= sizeof(address.sun_path) || !reply || listener < 0)
+                die(path);
+        strcpy(address.sun_path, path);
+        memset(reply, 'x', size - 1);
+        reply[size - 1] = '\0';
+        if (bind(listener, (struct sockaddr *) &address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
+                        listen(listener, SOMAXCONN) < 0)
+                die(path);
+        pid = fork();
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                serve_bare(listener, reply, size);
+        }
+        if (pid < 0)
+                die("fork");
+        free(reply);
+        close(listener);
+        return pid;
+}
+
+/* --- Calls -------------------------------------------------------------------------------------------------------- */
+
+struct rate {
+        double calls_sec, cpu_usec;
+        size_t size; /* of a reply */
+};
+
+static struct rate one_connection(const char *path, pid_t pid)
 {
         uint64_t start, cpu, usec;
         struct client client;
+        size_t size = 0;
 
         connect_to(&client, path);
         start = now_usec(CLOCK_MONOTONIC);
         cpu = cpu_usec(pid);
         for (int i = 0; i < CALLS; i++)
-                ask(&client);
+                size = ask(&client);
         usec = now_usec(CLOCK_MONOTONIC) - start;
-        printf("GetCgroup on one connection: %.0f calls/s, %.1f us of the daemon's CPU a call\n", 1e6 * CALLS / usec,
-                        1.0 * (cpu_usec(pid) - cpu) / CALLS);
+        cpu = cpu_usec(pid) - cpu;
         client_close(&client);
+        return (struct rate){ .calls_sec = 1e6 * CALLS / usec, .cpu_usec = 1.0 * cpu / CALLS, .size = size };
 }
 
 /* One user's connections in turn, at their share of the rate. Writes the latencies in microseconds to @out. */
@@ -126,10 +198,11 @@ static void steady_user(const char *path, int user, int out)
         _exit(0);
 }
 
-static void many_connections(const char *path)
+static void many_connections(const char *what, const char *path)
 {
         const size_t count = (size_t) STEADY_SEC * STEADY_RATE;
         uint64_t *latencies = calloc(count, sizeof(*latencies));
+        pid_t users[USERS];
         size_t got = 0;
         int out[2];
         ssize_t n;
@@ -137,21 +210,44 @@ static void many_connections(const char *path)
         if (!latencies || pipe(out) < 0)
                 die("pipe");
         for (int user = 0; user < USERS; user++)
-                if (fork() == 0)
+                if ((users[user] = fork()) == 0)
                         steady_user(path, user, out[1]);
         close(out[1]);
         while ((n = read(out[0], (char *) latencies + got, count * sizeof(*latencies) - got)) > 0)
                 got += n;
-        while (wait(NULL) > 0)
-                ;
+        for (int user = 0; user < USERS; user++)
+                waitpid(users[user], NULL, 0);
         got /= sizeof(*latencies);
         if (got == 0)
                 die("no latencies");
         qsort(latencies, got, sizeof(*latencies), compare);
-        printf("GetCgroup on %d connections, %d calls/s: median %llu us, p99 %llu us, largest %llu us\n",
+        printf("%s on %d connections, %d calls/s: median %llu us, p99 %llu us, largest %llu us\n", what,
                         USERS * USER_CLIENTS, STEADY_RATE, (unsigned long long) latencies[got / 2],
                         (unsigned long long) latencies[got * 99 / 100], (unsigned long long) latencies[got - 1]);
         free(latencies);
+}
+
+static void calls(const char *path, pid_t pid)
+{
+        struct rate ours = one_connection(path, pid), bare;
+        char bare_path[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
+        pid_t server;
+
+        if (snprintf(bare_path, sizeof(bare_path), "%s.bare", path) >= (int) sizeof(bare_path)) {
+                errno = ENAMETOOLONG;
+                die(path);
+        }
+        server = start_bare(bare_path, ours.size + 1);
+        bare = one_connection(bare_path, server);
+        printf("GetCgroup on one connection: %.0f calls/s, %.1f us of the daemon's CPU a call; "
+               "a bare server: %.0f calls/s, %.1f us; %.0f %% of its calls\n",
+                        ours.calls_sec, ours.cpu_usec, bare.calls_sec, bare.cpu_usec,
+                        100 * ours.calls_sec / bare.calls_sec);
+        many_connections("GetCgroup", path);
+        many_connections("a bare server", bare_path);
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+        unlink(bare_path);
 }
 
 struct cost {
@@ -246,7 +342,6 @@ int main(int argc, char *argv[])
                 all_objects(argv[2], pid);
                 return 0;
         }
-        one_connection(argv[2], pid);
-        many_connections(argv[2]);
+        calls(argv[2], pid);
         return 0;
 }
