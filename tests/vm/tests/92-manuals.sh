@@ -8,7 +8,7 @@
 need_product
 
 pins=/sys/fs/bpf/vmtest-manuals
-trap 'systemctl stop agent.service 2>/dev/null; bpfbudgetctl unset-budget agent.service 2>/dev/null; rm -rf $pins /run/examples' EXIT
+trap 'bpfbudgetctl unset-budget agent.service || true; systemctl stop agent.service || true; rm -rf $pins /run/examples' EXIT
 mkdir -p $pins /run/examples
 systemctl start bpfbudgetd
 
