@@ -182,7 +182,7 @@ static int settle(struct admission *admission)
 
 void admission_flush(struct admission *admission)
 {
-        uint64_t unbooked;
+        uint64_t unbooked, missed;
         int r;
 
         if (!admission->gate)
@@ -204,6 +204,17 @@ void admission_flush(struct admission *admission)
                             "known), and were treated as FailMode= says",
                                 (unsigned long long) (unbooked - admission->unbooked));
         admission->unbooked = unbooked;
+        missed = gate_missed(admission->gate);
+        /* There may be many: the first, and whenever they have doubled. */
+        if (missed > 2 * admission->missed) {
+                log_warning("The kernel let %llu calls of bpf(2) by without asking the gate: on a preemptible kernel "
+                            "only the "
+                            "BPF LSM is always asked (add bpf to lsm= on the kernel command line). What they made "
+                            "counts "
+                            "against the next",
+                                (unsigned long long) missed);
+                admission->missed = missed;
+        }
 }
 
 bool admission_wants_flush(const struct admission *admission)
@@ -275,6 +286,7 @@ static int open_gate(struct admission *admission, const struct settings *setting
         gate_close(admission->gate);
         admission->gate = gate;
         admission->unbooked = gate_unbooked(gate);
+        admission->missed = 0;
         return 0;
 }
 

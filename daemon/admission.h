@@ -27,6 +27,7 @@ struct admission {
         bool lost;         /* the queue could not grow: the next flush settles all objects */
         int settle_error;  /* of the last flush, told */
         uint64_t unbooked; /* told of so far */
+        uint64_t missed;   /* told of so far */
         uint64_t *retired; /* domains that are to be removed once nothing is booked in them */
         size_t retired_count;
 };

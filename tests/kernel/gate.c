@@ -384,7 +384,10 @@ static void race(void *argument)
         }
 }
 
-/* 64 at once, random sizes: never past Max by a byte, and 98 % of it can be used. */
+/*
+ * 64 at once, random sizes: never past Max by a byte, and 98 % of it can be used. Where the kernel does not ask the
+ * gate (gate_missed()), the daemon has to say so.
+ */
 static void test_race(void **state)
 {
         struct worker workers[RACERS];
@@ -406,7 +409,9 @@ static void test_race(void **state)
         print_message("# 64 racing creators: %d admitted, %d refused, %lld of %d bytes (%.2f %%)\n", shared->admitted,
                         shared->refused, (long long) bytes, 64 * MIB, 100.0 * bytes / (64 * MIB));
         assert_int_equal(shared->other_errors, 0);
-        assert_in_range(bytes, 64LL * MIB * 98 / 100, 64LL * MIB);
+        assert_true(bytes >= 64LL * MIB * 98 / 100);
+        if (bytes > 64LL * MIB)
+                free(live_wait_log(&scene.daemon, "calls of bpf(2) by without asking the gate"));
         for (int i = 0; i < RACERS; i++)
                 worker_end(&workers[i]);
         end(&scene);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 240
-# machines: ^trixie-7.2-nobpf$
+# machines: ^trixie-6.12$
 # The RPM: installed it runs, upgraded it keeps what it refuses and what it counted, erased it leaves nothing. Of rpm itself
 # only dependencies and free space are not asked for: what is installed here is in the database of dpkg, and a root file system
 # that is an initramfs tells no size. The last test, as the product is gone then.
