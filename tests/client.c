@@ -92,7 +92,8 @@ const char *client_receive(struct client *client, int msec, size_t *length)
                 scanned = client->end - client->start;
                 if (!make_room(client))
                         return NULL;
-                if (msec >= 0 && poll(&ready, 1, msec) != 1)
+                /* As event loops do: a blocking recv() is also woken when the server takes the call from the socket. */
+                if (poll(&ready, 1, msec) != 1)
                         return NULL;
                 n = recv(client->fd, client->buffer + client->end, client->room - client->end, 0);
                 if (n <= 0)

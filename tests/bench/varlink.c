@@ -25,6 +25,7 @@
 #include "tests/client.h"
 
 #define CALLS       50000
+#define PENDING     16
 #define ROUNDS      5
 #define STEADY_SEC  5
 #define STEADY_RATE 4000 /* calls a second, all connections */
@@ -76,13 +77,12 @@ static void connect_to(struct client *client, const char *path)
         }
 }
 
-static size_t ask(struct client *client)
+static void ask(struct client *client)
 {
         size_t length;
 
         if (client_send(client, get_cgroup) < 0 || !client_receive(client, -1, &length))
                 die("GetCgroup");
-        return length;
 }
 
 /* --- The bare server ---------------------------------------------------------------------------------------------- */
@@ -148,17 +148,24 @@ struct rate {
         size_t size; /* of a reply */
 };
 
-static struct rate one_connection(const char *path, pid_t pid)
+/* Asks over one connection, with up to @pending calls that are not answered yet. */
+static struct rate one_connection(const char *path, pid_t pid, int pending)
 {
         uint64_t start, cpu, usec;
         struct client client;
-        size_t size = 0;
+        int sent = 0;
+        size_t size;
 
         connect_to(&client, path);
         start = now_usec(CLOCK_MONOTONIC);
         cpu = cpu_usec(pid);
-        for (int i = 0; i < CALLS; i++)
-                size = ask(&client);
+        for (int i = 0; i < CALLS; i++) {
+                for (; sent < CALLS && sent - i < pending; sent++)
+                        if (client_send(&client, get_cgroup) < 0)
+                                die("GetCgroup");
+                if (!client_receive(&client, -1, &size))
+                        die("GetCgroup");
+        }
         usec = now_usec(CLOCK_MONOTONIC) - start;
         cpu = cpu_usec(pid) - cpu;
         client_close(&client);
@@ -229,7 +236,7 @@ static void many_connections(const char *what, const char *path)
 
 static void calls(const char *path, pid_t pid)
 {
-        struct rate ours = one_connection(path, pid), bare;
+        struct rate ours = one_connection(path, pid, 1), pipelined = one_connection(path, pid, PENDING), bare;
         char bare_path[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
         pid_t server;
 
@@ -238,11 +245,13 @@ static void calls(const char *path, pid_t pid)
                 die(path);
         }
         server = start_bare(bare_path, ours.size + 1);
-        bare = one_connection(bare_path, server);
-        printf("GetCgroup on one connection: %.0f calls/s, %.1f us of the daemon's CPU a call; "
+        bare = one_connection(bare_path, server, 1);
+        printf("GetCgroup on one connection, one at a time: %.0f calls/s, %.1f us of the daemon's CPU a call; "
                "a bare server: %.0f calls/s, %.1f us; %.0f %% of its calls\n",
                         ours.calls_sec, ours.cpu_usec, bare.calls_sec, bare.cpu_usec,
                         100 * ours.calls_sec / bare.calls_sec);
+        printf("GetCgroup on one connection, %d at a time: %.0f calls/s, %.1f us of the daemon's CPU a call\n", PENDING,
+                        pipelined.calls_sec, pipelined.cpu_usec);
         many_connections("GetCgroup", path);
         many_connections("a bare server", bare_path);
         kill(server, SIGKILL);
