@@ -111,24 +111,26 @@ static void serve_bare(int listener, const char *reply, size_t size)
         die("epoll_wait");
 }
 
-/* Starts one at @path, with replies of @size bytes. */
-static pid_t start_bare(const char *path, size_t size)
+/* Starts one at @path.bare, with replies of @size bytes. Returns its process; *address is where it listens. */
+static pid_t start_bare(const char *path, size_t size, struct sockaddr_un *address)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
         int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         char *reply = malloc(size);
         pid_t pid;
 
-        if (strlen(path) >= sizeof(address.sun_path))
+        if (!reply || listener < 0)
+                die("the bare server");
+        address->sun_family = AF_UNIX;
+        if (snprintf(address->sun_path, sizeof(address->sun_path), "%s.bare", path) >=
+                        (int) sizeof(address->sun_path)) {
                 errno = ENAMETOOLONG;
-        if (strlen(path) >= sizeof(address.sun_path) || !reply || listener < 0)
                 die(path);
-        strcpy(address.sun_path, path);
+        }
         memset(reply, 'x', size - 1);
         reply[size - 1] = '\0';
-        if (bind(listener, (struct sockaddr *) &address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
+        if (bind(listener, (struct sockaddr *) address, sizeof(*address)) < 0 || chmod(address->sun_path, 0666) < 0 ||
                         listen(listener, SOMAXCONN) < 0)
-                die(path);
+                die(address->sun_path);
         pid = fork();
         if (pid == 0) {
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -237,15 +239,10 @@ static void many_connections(const char *what, const char *path)
 static void calls(const char *path, pid_t pid)
 {
         struct rate ours = one_connection(path, pid, 1), pipelined = one_connection(path, pid, PENDING), bare;
-        char bare_path[sizeof(((struct sockaddr_un *) NULL)->sun_path)];
-        pid_t server;
+        struct sockaddr_un address;
+        pid_t server = start_bare(path, ours.size + 1, &address);
 
-        if (snprintf(bare_path, sizeof(bare_path), "%s.bare", path) >= (int) sizeof(bare_path)) {
-                errno = ENAMETOOLONG;
-                die(path);
-        }
-        server = start_bare(bare_path, ours.size + 1);
-        bare = one_connection(bare_path, server, 1);
+        bare = one_connection(address.sun_path, server, 1);
         printf("GetCgroup on one connection, one at a time: %.0f calls/s, %.1f us of the daemon's CPU a call; "
                "a bare server: %.0f calls/s, %.1f us; %.0f %% of its calls\n",
                         ours.calls_sec, ours.cpu_usec, bare.calls_sec, bare.cpu_usec,
@@ -253,10 +250,10 @@ static void calls(const char *path, pid_t pid)
         printf("GetCgroup on one connection, %d at a time: %.0f calls/s, %.1f us of the daemon's CPU a call\n", PENDING,
                         pipelined.calls_sec, pipelined.cpu_usec);
         many_connections("GetCgroup", path);
-        many_connections("a bare server", bare_path);
+        many_connections("a bare server", address.sun_path);
         kill(server, SIGKILL);
         waitpid(server, NULL, 0);
-        unlink(bare_path);
+        unlink(address.sun_path);
 }
 
 struct cost {
