@@ -4,6 +4,10 @@
  * mirror what the kernel allocates (doc/ACCOUNTING.md says which function of it) with the rounding of its allocators,
  * and which part of it a memory cgroup is charged for. Every access is a bpf_probe_read_kernel(), so an address that
  * has become stale gives wrong figures and never a fault.
+ *
+ * Most are global functions that return 0: the verifier looks at such a one once a program, with any arguments, and not
+ * again for each call and each way to it. Those that a kernel may lack the types of are static: a global one is looked
+ * at even where no call of it can be reached.
  */
 #pragma once
 
@@ -68,40 +72,49 @@ static __always_inline void add_bytes(struct object_record *record, u64 bytes, b
  * @count allocations by kmalloc() of @size bytes. A charged slab object costs a pointer to its objcg besides
  * (mm/memcontrol.c, obj_full_size()).
  */
-static __noinline void add_kmalloc(struct object_record *record, u64 size, u64 count, bool charged)
+__noinline int add_kmalloc(struct object_record *record, u64 size, u64 count, bool charged)
 {
         u64 bytes = kmalloc_bytes(size);
 
+        if (!record)
+                return 0;
         if (charged && !machine.nobpf && kmalloc_is_slab(size))
                 bytes += sizeof(u64);
         add_bytes(record, bytes * count, charged);
+        return 0;
 }
 
 /*
  * One bpf_map_area_alloc() of @size bytes (kernel/bpf/syscall.c): kmalloc() up to PAGE_SIZE << PAGE_ALLOC_COSTLY_ORDER,
  * above it vmalloc(). Always charged.
  */
-static __noinline void add_area(struct object_record *record, u64 size)
+__noinline int add_area(struct object_record *record, u64 size)
 {
+        if (!record)
+                return 0;
         if (size <= (u64) machine.page_size << 3)
                 add_kmalloc(record, size, 1, true);
         else
                 add_bytes(record, round_up_to(size, machine.page_size), true);
+        return 0;
 }
 
 /*
  * @count per-CPU allocations of @size bytes. A charged one costs a pointer to its objcg for every 4 bytes of one CPU's
  * copy (mm/percpu-internal.h, pcpu_obj_full_size()).
  */
-static __noinline void add_percpu(struct object_record *record, u64 size, u64 count, bool charged)
+__noinline int add_percpu(struct object_record *record, u64 size, u64 count, bool charged)
 {
         u64 bytes;
 
+        if (!record)
+                return 0;
         size = round_up_to(size, 4);
         bytes = size * machine.possible_cpus;
         if (charged && !machine.nobpf)
                 bytes += size / 4 * sizeof(u64);
         add_bytes(record, bytes * count, charged);
+        return 0;
 }
 
 /*
@@ -109,13 +122,13 @@ static __noinline void add_percpu(struct object_record *record, u64 size, u64 co
  * CPUs' free lists. Elements on their way through an RCU grace period are in neither, and not counted.
  * A @percpu one's element is a pair of pointers and the per-CPU memory that they lead to.
  */
-static __noinline void add_mem_alloc(
-                struct object_record *record, struct bpf_mem_cache *cache, u64 size, s64 live, bool percpu)
+__noinline int add_mem_alloc(struct object_record *record, u64 cache_address, u64 size, s64 live, bool percpu)
 {
+        struct bpf_mem_cache *cache = (void *) cache_address;
         s64 count = live;
 
-        if (!cache)
-                return;
+        if (!record || !cache)
+                return 0;
         add_percpu(record, bpf_core_type_size(struct bpf_mem_cache), 1, false);
         count += percpu_sum((u64) &cache->free_cnt, sizeof(cache->free_cnt));
         if (count < 0)
@@ -126,18 +139,23 @@ static __noinline void add_mem_alloc(
         } else {
                 add_kmalloc(record, size + sizeof(u64), count, true); /* LLIST_NODE_SZ */
         }
+        return 0;
 }
 
 /* kernel/bpf/arraymap.c: array_map_alloc(), prog_array_map_alloc() */
-static __noinline void objsize_array(u64 address, struct object_record *record)
+__noinline int objsize_array(u64 address, struct object_record *record)
 {
         struct bpf_array *array = (void *) address;
         struct bpf_map___size *map = (void *) address;
         u64 size = bpf_core_type_size(struct bpf_array);
         u64 elem_size = BPF_CORE_READ(array, elem_size);
-        u64 slots = record->max_entries;
-        bool percpu = record->type == BPF_MAP_TYPE_PERCPU_ARRAY;
+        bool percpu;
+        u64 slots;
 
+        if (!record)
+                return 0;
+        percpu = record->type == BPF_MAP_TYPE_PERCPU_ARRAY;
+        slots = record->max_entries;
         /* Room for an index that the CPU speculates on. */
         if (!BPF_CORE_READ(map, bypass_spec_v1))
                 slots = (u64) BPF_CORE_READ(array, index_mask) + 1;
@@ -155,6 +173,7 @@ static __noinline void objsize_array(u64 address, struct object_record *record)
                 add_percpu(record, elem_size, record->max_entries, false);
         if (record->type == BPF_MAP_TYPE_PROG_ARRAY)
                 add_kmalloc(record, bpf_core_type_size(struct bpf_array_aux), 1, true);
+        return 0;
 }
 
 /* Live elements of a hash without preallocation; the counter is per CPU in large maps. */
@@ -179,13 +198,17 @@ static __always_inline bool htab_is_percpu(u32 type)
 }
 
 /* Elements of a preallocated hash: prealloc_init(), alloc_extra_elems(), bpf_lru_init(). */
-static __noinline void objsize_htab_prealloc(u64 address, struct object_record *record)
+__noinline int objsize_htab_prealloc(u64 address, struct object_record *record)
 {
         struct bpf_htab *htab = (void *) address;
         u64 elem_size = BPF_CORE_READ(htab, elem_size);
-        bool percpu = htab_is_percpu(record->type);
-        u64 count = record->max_entries;
+        bool percpu;
+        u64 count;
 
+        if (!record)
+                return 0;
+        percpu = htab_is_percpu(record->type);
+        count = record->max_entries;
         if (!percpu && !htab_is_lru(record->type)) {
                 count += machine.possible_cpus;
                 add_percpu(record, sizeof(u64), 1, false); /* extra_elems */
@@ -199,31 +222,37 @@ static __noinline void objsize_htab_prealloc(u64 address, struct object_record *
                 add_percpu(record, bpf_core_type_size(struct bpf_lru_list), 1, false);
         else
                 add_percpu(record, bpf_core_type_size(struct bpf_lru_locallist), 1, false);
+        return 0;
 }
 
 /* Elements of a hash that allocates them as they are inserted (by bpf_mem_alloc in 6.1 and later). */
-static __noinline void objsize_htab_dynamic(u64 address, struct object_record *record)
+__noinline int objsize_htab_dynamic(u64 address, struct object_record *record)
 {
         struct bpf_htab *htab = (void *) address;
         s64 count = htab_count(htab);
 
+        if (!record)
+                return 0;
         if (count < 0)
                 count = 0;
         record->marks |= OBJECT_GROWS;
         record->entries = count;
-        add_mem_alloc(record, BPF_CORE_READ(htab, ma.cache), BPF_CORE_READ(htab, elem_size), count, false);
+        add_mem_alloc(record, (u64) BPF_CORE_READ(htab, ma.cache), BPF_CORE_READ(htab, elem_size), count, false);
         if (htab_is_percpu(record->type))
-                add_mem_alloc(record, BPF_CORE_READ(htab, pcpu_ma.cache), round_up_to(record->value_size, 8), count,
-                                true);
+                add_mem_alloc(record, (u64) BPF_CORE_READ(htab, pcpu_ma.cache), round_up_to(record->value_size, 8),
+                                count, true);
+        return 0;
 }
 
 /* kernel/bpf/hashtab.c: htab_map_alloc() */
-static __noinline void objsize_htab(u64 address, struct object_record *record)
+__noinline int objsize_htab(u64 address, struct object_record *record)
 {
         struct bpf_htab *htab = (void *) address;
         struct bpf_map *map = (void *) address;
         s64 *elem_count = BPF_CORE_READ(map, elem_count);
 
+        if (!record)
+                return 0;
         add_area(record, bpf_core_type_size(struct bpf_htab));
         add_area(record, BPF_CORE_READ(htab, n_buckets) * bpf_core_type_size(struct bucket));
         if (bpf_core_field_exists(struct bpf_htab___map_locked, map_locked))
@@ -238,27 +267,30 @@ static __noinline void objsize_htab(u64 address, struct object_record *record)
                 objsize_htab_dynamic(address, record);
         else
                 objsize_htab_prealloc(address, record);
+        return 0;
 }
 
 /*
  * kernel/bpf/lpm_trie.c: trie_alloc(), lpm_trie_node_alloc(). The trie counts its entries, not the intermediate nodes
  * between them: with n entries there are 0 to n - 1 of those.
  */
-static __noinline void objsize_lpm_trie(u64 address, struct object_record *record)
+__noinline int objsize_lpm_trie(u64 address, struct object_record *record)
 {
         struct lpm_trie *trie = (void *) address;
         struct lpm_trie___ma *trie_ma = (void *) address;
         u64 node = bpf_core_type_size(struct lpm_trie_node) + BPF_CORE_READ(trie, data_size);
-        u64 leaf = node + record->value_size;
         u64 entries = BPF_CORE_READ(trie, n_entries);
         u64 between = entries ? entries - 1 : 0;
-        u64 before;
+        u64 before, leaf;
 
+        if (!record)
+                return 0;
+        leaf = node + record->value_size;
         record->marks |= OBJECT_GROWS;
         record->entries = entries;
         add_area(record, bpf_core_type_size(struct lpm_trie));
         if (bpf_core_field_exists(struct lpm_trie___ma, ma)) {
-                add_mem_alloc(record, BPF_CORE_READ(trie_ma, ma.cache), leaf, entries, false);
+                add_mem_alloc(record, (u64) BPF_CORE_READ(trie_ma, ma.cache), leaf, entries, false);
                 before = record->allocated;
                 add_kmalloc(record, leaf + sizeof(u64), between, true);
         } else {
@@ -270,6 +302,7 @@ static __noinline void objsize_lpm_trie(u64 address, struct object_record *recor
                 record->marks |= OBJECT_BOUNDED;
                 record->allocated_min = before;
         }
+        return 0;
 }
 
 /* kernel/bpf/queue_stack_maps.c: queue_stack_map_alloc() */
@@ -357,10 +390,12 @@ static __noinline u64 count_pointers(u64 vector, u64 pointers)
 }
 
 /* kernel/bpf/devmap.c: dev_map_init_map(), __dev_map_alloc_node() */
-static __noinline void objsize_devmap(u64 address, struct object_record *record)
+__noinline int objsize_devmap(u64 address, struct object_record *record)
 {
         struct bpf_dtab *devmap = (void *) address;
 
+        if (!record)
+                return 0;
         record->marks |= OBJECT_GROWS;
         add_area(record, bpf_core_type_size(struct bpf_dtab));
         if (record->type == BPF_MAP_TYPE_DEVMAP_HASH) {
@@ -371,6 +406,7 @@ static __noinline void objsize_devmap(u64 address, struct object_record *record)
                 record->entries = count_pointers((u64) BPF_CORE_READ(devmap, netdev_map), record->max_entries);
         }
         add_kmalloc(record, bpf_core_type_size(struct bpf_dtab_netdev), record->entries, true);
+        return 0;
 }
 
 struct cpumap_walk {
@@ -394,11 +430,13 @@ static int add_cpumap_entry(u32 index, void *context)
 
 /* kernel/bpf/cpumap.c: cpu_map_alloc(), __cpu_map_entry_alloc(). The ring's slots are not charged; the thread is not
  * counted. */
-static __noinline void objsize_cpumap(u64 address, struct object_record *record)
+__noinline int objsize_cpumap(u64 address, struct object_record *record)
 {
         struct bpf_cpu_map *cpumap = (void *) address;
         struct cpumap_walk walk = { .entries = BPF_CORE_READ(cpumap, cpu_map) };
 
+        if (!record)
+                return 0;
         record->marks |= OBJECT_GROWS;
         add_area(record, bpf_core_type_size(struct bpf_cpu_map));
         add_area(record, record->max_entries * sizeof(u64));
@@ -409,6 +447,7 @@ static __noinline void objsize_cpumap(u64 address, struct object_record *record)
         add_kmalloc(record, bpf_core_type_size(struct ptr_ring), walk.count, true);
         add_percpu(record, bpf_core_type_size(struct xdp_bulk_queue), walk.count, true);
         add_bytes(record, walk.rings, false);
+        return 0;
 }
 
 /* net/core/sock_map.c: sock_hash_alloc(), sock_hash_alloc_elem(). What a socket keeps about its maps is the socket's.
@@ -473,12 +512,14 @@ static int walk_list_node(u32 index, void *context)
 }
 
 /* kernel/bpf/local_storage.c: bpf_cgroup_storage_alloc(), one for each program and cgroup that it is attached to. */
-static __noinline void objsize_cgroup_storage(u64 address, struct object_record *record)
+__noinline int objsize_cgroup_storage(u64 address, struct object_record *record)
 {
         struct bpf_cgroup_storage_map *map = (void *) address;
         struct list_walk walk = { .head = (u64) &map->list };
         u64 before;
 
+        if (!record)
+                return 0;
         record->marks |= OBJECT_GROWS;
         walk.node = (u64) BPF_CORE_READ(map, list.next);
         bpf_loop(LIST_WALK_MAX, walk_list_node, &walk, 0);
@@ -494,6 +535,7 @@ static __noinline void objsize_cgroup_storage(u64 address, struct object_record 
                 add_percpu(record, record->value_size, walk.count, true);
         if (unknown(walk.node) && walk.node != walk.head)
                 bound_walk(record, before, 1, 2);
+        return 0;
 }
 
 /* One step: to the next element, or at the end of a bucket's list to the next bucket. */
@@ -530,8 +572,8 @@ static __always_inline void add_storage_elements(
         if (bpf_core_field_exists(struct bpf_local_storage_map___ma, selem_ma))
                 cache = BPF_CORE_READ(ma, selem_ma.cache);
         if (cache) {
-                add_mem_alloc(record, cache, BPF_CORE_READ(map, elem_size), walk->count, false);
-                add_mem_alloc(record, BPF_CORE_READ(ma, storage_ma.cache), storage_size, walk->last, false);
+                add_mem_alloc(record, (u64) cache, BPF_CORE_READ(map, elem_size), walk->count, false);
+                add_mem_alloc(record, (u64) BPF_CORE_READ(ma, storage_ma.cache), storage_size, walk->last, false);
         } else {
                 add_kmalloc(record, BPF_CORE_READ(map, elem_size), walk->count, true);
                 add_kmalloc(record, storage_size, walk->last, true);
@@ -543,13 +585,15 @@ static __always_inline void add_storage_elements(
  * (task, socket, ...) has one struct bpf_local_storage for all maps; the map that came first allocated it. Its element
  * is the last in the owner's list, so counting those counts every storage once.
  */
-static __noinline void objsize_local_storage(u64 address, struct object_record *record)
+__noinline int objsize_local_storage(u64 address, struct object_record *record)
 {
         struct bpf_local_storage_map *map = (void *) address;
         u64 bucket_size = bpf_core_type_size(struct bpf_local_storage_map_bucket);
         u64 buckets = 1ULL << (BPF_CORE_READ(map, bucket_log) & 31), before, left;
         struct list_walk walk = { .head = (u64) BPF_CORE_READ(map, buckets) };
 
+        if (!record)
+                return 0;
         record->marks |= OBJECT_GROWS;
         walk.node = unknown(0); /* 6.1 takes the callback's first turn for all of them, and drops the branch */
         walk.end = walk.head + buckets * bucket_size;
@@ -565,22 +609,25 @@ static __noinline void objsize_local_storage(u64 address, struct object_record *
         left = unknown(walk.end - walk.head) / bucket_size + (unknown(walk.node) != 0);
         if (left && left <= buckets)
                 bound_walk(record, before, buckets - left, buckets);
+        return 0;
 }
 
 /* kernel/bpf/bpf_struct_ops.c: bpf_struct_ops_map_alloc(); links, symbols and trampolines are not charged. */
-static __noinline void objsize_struct_ops(u64 address, struct object_record *record)
+__noinline int objsize_struct_ops(u64 address, struct object_record *record)
 {
         struct bpf_struct_ops_map___before69 *old = (void *) address;
         struct bpf_struct_ops_map *map = (void *) address;
-        u64 size = bpf_core_type_size(struct bpf_struct_ops_map) + record->value_size;
-        u64 functions, linked;
+        u64 functions, linked, size;
 
+        if (!record)
+                return 0;
+        size = bpf_core_type_size(struct bpf_struct_ops_map) + record->value_size;
         add_area(record, size - bpf_core_type_size(struct bpf_struct_ops_value));
         add_area(record, record->value_size); /* uvalue */
         if (!bpf_core_field_exists(map->image_pages_cnt)) {
                 add_area(record, (BPF_CORE_READ(old, st_ops, type, info) & 0xffff) * sizeof(u64));
                 add_bytes(record, machine.page_size, false);
-                return;
+                return 0;
         }
         functions = BPF_CORE_READ(map, funcs_cnt);
         linked = count_pointers((u64) BPF_CORE_READ(map, ksyms), functions);
@@ -589,6 +636,7 @@ static __noinline void objsize_struct_ops(u64 address, struct object_record *rec
         add_kmalloc(record, bpf_core_type_size(struct bpf_tramp_link), linked, false);
         add_kmalloc(record, bpf_core_type_size(struct bpf_ksym), linked, false);
         add_bytes(record, (u64) BPF_CORE_READ(map, image_pages_cnt) * machine.page_size, false);
+        return 0;
 }
 
 #define TREE_WALK_MAX (1 << 18)
@@ -705,7 +753,7 @@ static __noinline void objsize_rhash(u64 address, struct object_record *record)
         record->entries = count;
         add_area(record, bpf_core_type_size(struct bpf_rhtab));
         add_kmalloc(record, bpf_core_type_size(struct bucket_table) + buckets * sizeof(u64), 1, false);
-        add_mem_alloc(record, BPF_CORE_READ(rhtab, ma.cache), BPF_CORE_READ(rhtab, elem_size), count, false);
+        add_mem_alloc(record, (u64) BPF_CORE_READ(rhtab, ma.cache), BPF_CORE_READ(rhtab, elem_size), count, false);
 }
 
 /* kernel/bpf/map_in_map.c: bpf_map_meta_alloc(), a copy of the head of the inner map; not charged. */
@@ -849,8 +897,9 @@ static __noinline __attribute__((unused)) void objsize_map(u64 address, struct o
  * header and 16 bytes of random illegal instructions, in chunks. The header is in the chunk that the code starts in, or
  * in the one before it where the kernel puts a CFI prefix (up to 16 bytes) before the entry point; its size must agree.
  */
-static __noinline u64 jit_image_bytes(struct bpf_prog___size *prog)
+__noinline u64 jit_image_bytes(u64 address)
 {
+        struct bpf_prog___size *prog = (void *) address;
         u64 header = (u64) BPF_CORE_READ(prog, bpf_func) & ~(PROG_CHUNK_SIZE - 1ULL);
         u64 code = BPF_CORE_READ(prog, jited_len);
         u64 low, high;
@@ -888,7 +937,7 @@ static __always_inline void add_prog_body(struct object_record *record, struct b
 
 static __always_inline void add_jit_image(struct object_record *record, struct bpf_prog___size *prog)
 {
-        u64 bytes = jit_image_bytes(prog);
+        u64 bytes = jit_image_bytes((u64) prog);
 
         record->jit += bytes;
         add_bytes(record, bytes, false);
@@ -913,22 +962,28 @@ static int add_subprog(u32 index, void *context)
 }
 
 /* Each of @count subprograms is a struct bpf_prog with a JIT image of its own; the first is the program's own code. */
-static __noinline void add_subprogs(struct object_record *record, struct bpf_prog___size **func, u32 count)
+__noinline int add_subprogs(struct object_record *record, u64 func, u32 count)
 {
-        struct subprogs subprogs = { .record = record, .func = func };
+        struct subprogs subprogs = { .record = record, .func = (void *) func };
 
+        if (!record)
+                return 0;
         bpf_loop(count, add_subprog, &subprogs, 0);
+        return 0;
 }
 
 /*
  * The vectors that the verifier leaves with the program (kernel/bpf/verifier.c, core.c). jited_linfo is charged on
  * every kernel.
  */
-static __noinline void add_prog_vectors(struct object_record *record, struct bpf_prog_aux___size *aux)
+__noinline int add_prog_vectors(struct object_record *record, u64 address)
 {
+        struct bpf_prog_aux___size *aux = (void *) address;
         bool charged = verifier_memory_charged();
         u64 count;
 
+        if (!record)
+                return 0;
         count = BPF_CORE_READ(aux, used_map_cnt);
         if (count)
                 add_kmalloc(record, count * sizeof(u64), 1, charged);
@@ -950,6 +1005,7 @@ static __noinline void add_prog_vectors(struct object_record *record, struct bpf
                 add_kmalloc(record, count * bpf_core_type_size(struct bpf_jit_poke_descriptor), 1, false);
         if (BPF_CORE_READ(aux, kfunc_btf_tab))
                 add_kmalloc(record, bpf_core_type_size(struct bpf_kfunc_btf_tab), 1, charged);
+        return 0;
 }
 
 /*
@@ -971,13 +1027,13 @@ static __noinline __attribute__((unused)) void objsize_program(u64 address, stru
         add_prog_body(record, prog);
         if (BPF_CORE_READ(prog, stats))
                 add_percpu(record, bpf_core_type_size(struct bpf_prog_stats), 1, true);
-        add_prog_vectors(record, aux);
+        add_prog_vectors(record, (u64) aux);
 
         if (bpf_core_field_exists(struct bpf_prog_aux___real_func_cnt, real_func_cnt) && count)
                 count = BPF_CORE_READ(aux_real, real_func_cnt);
         if (count) {
                 add_kmalloc(record, count * sizeof(u64), 1, false);
-                add_subprogs(record, BPF_CORE_READ(aux, func), count);
+                add_subprogs(record, (u64) BPF_CORE_READ(aux, func), count);
         } else {
                 add_jit_image(record, prog);
         }

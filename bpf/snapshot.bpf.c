@@ -274,30 +274,36 @@ int snapshot_files(struct bpf_iter__task_file *ctx)
         return 0;
 }
 
-/* kernel/bpf/verifier.c, MAX_USED_MAPS: 64. */
-#define USED_MAPS_MAX 64
+struct uses {
+        struct seq_file *seq;
+        struct bpf_map **maps;
+        struct use_record record;
+};
+
+static int write_use(u32 index, void *context)
+{
+        struct uses *uses = context;
+        struct bpf_map *map = NULL;
+
+        bpf_probe_read_kernel(&map, sizeof(map), &uses->maps[index]);
+        uses->record.map_id = map ? BPF_CORE_READ(map, id) : 0;
+        if (uses->record.map_id)
+                bpf_seq_write(uses->seq, &uses->record, sizeof(uses->record));
+        return 0;
+}
 
 SEC("iter/bpf_prog")
 int snapshot_uses(struct bpf_iter__bpf_prog *ctx)
 {
-        struct bpf_map **used_maps, *map;
-        struct use_record record = {};
+        struct uses uses = { .seq = ctx->meta->seq };
         struct bpf_prog *prog;
-        u32 count;
 
         if (!ctx->prog)
                 return 0;
         prog = (void *) address_of(ctx->prog);
-        record.program_id = BPF_CORE_READ(prog, aux, id);
-        used_maps = BPF_CORE_READ(prog, aux, used_maps);
-        count = BPF_CORE_READ(prog, aux, used_map_cnt);
-        for (u32 i = 0; i < USED_MAPS_MAX && i < count; i++) {
-                map = NULL;
-                bpf_probe_read_kernel(&map, sizeof(map), &used_maps[i]);
-                record.map_id = map ? BPF_CORE_READ(map, id) : 0;
-                if (record.map_id)
-                        bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
-        }
+        uses.record.program_id = BPF_CORE_READ(prog, aux, id);
+        uses.maps = BPF_CORE_READ(prog, aux, used_maps);
+        bpf_loop(BPF_CORE_READ(prog, aux, used_map_cnt), write_use, &uses, 0);
         return 0;
 }
 

@@ -70,7 +70,7 @@ static __always_inline u32 table_levels(u64 address)
  * @direct. @last is the level to stop at. 1: its physical address; 2: the physical address of its last table. 0 if it
  * is mapped nowhere.
  */
-static __noinline u64 walk_tables(u64 tables, u64 direct, u64 address, u32 last)
+__noinline u64 walk_tables(u64 tables, u64 direct, u64 address, u32 last)
 {
         u32 levels = table_levels(tables);
         u64 table = tables, entry = 0;
@@ -169,7 +169,7 @@ static __always_inline bool bases_known(u64 tables)
 }
 
 /* The struct page behind the vmalloc() address @address; NULL if it cannot be told. */
-static __noinline __attribute__((unused)) u64 vmalloc_page(u64 address)
+__noinline u64 vmalloc_page(u64 address)
 {
         u64 tables = kernel_tables(), physical;
 
