@@ -77,20 +77,23 @@ static __always_inline struct gate_settings *get_settings(void)
 
 /* --- Domains ------------------------------------------------------------------------------------------------------ */
 
-/* The memory cgroup that what @task allocates is charged to; NULL: the root, or none. */
+/*
+ * The memory cgroup that the running task is a member of; NULL: there is none. What the verifier knows the type of is
+ * read directly, which takes a tenth of a bpf_probe_read_kernel().
+ */
+static __always_inline struct cgroup_subsys_state *own_css(void)
+{
+        return bpf_get_current_task_btf()->cgroups->subsys[memory_subsys()];
+}
+
+/* The memory cgroup that what the running task allocates is charged to; NULL: there is none. */
 static __always_inline struct cgroup_subsys_state *charged_css(void)
 {
-        struct task_struct *task = (void *) bpf_get_current_task();
-        struct mem_cgroup *memcg = BPF_CORE_READ(task, active_memcg);
-        struct cgroup_subsys_state *css = NULL;
-        struct css_set *set;
+        struct mem_cgroup *memcg = bpf_get_current_task_btf()->active_memcg;
 
         if (memcg)
-                return (void *) memcg + bpf_core_field_offset(struct mem_cgroup, css);
-        set = BPF_CORE_READ(task, cgroups);
-        if (set)
-                bpf_probe_read_kernel(&css, sizeof(css), &set->subsys[memory_subsys()]);
-        return css;
+                return (void *) (address_of(memcg) + bpf_core_field_offset(struct mem_cgroup, css));
+        return (void *) address_of(own_css());
 }
 
 /* The nearest domain at or above @css; 0: none. A global function: the verifier looks at it once. */
@@ -388,7 +391,7 @@ static __always_inline bool is_exempt(const struct gate_settings *settings)
 
         if (tgid == 1 || tgid == settings->daemon_tgid)
                 return true;
-        return settings->own_cgroup && task_cgroup_id((void *) bpf_get_current_task()) == settings->own_cgroup;
+        return settings->own_cgroup && own_css()->cgroup->kn->id == settings->own_cgroup;
 }
 
 /* Not inlined, for the sake of the callers' stack. */
@@ -619,9 +622,8 @@ int BPF_PROG(gate_program_free, struct bpf_prog *trusted)
 
 /* --- Growth by bpf(2) --------------------------------------------------------------------------------------------- */
 
-/*
- * The map behind the file descriptor @fd of the current process, 0 if it is none. Each update of each map comes by
- * here: what the verifier knows the type of is read directly, which takes a tenth of a bpf_probe_read_kernel().
+/* The map behind the file descriptor @fd of the current process, 0 if it is none. Each update of each map comes by
+ * here.
  */
 static __always_inline u64 map_of_fd(u32 fd, u64 map_fops)
 {

@@ -306,6 +306,10 @@ int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgr
         libbpf_set_print(print_libbpf);
         btf = btf__load_vmlinux_btf();
         r = probe(btf, cgroupfs, kernel->capabilities, &kernel->machine);
+        if (r == -ENOMEM) {
+                log_error("Out of memory");
+                return r;
+        }
         if (options->probe_only)
                 return 0;
         if (r < 0) {

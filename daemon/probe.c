@@ -16,6 +16,7 @@
 #include <linux/capability.h>
 
 #include "cleanup.h"
+#include "uthash-nonfatal.h"
 
 const struct hook hooks[HOOKS] = {
         [HOOK_MAPS] = { "iterator:bpf_map", "snapshot_maps", HOOK_ITERATOR, "bpf_map", "bytes of maps",
@@ -157,17 +158,103 @@ static int trial_load(enum hook_kind kind, int btf_id)
         return 0;
 }
 
-/* The BTF id of @target for hooks of @kind, or a negative errno. */
-static int find_target(const struct btf *btf, enum hook_kind kind, const char *target)
-{
+/* What a hook may be attached to: the name and kind of its type in the kernel's BTF, and the id or a negative errno. */
+struct target {
+        UT_hash_handle hh;
         char name[64];
+        uint32_t btf_kind;
+        int id;
+};
 
-        snprintf(name, sizeof(name), "%s%s", kinds[kind].btf_prefix, target);
-        return btf__find_by_name_kind(btf, name, kinds[kind].btf_kind);
+/* All targets of all hooks by name, and what has been learned of them. */
+struct targets {
+        struct target room[HOOKS + 4 * GATE_HOOKS];
+        size_t count;
+        struct target *by_name;
+        bool tracepoint_tried;
+        int tracepoint; /* 0: a program for one was loaded; or a negative errno */
+};
+
+static void target_name(char name[static 64], enum hook_kind kind, const char *target)
+{
+        snprintf(name, 64, "%s%s", kinds[kind].btf_prefix, target);
 }
 
-/* Tries to load a program of @kind for @btf_id, which may be an error. */
-static void probe_kind(enum hook_kind kind, int btf_id, struct capability *capability)
+/* Adds the target @name of hooks of @kind, if it is one and not yet there. */
+static int add_target(struct targets *targets, enum hook_kind kind, const char *name)
+{
+        struct target *target = &targets->room[targets->count], *known;
+
+        if (!name)
+                return 0;
+        *target = (struct target){ .btf_kind = kinds[kind].btf_kind, .id = -ENOENT };
+        target_name(target->name, kind, name);
+        HASH_FIND_STR(targets->by_name, target->name, known);
+        if (known)
+                return 0;
+        HASH_ADD_STR(targets->by_name, name, target);
+        if (!HASH_ADDED(target))
+                return -ENOMEM;
+        targets->count++;
+        return 0;
+}
+
+static int add_targets(struct targets *targets)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < HOOKS; i++)
+                r = add_target(targets, hooks[i].kind, hooks[i].target);
+        for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
+                for (size_t k = 0; r == 0 && k < 2; k++) {
+                        r = add_target(targets, gate_hooks[i].kind, gate_hooks[i].targets[k]);
+                        if (r == 0)
+                                r = add_target(targets, HOOK_LSM, gate_hooks[i].lsm[k]);
+                }
+        return r;
+}
+
+/*
+ * Finds all targets in one way through the kernel's BTF: btf__find_by_name_kind() goes through its 100,000 types for
+ * each. The caller clears targets->by_name.
+ */
+static int find_targets(const struct btf *btf, struct targets *targets)
+{
+        int r = add_targets(targets);
+
+        for (uint32_t id = 1; r == 0 && id < btf__type_cnt(btf); id++) {
+                const struct btf_type *type = btf__type_by_id(btf, id);
+                struct target *target;
+                const char *name;
+
+                if (!btf_is_func(type) && !btf_is_typedef(type))
+                        continue;
+                name = btf__name_by_offset(btf, type->name_off);
+                if (!name)
+                        continue;
+                HASH_FIND_STR(targets->by_name, name, target);
+                if (target && target->id < 0 && target->btf_kind == btf_kind(type))
+                        target->id = id;
+        }
+        return r;
+}
+
+/* The BTF id of @name for hooks of @kind, or a negative errno. */
+static int find_target(const struct targets *targets, enum hook_kind kind, const char *name)
+{
+        char full[sizeof(targets->room[0].name)];
+        struct target *target;
+
+        target_name(full, kind, name);
+        HASH_FIND_STR(targets->by_name, full, target);
+        return target ? target->id : -ENOENT;
+}
+
+/*
+ * Tries to load a program of @kind for @btf_id, which may be an error. One tracepoint that exists stands for all: their
+ * loads take the longest, since 6.12.117 at the latest a search of the kernel's whole BTF each.
+ */
+static void probe_kind(struct targets *known, enum hook_kind kind, int btf_id, struct capability *capability)
 {
         int r;
 
@@ -176,16 +263,23 @@ static void probe_kind(enum hook_kind kind, int btf_id, struct capability *capab
                 capability_lost(capability, "this kernel does not have it");
                 return;
         }
-        r = trial_load(kind, btf_id);
+        if (kind == HOOK_TRACEPOINT && known->tracepoint_tried)
+                r = known->tracepoint;
+        else
+                r = trial_load(kind, btf_id);
+        if (kind == HOOK_TRACEPOINT) {
+                known->tracepoint_tried = true;
+                known->tracepoint = r;
+        }
         if (r == -EPERM && (kind == HOOK_FUNCTION || kind == HOOK_REFUSAL || kind == HOOK_LSM))
                 capability_lost(capability, "this kernel refuses trampolines (%s)", strerror(-r));
         else if (r < 0)
                 capability_lost(capability, "the kernel refuses the program: %s", strerror(-r));
 }
 
-static void probe_hook(const struct hook *hook, const struct btf *btf, struct capability *capability)
+static void probe_hook(const struct hook *hook, struct targets *targets, struct capability *capability)
 {
-        probe_kind(hook->kind, hook->target ? find_target(btf, hook->kind, hook->target) : 0, capability);
+        probe_kind(targets, hook->kind, hook->target ? find_target(targets, hook->kind, hook->target) : 0, capability);
 }
 
 /* The effective capabilities of this process, one bit each; 0 if they cannot be read. */
@@ -248,7 +342,7 @@ static bool read_bpf_lsm(void)
 }
 
 static void probe_gate(
-                const struct btf *btf, size_t i, bool lsm, struct machine *machine, struct capability *capability)
+                struct targets *known, size_t i, bool lsm, struct machine *machine, struct capability *capability)
 {
         bool use_lsm = lsm && gate_hooks[i].lsm[0];
         enum hook_kind kind = use_lsm ? HOOK_LSM : gate_hooks[i].kind;
@@ -256,12 +350,12 @@ static void probe_gate(
         int id = -ENOENT;
 
         for (size_t k = 0; k < 2 && id < 0 && targets[k]; k++) {
-                id = find_target(btf, kind, targets[k]);
+                id = find_target(known, kind, targets[k]);
                 machine->gate[i] = (struct gate_target){ kind, targets[k] };
                 if (i == GATE_HOOK_PROGRAM)
                         machine->program_by_aux = k == 1;
         }
-        probe_kind(kind, id, capability);
+        probe_kind(known, kind, id, capability);
 }
 
 /* The number of an enumerator in any of the kernel's enums, or -ENOENT. They are anonymous, so CO-RE cannot name them.
@@ -426,6 +520,7 @@ int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capabil
 {
         uint64_t own = read_own_capabilities();
         const char *denied = probe_permission(own);
+        struct targets targets = { 0 };
         bool lsm = read_bpf_lsm();
         int missing = 0;
 
@@ -436,6 +531,10 @@ int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capabil
         probe_cgroup(cgroupfs, table);
         probe_permissions(own, table);
         probe_freezer(cgroupfs, &table[CAPABILITY_FREEZE]);
+        if (btf && find_targets(btf, &targets) < 0) {
+                HASH_CLEAR(hh, targets.by_name);
+                return -ENOMEM;
+        }
         for (size_t i = 0; i < HOOKS; i++) {
                 table[i] = (struct capability){ hooks[i].name, hooks[i].purpose, .essential = hooks[i].essential };
                 if (denied)
@@ -443,7 +542,7 @@ int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capabil
                 else if (!btf)
                         capability_lost(&table[i], "no kernel BTF");
                 else
-                        probe_hook(&hooks[i], btf, &table[i]);
+                        probe_hook(&hooks[i], &targets, &table[i]);
         }
         read_machine(btf, cgroupfs, machine, &table[HOOK_TASKS]);
         for (size_t i = 0; i < GATE_HOOKS; i++) {
@@ -455,11 +554,12 @@ int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capabil
                 else if (!btf)
                         capability_lost(capability, "no kernel BTF");
                 else
-                        probe_gate(btf, i, lsm, machine, capability);
+                        probe_gate(&targets, i, lsm, machine, capability);
         }
         if (table[HOOK_MOD_MEMCG_STATE].available && !table[HOOK_MEM_REFILL].available)
                 read_free_functions(machine->free_functions);
 
+        HASH_CLEAR(hh, targets.by_name);
         for (size_t i = 0; i < CAPABILITIES; i++)
                 if (table[i].essential && !table[i].available)
                         missing = -EOPNOTSUPP;

@@ -146,7 +146,7 @@ static void load(void)
 
 static void bench(void **state)
 {
-        struct gate_settings settings = { .layout = GATE_LAYOUT, .enforcing = 1 };
+        struct gate_settings settings = { .layout = GATE_LAYOUT, .enforcing = 1, .own_cgroup = 1 };
         struct gate_introduction introduction;
         struct worker worker;
         uint32_t zero = 0;

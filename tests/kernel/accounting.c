@@ -50,7 +50,7 @@
 #define WARM_UP_ENTRIES 8
 
 /* Rows that are measured at a time: the kernel's figures take seconds to settle. */
-#define BATCH 12
+#define BATCH 45
 
 /* How often the figures are looked at until they do not change any more. */
 #define SETTLE_TRIES_MAX 5

@@ -30,7 +30,7 @@ static struct cgroupfs cgroupfs;
 static struct {
         pid_t pids[128];
         size_t pid_count;
-        char directories[32][512];
+        char directories[64][512];
         size_t directory_count;
         char config[64];
 } left;

@@ -953,7 +953,7 @@ static void test_maps_that_vanish(void **state)
                 fds[i] = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bb_stays", 4, 64, 1, NULL);
                 ids[i] = id_of(fds[i]);
         }
-        for (size_t n = 0; n < 5; n++) {
+        for (size_t n = 0; n < 3; n++) {
                 json_t *report = snapshot();
 
                 for (size_t i = 0; i < 300; i++)

@@ -32,18 +32,9 @@ systemctl show -P StatusText $unit | grep -E '^[0-9]+ cgroups, [0-9]+ objects, '
 # --- A service that is over High and refused past Max
 printf '[Match]\nUnit=vm-rpm.service\n[Budget]\nHigh=64K\nMax=1M\nOnMax=deny\n' >/etc/bpfbudget/50-vm.budget
 systemctl restart $unit
-mkfifo /run/vm-rpm-ask
-systemd-run --quiet --unit=vm-rpm --slice="$SLICE" sh -c \
-    'bpftool map create /sys/fs/bpf/vm_rpm type array key 4 value 1024 entries 200 name vm_rpm
-     exec 3<>/run/vm-rpm-ask; while read -r name <&3; do bpftool map create /sys/fs/bpf/$name type array key 4 value 4096 entries 1024 name $name \
-        >/run/$name 2>&1 && echo made >>/run/$name; echo end >>/run/$name; done'
+start_asker vm-rpm 'bpftool map create /sys/fs/bpf/vm_rpm type array key 4 value 1024 entries 200 name vm_rpm;'
 over() { systemctl show -P StatusText $unit | grep -q '1 over High'; }
 wait_for 20 over || fail "not over High: $(systemctl show -P StatusText $unit)"
-refused() {
-    echo "$1" >/run/vm-rpm-ask
-    wait_for 20 grep -qs '^end' "/run/$1" || fail "no answer: $1"
-    grep -q 'Cannot allocate memory' "/run/$1"
-}
 refused vm_running || fail "4 MiB are not refused: $(cat /run/vm_running)"
 pins=$(find /sys/fs/bpf/bpfbudget | sort)
 id=$(stat -c %i "$(cgroup_of vm-rpm.service)")

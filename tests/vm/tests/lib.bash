@@ -30,6 +30,24 @@ in_unit() {
     systemd-run --quiet --wait --collect --pipe --unit="$unit" --slice="$SLICE" "$@"
 }
 
+# start_asker UNIT [COMMAND;]: a service that runs COMMAND, and then makes a map of 4 MiB whenever refused() asks for one
+start_asker() {
+    mkfifo /run/vm-ask
+    systemd-run --quiet --unit="$1" --slice="$SLICE" sh -c "${2:-}"'
+        exec 3<>/run/vm-ask
+        while read -r name <&3; do
+            bpftool map create "/sys/fs/bpf/$name" type array key 4 value 4096 entries 1024 name "$name" >"/run/$name" 2>&1
+            echo end >>"/run/$name"
+        done'
+}
+
+# refused NAME: whether that service is refused the map NAME; what it was told is in /run/NAME
+refused() {
+    echo "$1" >/run/vm-ask
+    wait_for 20 grep -qs '^end' "/run/$1" || fail "no answer: $1"
+    grep -q 'Cannot allocate memory' "/run/$1"
+}
+
 # nobpf: BPF memory is charged to no cgroup on this machine
 nobpf() { [[ " $CMDLINE " == *" cgroup.memory=nobpf "* ]]; }
 
