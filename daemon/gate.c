@@ -559,12 +559,7 @@ uint64_t gate_missed(const struct gate *gate)
         static const size_t refusing[] = { GATE_HOOK_MAP, GATE_HOOK_PROGRAM, GATE_HOOK_UPDATE };
         uint64_t missed = 0;
 
-        for (size_t i = 0; i < sizeof(refusing) / sizeof(*refusing); i++) {
-                struct bpf_prog_info info = {};
-                uint32_t size = sizeof(info);
-
-                if (bpf_obj_get_info_by_fd(bpf_program__fd(program_of(gate, refusing[i])), &info, &size) == 0)
-                        missed += info.recursion_misses;
-        }
+        for (size_t i = 0; i < sizeof(refusing) / sizeof(*refusing); i++)
+                missed += skeleton_left_out(program_of(gate, refusing[i]));
         return missed;
 }

@@ -688,6 +688,17 @@ void kernel_forget_cgroup(struct kernel *kernel, uint64_t id)
         bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.slots), &id);
 }
 
+uint64_t kernel_left_out(const struct kernel *kernel)
+{
+        uint64_t count = 0;
+
+        for (size_t i = 0; i < HOOKS; i++)
+                if (hooks[i].kind == HOOK_FUNCTION && kernel->links[i])
+                        count += skeleton_left_out(
+                                        bpf_object__find_program_by_name(kernel->skeleton->obj, hooks[i].program));
+        return count;
+}
+
 struct sensor_counters kernel_counters(const struct kernel *kernel)
 {
         return kernel->ring ? kernel->skeleton->bss->sensor_counters : (struct sensor_counters){};

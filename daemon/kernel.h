@@ -100,5 +100,7 @@ int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_flushed_t callb
 void kernel_watch_cgroup(struct kernel *kernel, uint64_t id);
 /* Forgets the removed cgroup @id. */
 void kernel_forget_cgroup(struct kernel *kernel, uint64_t id);
+/* How often the kernel left out a program that would have told of objects and their growth (skeleton_left_out()). */
+uint64_t kernel_left_out(const struct kernel *kernel);
 /* The sensors' counters; all 0 without sensors. */
 struct sensor_counters kernel_counters(const struct kernel *kernel);

@@ -261,6 +261,22 @@ static int measure_updated(struct monitor *monitor)
 }
 
 /*
+ * Whether the kernel has left out hooks, and a full pass is due for that. There is one more flush after it, as more may
+ * be left out while it runs.
+ */
+static bool make_up_for_left_out(struct monitor *monitor)
+{
+        uint64_t count = kernel_left_out(monitor->kernel);
+
+        monitor->left_out = count != monitor->left_out_seen;
+        if (!monitor->left_out || now_usec() - monitor->last_full_usec < MONITOR_LEFT_OUT_INTERVAL_USEC)
+                return false;
+        monitor->statistics.overflows++;
+        monitor->left_out_seen = count;
+        return true;
+}
+
+/*
  * Takes what is queued. A hook may be ahead of the allocation that it tells of, so the cgroups of one flush are
  * measured again by the next one, which the caller has to see to (monitor_wants_flush()). *full is set if only a full
  * pass finds what changed.
@@ -293,6 +309,8 @@ static int take_updates(struct monitor *monitor, bool *full)
                 monitor->overflows_seen = counters.overflow;
                 *full = true;
         }
+        if (make_up_for_left_out(monitor))
+                *full = true;
         if (!kernel_tells_objects(monitor->kernel) && monitor->charged_count > 0)
                 *full = true;
         return *full ? 0 : measure_updated(monitor);
@@ -403,7 +421,7 @@ static int flush(struct monitor *monitor, bool full)
 
 bool monitor_wants_flush(const struct monitor *monitor)
 {
-        return monitor->again || kernel_is_dirty(monitor->kernel);
+        return monitor->again || monitor->left_out || kernel_is_dirty(monitor->kernel);
 }
 
 int monitor_flush(struct monitor *monitor)

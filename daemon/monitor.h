@@ -17,6 +17,11 @@
 
 /* A flush after so long is a full pass instead, which audits what the hooks told. */
 #define MONITOR_AUDIT_INTERVAL_USEC (300ULL * 1000 * 1000)
+/*
+ * The most often that a full pass makes up for hooks that the kernel left out: on a busy, preemptible machine it does
+ * so all the time.
+ */
+#define MONITOR_LEFT_OUT_INTERVAL_USEC (1ULL * 1000 * 1000)
 
 /*
  * Between two passes over all open files, which take place for budgets with Attribution=holder: so long at least, and
@@ -33,7 +38,7 @@ struct monitor_statistics {
         uint64_t full_passes;      /* over all objects, at start, instead of a flush, or as audit */
         uint64_t full_pass_usec;   /* how long the last one took */
         uint64_t updates;          /* taken from the queue */
-        uint64_t overflows;        /* of queue and tables, each answered by a full pass */
+        uint64_t overflows;        /* of queue and tables, and hooks left out: each answered by a full pass */
         uint64_t drift;            /* objects that an audit found to differ from what the hooks told */
         uint64_t updated_cgroups;  /* summed over the flushes */
         uint64_t rss_passes;       /* over tasks */
@@ -53,7 +58,8 @@ struct monitor {
         uint64_t *charged_ids; /* cgroups taken from the queue in this flush */
         size_t charged_count, charged_new, charged_size, cause_size;
         struct creator creator; /* who made the last new object of this flush; pid 0: nobody yet */
-        uint64_t overflows_seen;
+        uint64_t overflows_seen, left_out_seen;
+        bool left_out;           /* there has to be a flush for that */
         uint64_t last_full_usec; /* CLOCK_MONOTONIC */
         uint32_t rss_epoch;
         monitor_by_holder_t by_holder; /* NULL: nobody's is */

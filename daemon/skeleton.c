@@ -13,6 +13,14 @@ int skeleton_run(const struct bpf_program *program, void *context, size_t size)
         return bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
 }
 
+uint64_t skeleton_left_out(const struct bpf_program *program)
+{
+        struct bpf_prog_info info = {};
+        uint32_t size = sizeof(info);
+
+        return bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0 ? info.recursion_misses : 0;
+}
+
 int skeleton_map_values(const struct bpf_map *map, void **address)
 {
         size_t size = (size_t) bpf_map__value_size(map) * bpf_map__max_entries(map);

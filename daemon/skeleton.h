@@ -11,6 +11,12 @@
  * negative errno. */
 int skeleton_run(const struct bpf_program *program, void *context, size_t size);
 
+/*
+ * How often the kernel has left out the attached @program because another task was preempted in it on that CPU
+ * (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()); 0 if that cannot be told.
+ */
+uint64_t skeleton_left_out(const struct bpf_program *program);
+
 /* Maps the values of the array @map, to be given to munmap(). Returns 0 or a negative errno; then *address is NULL. */
 int skeleton_map_values(const struct bpf_map *map, void **address);
 

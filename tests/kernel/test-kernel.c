@@ -603,6 +603,49 @@ static void test_live_gone(void **state)
         assert_int_equal(live_end(&daemon), 0);
 }
 
+#define MAKERS    64
+#define MAPS_EACH 40
+
+static void make_many(void *argument)
+{
+        (void) argument;
+        for (int i = 0; i < MAPS_EACH; i++)
+                assert_true(bpf_map_create(BPF_MAP_TYPE_ARRAY, "bb_many", 4, 4, 1, NULL) >= 0);
+}
+
+/*
+ * A preemptible kernel leaves out a hook's program where another task was preempted in it on that CPU. What nothing was
+ * told of is known all the same, and before the next audit.
+ */
+static void test_live_left_out(void **state)
+{
+        struct worker workers[MAKERS];
+        struct live_daemon daemon;
+        struct test_cgroup cgroup;
+        int64_t maps = 0;
+
+        (void) state;
+        live_start(&daemon, NULL);
+        cgroup_make(&cgroup, NULL, "many");
+        for (int i = 0; i < MAKERS; i++)
+                worker_enter(&workers[i], &cgroup, make_many, NULL);
+        for (int i = 0; i < MAKERS; i++)
+                worker_go(&workers[i]);
+        for (int i = 0; i < MAKERS; i++)
+                worker_wait(&workers[i]);
+        for (int waited = 0; maps != MAKERS * MAPS_EACH && waited < 5000; waited += 200) {
+                json_t *report = live_report(&daemon);
+
+                maps = number(find_cgroup(report, cgroup.path), "bpf", "mapCount");
+                json_decref(report);
+                sleep_msec(200);
+        }
+        assert_int_equal(maps, MAKERS * MAPS_EACH);
+        for (int i = 0; i < MAKERS; i++)
+                worker_end(&workers[i]);
+        assert_int_equal(live_end(&daemon), 0);
+}
+
 /* The only object of the cgroup at @path. */
 static json_t *object_of(json_t *report, const char *path)
 {
@@ -1790,6 +1833,7 @@ int main(void)
         tests[n++] = TEST(test_live_rss);
         tests[n++] = TEST(test_idle);
         tests[n++] = TEST(test_live_gone);
+        tests[n++] = TEST(test_live_left_out);
         tests[n++] = TEST(test_check_config);
         tests[n++] = TEST(test_measure_again);
         tests[n++] = TEST(test_no_btf);
