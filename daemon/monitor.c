@@ -55,6 +55,7 @@ static void check_cgroups(struct monitor *monitor)
         }
 }
 
+/* @audit: what differs from what the hooks told is counted. */
 static int full_pass(struct monitor *monitor, bool audit)
 {
         struct full_pass pass = { monitor, audit };
@@ -69,8 +70,6 @@ static int full_pass(struct monitor *monitor, bool audit)
                 return r;
         }
         ledger_end_pass(&monitor->ledger);
-        if (audit)
-                check_cgroups(monitor);
         monitor->last_full_usec = now_usec();
         monitor->statistics.full_passes++;
         monitor->statistics.full_pass_usec = monitor->last_full_usec - start;
@@ -260,20 +259,39 @@ static int measure_updated(struct monitor *monitor)
         return 0;
 }
 
+/* Sees to it that hooks which the kernel leaves out now are noticed: neither they nor anything else will tell. */
+static void expect_left_out(struct monitor *monitor)
+{
+        uint64_t interval = MONITOR_LEFT_OUT_SHARE * monitor->statistics.full_pass_usec;
+
+        if (!kernel_tells_objects(monitor->kernel) || monitor->left_out_due_usec != UINT64_MAX)
+                return;
+        monitor->left_out_due_usec = now_usec() + (interval > MONITOR_LEFT_OUT_INTERVAL_USEC
+                                                                                  ? interval
+                                                                                  : MONITOR_LEFT_OUT_INTERVAL_USEC);
+}
+
 /*
- * Whether the kernel has left out hooks, and a full pass is due for that. There is one more flush after it, as more may
- * be left out while it runs.
+ * Whether the kernel has left out hooks, and a full pass has to make up for them. A second one follows: a hook is ahead
+ * of the allocation that it would have told of, which the first one may not have seen.
  */
 static bool make_up_for_left_out(struct monitor *monitor)
 {
-        uint64_t count = kernel_left_out(monitor->kernel);
+        uint64_t count;
+        bool again = monitor->left_out_again;
 
-        monitor->left_out = count != monitor->left_out_seen;
-        if (!monitor->left_out || now_usec() - monitor->last_full_usec < MONITOR_LEFT_OUT_INTERVAL_USEC)
+        if (now_usec() < monitor->left_out_due_usec)
                 return false;
-        monitor->statistics.overflows++;
+        monitor->left_out_due_usec = UINT64_MAX;
+        count = kernel_left_out(monitor->kernel);
+        log_debug("The kernel has left out %llu hooks", (unsigned long long) count);
+        monitor->left_out_again = count != monitor->left_out_seen;
         monitor->left_out_seen = count;
-        return true;
+        if (monitor->left_out_again) {
+                monitor->statistics.overflows++;
+                expect_left_out(monitor);
+        }
+        return monitor->left_out_again || again;
 }
 
 /*
@@ -309,6 +327,8 @@ static int take_updates(struct monitor *monitor, bool *full)
                 monitor->overflows_seen = counters.overflow;
                 *full = true;
         }
+        if (n > 0)
+                expect_left_out(monitor);
         if (make_up_for_left_out(monitor))
                 *full = true;
         if (!kernel_tells_objects(monitor->kernel) && monitor->charged_count > 0)
@@ -388,7 +408,9 @@ void monitor_set_by_holder(struct monitor *monitor, monitor_by_holder_t by_holde
 
 uint64_t monitor_due_usec(const struct monitor *monitor)
 {
-        return holders_due_usec(monitor);
+        uint64_t holders_due = holders_due_usec(monitor);
+
+        return holders_due < monitor->left_out_due_usec ? holders_due : monitor->left_out_due_usec;
 }
 
 /* --- Flush -------------------------------------------------------------------------------------------------------- */
@@ -403,7 +425,7 @@ static void flush_tree(struct monitor *monitor)
 static int flush(struct monitor *monitor, bool full)
 {
         bool audit = kernel_tells_objects(monitor->kernel) &&
-                     now_usec() - monitor->last_full_usec >= MONITOR_AUDIT_INTERVAL_USEC;
+                     now_usec() - monitor->last_audit_usec >= MONITOR_AUDIT_INTERVAL_USEC;
         int r;
 
         monitor->statistics.flushes++;
@@ -411,8 +433,13 @@ static int flush(struct monitor *monitor, bool full)
         if (r < 0) {
                 log_warning("The flush failed (%s): a full pass replaces it", strerror(-r));
                 full = true;
+                monitor->again = false;
         }
         r = full || audit ? full_pass(monitor, audit && !full) : 0;
+        if (r == 0 && audit) {
+                check_cgroups(monitor);
+                monitor->last_audit_usec = now_usec();
+        }
         monitor->holders_stale |= full || audit;
         read_holders(monitor);
         flush_tree(monitor);
@@ -421,7 +448,7 @@ static int flush(struct monitor *monitor, bool full)
 
 bool monitor_wants_flush(const struct monitor *monitor)
 {
-        return monitor->again || monitor->left_out || kernel_is_dirty(monitor->kernel);
+        return monitor->again || kernel_is_dirty(monitor->kernel);
 }
 
 int monitor_flush(struct monitor *monitor)
@@ -561,7 +588,7 @@ int monitor_init(struct monitor *monitor, const struct kernel_options *options)
 {
         int r;
 
-        *monitor = (struct monitor){};
+        *monitor = (struct monitor){ .left_out_due_usec = UINT64_MAX, .last_audit_usec = now_usec() };
         r = cgroupfs_init(&monitor->cgroupfs);
         if (r == -ENOENT)
                 log_warning("No mounted cgroup hierarchy has the memory controller: objects are listed, but under no "

@@ -15,13 +15,14 @@
 /* Between two flushes: what changes meanwhile is taken together. */
 #define MONITOR_FLUSH_INTERVAL_USEC (10 * 1000)
 
-/* A flush after so long is a full pass instead, which audits what the hooks told. */
+/* A flush after so long is a full pass instead, which audits what the hooks told, and looks for removed cgroups. */
 #define MONITOR_AUDIT_INTERVAL_USEC (300ULL * 1000 * 1000)
 /*
- * The most often that a full pass makes up for hooks that the kernel left out: on a busy, preemptible machine it does
- * so all the time.
+ * So long after an update it is looked at whether the kernel left out hooks; a full pass makes up for that. On a busy,
+ * preemptible machine it leaves out hooks all the time: the passes take a part in this of the time at most.
  */
 #define MONITOR_LEFT_OUT_INTERVAL_USEC (1ULL * 1000 * 1000)
+#define MONITOR_LEFT_OUT_SHARE         20
 
 /*
  * Between two passes over all open files, which take place for budgets with Attribution=holder: so long at least, and
@@ -59,8 +60,9 @@ struct monitor {
         size_t charged_count, charged_new, charged_size, cause_size;
         struct creator creator; /* who made the last new object of this flush; pid 0: nobody yet */
         uint64_t overflows_seen, left_out_seen;
-        bool left_out;           /* there has to be a flush for that */
-        uint64_t last_full_usec; /* CLOCK_MONOTONIC */
+        uint64_t left_out_due_usec; /* CLOCK_MONOTONIC: when to look for hooks that were left out; UINT64_MAX: never */
+        bool left_out_again;        /* a full pass made up for some, and another one is to follow */
+        uint64_t last_full_usec, last_audit_usec; /* CLOCK_MONOTONIC */
         uint32_t rss_epoch;
         monitor_by_holder_t by_holder; /* NULL: nobody's is */
         void *by_holder_context;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Asks the running kernel, hook by hook, what it allows: its BTF first, then a trial load of an empty program. */
+/* Asks the running kernel what it allows: its BTF for each hook, then a trial load of an empty program. */
 #pragma once
 
 #include <stddef.h>
