@@ -817,13 +817,17 @@ int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
 
 /* --- The daemon's side -------------------------------------------------------------------------------------------- */
 
+/* New cgroups that the daemon was not told of, as the ring was full. */
+__u64 cgroups_untold = 0;
+
 /* A cgroup without objects has to have its limits before it makes the first one. */
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(gate_mkdir, struct cgroup *cgroup)
 {
         struct gate_event event = { .kind = GATE_CGROUP_NEW, .cgroup_id = cgroup->kn->id };
 
-        bpf_ringbuf_output(&gate_events, &event, sizeof(event), 0);
+        if (bpf_ringbuf_output(&gate_events, &event, sizeof(event), 0) < 0)
+                __sync_fetch_and_add(&cgroups_untold, 1);
         return 0;
 }
 

@@ -554,6 +554,11 @@ uint64_t gate_unbooked(const struct gate *gate)
         return gate->settings->unbooked;
 }
 
+uint64_t gate_untold(const struct gate *gate)
+{
+        return gate->skeleton->bss->cgroups_untold;
+}
+
 uint64_t gate_missed(const struct gate *gate)
 {
         static const size_t refusing[] = { GATE_HOOK_MAP, GATE_HOOK_PROGRAM, GATE_HOOK_UPDATE };

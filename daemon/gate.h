@@ -81,6 +81,9 @@ int gate_take_events(struct gate *gate, gate_event_t callback, void *context);
 /* Growths that could not be booked so far: tables full, or a type that is not known. */
 uint64_t gate_unbooked(const struct gate *gate);
 
+/* How many new cgroups it could not tell of since it was opened, because nobody took its events in time. */
+uint64_t gate_untold(const struct gate *gate);
+
 /*
  * Calls that the kernel let by without asking the programs that refuse, since those were loaded: it does not run a
  * program on a CPU where another task was preempted in it (__bpf_prog_enter_recur() in kernel/bpf/trampoline.c).

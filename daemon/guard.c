@@ -544,19 +544,6 @@ static void save(struct guard *guard)
                                 strerror(-r));
 }
 
-void guard_apply(struct guard *guard)
-{
-        struct cgroup *cgroup;
-
-        admission_flush(&guard->admission);
-        while ((cgroup = tree_take_changed(&guard->monitor->tree)))
-                if (cgroup->policy)
-                        look_at(guard, cgroup);
-        say_held(guard);
-        throttle(guard);
-        save(guard);
-}
-
 void guard_thaw(struct guard *guard)
 {
         thaw(guard, false);
@@ -720,48 +707,74 @@ static int expect_cgroup(void *context, uint64_t id, const char *path)
         return tree_get(&guard->monitor->tree, id, &cgroup);
 }
 
-static void expect_new_cgroup(struct guard *guard, uint64_t id)
+/* How many flushes a new cgroup is looked for. */
+#define LOOK_FOR_FLUSHES 20
+
+/*
+ * The kernel tells of a cgroup before kernfs_activate() (kernel/cgroup/cgroup.c, cgroup_mkdir()), until when its id
+ * leads nowhere. So does for ever that of another hierarchy's, or of one that is gone again.
+ */
+struct unfound_cgroup {
+        uint64_t id;
+        unsigned int flushes; /* left */
+};
+
+/* Returns whether it was found. */
+static bool expect_new_cgroup(struct guard *guard, uint64_t id)
 {
         _cleanup_free_ char *path = NULL;
         uint64_t parent;
 
-        /* Of another hierarchy, or gone again: it has no such id here. */
-        if (cgroupfs_lookup(&guard->monitor->cgroupfs, id, &path, &parent) == 0 && expect_cgroup(guard, id, path) < 0)
+        if (cgroupfs_lookup(&guard->monitor->cgroupfs, id, &path, &parent) < 0)
+                return false;
+        if (expect_cgroup(guard, id, path) < 0)
                 log_error("Out of memory: %s may pass its Max until it holds something", path);
+        return true;
+}
+
+static void note_unfound(struct guard *guard, uint64_t id)
+{
+        if (guard->unfound_count == guard->unfound_size) {
+                size_t size = guard->unfound_size ? 2 * guard->unfound_size : 16;
+                struct unfound_cgroup *grown = reallocarray(guard->unfound, size, sizeof(*grown));
+
+                if (!grown) {
+                        log_error("Out of memory: a new cgroup may pass its Max until it holds something");
+                        return;
+                }
+                guard->unfound = grown;
+                guard->unfound_size = size;
+        }
+        guard->unfound[guard->unfound_count++] = (struct unfound_cgroup){ id, LOOK_FOR_FLUSHES };
+}
+
+static void look_for_unfound(struct guard *guard)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < guard->unfound_count; i++) {
+                struct unfound_cgroup cgroup = guard->unfound[i];
+
+                if (!expect_new_cgroup(guard, cgroup.id) && --cgroup.flushes > 0)
+                        guard->unfound[kept++] = cgroup;
+        }
+        guard->unfound_count = kept;
 }
 
 static void take_event(void *context, const struct gate_event *event)
 {
         struct guard *guard = context;
 
-        if (event->kind == GATE_CGROUP_NEW)
-                expect_new_cgroup(guard, event->cgroup_id);
-        else
+        if (event->kind != GATE_CGROUP_NEW)
                 take_refusal(guard, event);
+        else if (!expect_new_cgroup(guard, event->cgroup_id))
+                note_unfound(guard, event->cgroup_id);
 }
 
 void guard_take_gate(struct guard *guard)
 {
         if (guard->admission.gate)
                 gate_take_events(guard->admission.gate, take_event, guard);
-}
-
-int guard_gate_fd(const struct guard *guard)
-{
-        return guard->admission.gate ? gate_events_fd(guard->admission.gate) : -1;
-}
-
-bool guard_wants_flush(const struct guard *guard)
-{
-        return admission_wants_flush(&guard->admission);
-}
-
-static const struct budget *first_that_refuses(const struct config *config)
-{
-        for (size_t i = 0; i < config->count; i++)
-                if (config->budgets[i].on_max == ACTION_DENY)
-                        return &config->budgets[i];
-        return NULL;
 }
 
 static void expect_cgroups(struct guard *guard)
@@ -771,6 +784,48 @@ static void expect_cgroups(struct guard *guard)
         if (r < 0)
                 log_warning("Not all cgroups could be visited (%s): new ones have their Max once they hold something",
                                 strerror(-r));
+}
+
+static void look_for_untold(struct guard *guard)
+{
+        uint64_t untold = guard->admission.gate ? gate_untold(guard->admission.gate) : 0;
+
+        if (untold > guard->untold)
+                expect_cgroups(guard);
+        guard->untold = untold;
+}
+
+void guard_apply(struct guard *guard)
+{
+        struct cgroup *cgroup;
+
+        look_for_unfound(guard);
+        look_for_untold(guard);
+        admission_flush(&guard->admission);
+        while ((cgroup = tree_take_changed(&guard->monitor->tree)))
+                if (cgroup->policy)
+                        look_at(guard, cgroup);
+        say_held(guard);
+        throttle(guard);
+        save(guard);
+}
+
+int guard_gate_fd(const struct guard *guard)
+{
+        return guard->admission.gate ? gate_events_fd(guard->admission.gate) : -1;
+}
+
+bool guard_wants_flush(const struct guard *guard)
+{
+        return guard->unfound_count > 0 || admission_wants_flush(&guard->admission);
+}
+
+static const struct budget *first_that_refuses(const struct config *config)
+{
+        for (size_t i = 0; i < config->count; i++)
+                if (config->budgets[i].on_max == ACTION_DENY)
+                        return &config->budgets[i];
+        return NULL;
 }
 
 /* Opens the gate, or closes it, as the configuration wants. Returns 0, or -EOPNOTSUPP with Strict=yes. */
@@ -907,6 +962,7 @@ void guard_deinit(struct guard *guard)
         monitor_set_by_holder(guard->monitor, NULL, NULL);
         enforce_deinit(&guard->enforce);
         admission_deinit(&guard->admission);
+        free(guard->unfound);
         guard->monitor->tree.added = guard->monitor->tree.freed = NULL;
         for (struct cgroup *cgroup = guard->monitor->tree.by_id; cgroup; cgroup = cgroup->hh.next)
                 abandon(guard, cgroup);

@@ -59,6 +59,9 @@ struct guard {
         uint64_t looked_usec;     /* when the cgroups over High were measured again */
         struct enforce enforce;
         struct admission admission;
+        struct unfound_cgroup *unfound; /* made a moment ago, and not to be found yet */
+        size_t unfound_count, unfound_size;
+        uint64_t untold; /* new cgroups that the gate had no room to tell of, when all were looked at last */
 };
 
 /*

@@ -545,6 +545,49 @@ static void test_new_cgroup(void **state)
 /* --- Bad surroundings --------------------------------------------------------------------------------------------- */
 
 /* Pins that another user could have made are not taken over, and said. */
+#define NEW_CGROUPS 400
+
+/*
+ * The kernel tells of a new cgroup a moment before it can be found; however that turns out, each has its limit soon
+ * after.
+ */
+static void test_new_cgroups(void **state)
+{
+        _cleanup_free_ char *text = NULL;
+        _cleanup_close_ int domains = -EBADF;
+        struct live_daemon daemon;
+        struct test_cgroup parent;
+        size_t with_limit = 0;
+        char config[64], path[1024];
+        struct stat st;
+
+        (void) state;
+        cgroup_make(&parent, NULL, "gate");
+        config_make(config);
+        assert_true(asprintf(&text, "[Match]\nCgroup=%s/*\n[Budget]\nMax=1M\nOnMax=deny\n", parent.path) > 0);
+        config_write(config, "test.budget", text);
+        live_start_with(&daemon, NULL, config);
+        domains = bpf_obj_get(PINS "/gate_domains");
+        for (int i = 0; i < NEW_CGROUPS; i++) {
+                snprintf(path, sizeof(path), "%s/%d", parent.directory, i);
+                assert_int_equal(mkdir(path, 0755), 0);
+        }
+        sleep_msec(2000);
+        for (int i = 0; i < NEW_CGROUPS; i++) {
+                struct gate_domain domain;
+                uint64_t id;
+
+                snprintf(path, sizeof(path), "%s/%d", parent.directory, i);
+                assert_int_equal(stat(path, &st), 0);
+                id = st.st_ino;
+                with_limit += bpf_map_lookup_elem(domains, &id, &domain) == 0;
+                rmdir(path);
+        }
+        assert_int_equal(with_limit, NEW_CGROUPS);
+        assert_int_equal(live_end(&daemon), 0);
+        cgroup_remove(&parent);
+}
+
 static void test_tampered(void **state)
 {
         struct scene scene;
@@ -797,6 +840,7 @@ int main(void)
                 TEST(test_reload),
                 TEST(test_new_level),
                 TEST(test_new_cgroup),
+                TEST(test_new_cgroups),
                 TEST(test_tampered),
                 TEST(test_other_layout),
                 TEST(test_no_bpffs),

@@ -1810,6 +1810,7 @@ int main(void)
                 tests[n++] = TEST(test_live_fill);
                 tests[n++] = TEST(test_reparented);
                 tests[n++] = TEST(test_live_reparented);
+                tests[n++] = TEST(test_live_left_out);
                 tests[n++] = TEST(test_budget_alerts);
                 tests[n++] = TEST(test_budget_hierarchy);
                 tests[n++] = TEST(test_budget_xattr);
@@ -1836,7 +1837,6 @@ int main(void)
         tests[n++] = TEST(test_live_rss);
         tests[n++] = TEST(test_idle);
         tests[n++] = TEST(test_live_gone);
-        tests[n++] = TEST(test_live_left_out);
         tests[n++] = TEST(test_check_config);
         tests[n++] = TEST(test_measure_again);
         tests[n++] = TEST(test_no_btf);
