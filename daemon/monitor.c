@@ -66,13 +66,13 @@ static int full_pass(struct monitor *monitor, bool audit)
         r = kernel_read_objects(monitor->kernel, put_object, &pass);
         if (r < 0) {
                 log_error("The pass over all BPF objects failed: %s", strerror(-r));
-                monitor->last_full_usec = 0;
+                monitor->complete = false;
                 return r;
         }
         ledger_end_pass(&monitor->ledger);
-        monitor->last_full_usec = now_usec();
+        monitor->complete = true;
         monitor->statistics.full_passes++;
-        monitor->statistics.full_pass_usec = monitor->last_full_usec - start;
+        monitor->statistics.full_pass_usec = now_usec() - start;
         return 0;
 }
 
@@ -259,16 +259,21 @@ static int measure_updated(struct monitor *monitor)
         return 0;
 }
 
+/* How long to wait after something that took @took: @share times as long, and @least at least. All in microseconds. */
+static uint64_t rest_usec(uint64_t took, unsigned int share, uint64_t least)
+{
+        uint64_t rest = share * took;
+
+        return rest > least ? rest : least;
+}
+
 /* Sees to it that hooks which the kernel leaves out now are noticed: neither they nor anything else will tell. */
 static void expect_left_out(struct monitor *monitor)
 {
-        uint64_t interval = MONITOR_LEFT_OUT_SHARE * monitor->statistics.full_pass_usec;
-
         if (!kernel_tells_objects(monitor->kernel) || monitor->left_out_due_usec != UINT64_MAX)
                 return;
-        monitor->left_out_due_usec = now_usec() + (interval > MONITOR_LEFT_OUT_INTERVAL_USEC
-                                                                                  ? interval
-                                                                                  : MONITOR_LEFT_OUT_INTERVAL_USEC);
+        monitor->left_out_due_usec = now_usec() + rest_usec(monitor->statistics.full_pass_usec, MONITOR_LEFT_OUT_SHARE,
+                                                                  MONITOR_LEFT_OUT_INTERVAL_USEC);
 }
 
 /*
@@ -365,12 +370,10 @@ static int add_holder(void *context, const struct holder_record *record)
 /* When the next pass over holders may be: a host with many open files is not to be busy with that. */
 static uint64_t holders_due_usec(const struct monitor *monitor)
 {
-        uint64_t interval = MONITOR_HOLDERS_SHARE * monitor->holders_took_usec;
-
         if (!monitor->by_holder || !monitor->holders_stale)
                 return UINT64_MAX;
         return monitor->holders_usec +
-               (interval > MONITOR_HOLDERS_INTERVAL_USEC ? interval : MONITOR_HOLDERS_INTERVAL_USEC);
+               rest_usec(monitor->holders_took_usec, MONITOR_HOLDERS_SHARE, MONITOR_HOLDERS_INTERVAL_USEC);
 }
 
 /* Finds out who holds what, if it is time to. A pass that fails leaves objects whose they were. */
@@ -453,7 +456,7 @@ bool monitor_wants_flush(const struct monitor *monitor)
 
 int monitor_flush(struct monitor *monitor)
 {
-        return flush(monitor, monitor->last_full_usec == 0);
+        return flush(monitor, !monitor->complete);
 }
 
 /* --- RSS ---------------------------------------------------------------------------------------------------------- */
@@ -576,7 +579,7 @@ int monitor_refresh(struct monitor *monitor)
 
         /* Nobody tells who opens a pinned map, gets a descriptor from another, or ends. */
         monitor->holders_stale = true;
-        r = flush(monitor, monitor->last_full_usec == 0 || !kernel_tells_objects(monitor->kernel) ||
+        r = flush(monitor, !monitor->complete || !kernel_tells_objects(monitor->kernel) ||
                                            !kernel_tells_growth(monitor->kernel));
         s = monitor_refresh_rss(monitor);
         return r < 0 ? r : s;

@@ -62,7 +62,8 @@ struct monitor {
         uint64_t overflows_seen, left_out_seen;
         uint64_t left_out_due_usec; /* CLOCK_MONOTONIC: when to look for hooks that were left out; UINT64_MAX: never */
         bool left_out_again;        /* a full pass made up for some, and another one is to follow */
-        uint64_t last_full_usec, last_audit_usec; /* CLOCK_MONOTONIC */
+        bool complete;              /* there was a full pass, and the last one did not fail */
+        uint64_t last_audit_usec;   /* CLOCK_MONOTONIC */
         uint32_t rss_epoch;
         monitor_by_holder_t by_holder; /* NULL: nobody's is */
         void *by_holder_context;
