@@ -154,6 +154,17 @@ pause() {
     grow 1000000
     wait_for 10 frozen || fail "not paused: $(journalctl -u $daemon -n 5 -o cat)"
 }
+# pause_for_good: has it paused by a daemon that does not end it: stopped, in time unless the machine is too busy
+pause_for_good() {
+    local try
+    for try in 1 2 3 4; do
+        pause
+        kill -STOP "$(systemctl show -P MainPID $daemon)"
+        ! frozen || return 0
+        echo "pause $try was over at once"
+    done
+    fail "every pause is over at once"
+}
 # killed: kill -9, then until it is thawed; the pause itself would never end
 killed() {
     local start=$EPOCHREALTIME
@@ -164,14 +175,14 @@ killed() {
 }
 said() { journalctl -q -u $daemon -o cat | grep -c "$directory was left frozen: thawed"; }
 with ExecStopPost= Restart=on-failure
-pause
+pause_for_good
 before=$(said || true)
 killed "by its successor"
 again() { systemctl --quiet is-active $daemon; }
 wait_for 20 again || fail "it is not started again"
 [ "$(said)" -gt "$before" ] || fail "the successor does not say it"
 with Restart=no
-pause
+pause_for_good
 killed "by ExecStopPost="
 with Restart=on-failure
 systemctl reset-failed $daemon || true
@@ -190,14 +201,21 @@ thawed || fail "--release does not thaw"
 [ ! -e $record ] || fail "--release leaves the record"
 
 # --- A configuration that does not throttle ends the pause; one with NeverThrottle= has none
-settings ThrottleMaxSec=4s
-pause
-usec=$(events throttledUSec)
-sed -i 's/^OnHigh=.*/OnHigh=alert/' /etc/bpfbudget/50-vmtest.budget
-systemctl reload $daemon
-wait_for 10 thawed || fail "not thawed by the reload"
-took=$(($(events throttledUSec) - usec))
-[ $took -gt 0 ] && [ $took -lt 3900000 ] || fail "a pause of 4 s that was ended by a reload took $took us"
+# A pause is 5 s at most. On a busy machine it may be over before the reload is: then that says nothing.
+settings ThrottleMaxSec=5s
+ended_by_reload() {
+    local usec took
+    sed -i 's/^OnHigh=.*/OnHigh=throttle/' /etc/bpfbudget/50-vmtest.budget
+    pause
+    usec=$(events throttledUSec)
+    sed -i 's/^OnHigh=.*/OnHigh=alert/' /etc/bpfbudget/50-vmtest.budget
+    kill -HUP "$(systemctl show -P MainPID $daemon)"
+    wait_for 10 thawed || fail "not thawed by the reload"
+    took=$(($(events throttledUSec) - usec))
+    echo "a pause of 5 s that a reload is to end took $took us"
+    [ $took -gt 0 ] && [ $took -lt 4900000 ]
+}
+ended_by_reload || ended_by_reload || ended_by_reload || fail "a reload does not end a pause"
 sed -i 's/^OnHigh=.*/OnHigh=throttle/' /etc/bpfbudget/50-vmtest.budget
 settings "NeverThrottle=$path"
 systemctl restart $daemon
