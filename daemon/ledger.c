@@ -109,8 +109,7 @@ static int add_object(
                 free(object);
                 return -ENOMEM;
         }
-        /* An address may be used again before its release was taken from the queue: both are entered, and both leave.
-         */
+        /* An address may be used again before its release was taken from the queue: both are entered. */
         HASH_ADD(hh_address, ledger->by_address, record.address, sizeof(object->record.address), object);
         if (!object->hh_address.tbl) {
                 HASH_DEL(ledger->by_key, object);
@@ -329,15 +328,21 @@ bool ledger_remove(struct ledger *ledger, uint32_t kind, uint32_t id)
         return true;
 }
 
-bool ledger_remove_at(struct ledger *ledger, uint64_t address)
+struct object *ledger_next_at(const struct ledger *ledger, uint64_t address, const struct object *after)
 {
         struct object *object;
 
-        HASH_FIND(hh_address, ledger->by_address, &address, sizeof(address), object);
-        if (!object)
-                return false;
-        forget(ledger, object);
-        return true;
+        if (!after) {
+                HASH_FIND(hh_address, ledger->by_address, &address, sizeof(address), object);
+                return object;
+        }
+        /* Those with the same key share a bucket. */
+        for (UT_hash_handle *handle = after->hh_address.hh_next; handle; handle = handle->hh_next) {
+                object = ELMT_FROM_HH(ledger->by_address->hh_address.tbl, handle);
+                if (object->record.address == address)
+                        return object;
+        }
+        return NULL;
 }
 
 void ledger_begin_pass(struct ledger *ledger)

@@ -94,8 +94,11 @@ struct object *ledger_find(const struct ledger *ledger, uint32_t kind, uint32_t 
 /* Takes the object off the ledger and its bytes off its cgroup. Returns whether it was there. */
 bool ledger_remove(struct ledger *ledger, uint32_t kind, uint32_t id);
 
-/* The same by the object's kernel address, for a release that tells no id. */
-bool ledger_remove_at(struct ledger *ledger, uint64_t address);
+/*
+ * The object at the kernel address after @after (NULL: the first), or NULL. There is more than one where memory is used
+ * again whose release was not taken from the queue yet, by an object that a full pass has seen.
+ */
+struct object *ledger_next_at(const struct ledger *ledger, uint64_t address, const struct object *after);
 
 /*
  * A full pass: ledger_begin_pass(), ledger_put() for all there is, ledger_end_pass(), which takes off what was not put

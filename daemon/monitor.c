@@ -155,6 +155,27 @@ static int measure_new(struct monitor *monitor, uint32_t kind, const struct upda
         return r < 0 ? r : note_creator(monitor, kind, update);
 }
 
+/*
+ * A map at @address was freed. What is there now may be the next one, which a full pass has found before its creation
+ * is taken from the queue: that one stays.
+ */
+static int remove_freed(struct monitor *monitor, uint64_t address)
+{
+        struct object *object = ledger_next_at(&monitor->ledger, address, NULL);
+
+        while (object) {
+                struct object_record record = object->record;
+                int r = kernel_measure(monitor->kernel, &record, 1);
+
+                if (r < 0)
+                        return r;
+                object = ledger_next_at(&monitor->ledger, address, object);
+                if (record.marks & OBJECT_GONE)
+                        ledger_remove(&monitor->ledger, record.kind, record.id);
+        }
+        return 0;
+}
+
 static int take_update(void *context, const struct update *update)
 {
         struct monitor *monitor = context;
@@ -177,8 +198,7 @@ static int take_update(void *context, const struct update *update)
         case UPDATE_PROGRAM_NEW:
                 return measure_new(monitor, OBJECT_PROGRAM, update);
         case UPDATE_MAP_FREED:
-                ledger_remove_at(&monitor->ledger, update->address);
-                return 0;
+                return remove_freed(monitor, update->address);
         case UPDATE_PROGRAM_FREED:
                 ledger_remove(&monitor->ledger, OBJECT_PROGRAM, update->id);
                 return 0;
