@@ -7,6 +7,10 @@
  *
  * Hooks are the LSM's, or the functions that call them (fmod_ret) where bpf is not among the LSMs; the daemon sets
  * which (daemon/gate.c). The tables are pinned and go on without the daemon.
+ *
+ * On a preemptible kernel an fmod_ret program is left out on a CPU where another task was preempted in it
+ * (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()). So a probe of the function's entry, which cannot be preempted,
+ * judges before it and leaves the verdict to several programs that may refuse.
  */
 #include "kernel.h"
 
@@ -76,15 +80,6 @@ static __always_inline struct gate_settings *get_settings(void)
 }
 
 /* --- Domains ------------------------------------------------------------------------------------------------------ */
-
-/*
- * The memory cgroup that the running task is a member of; NULL: there is none. What the verifier knows the type of is
- * read directly, which takes a tenth of a bpf_probe_read_kernel().
- */
-static __always_inline struct cgroup_subsys_state *own_css(void)
-{
-        return bpf_get_current_task_btf()->cgroups->subsys[memory_subsys()];
-}
 
 /* The memory cgroup that what the running task allocates is charged to; NULL: there is none. */
 static __always_inline struct cgroup_subsys_state *charged_css(void)
@@ -216,12 +211,16 @@ __noinline int book(u64 id, struct booking *booking)
 
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
 
+/*
+ * An entry's lock: 0 if nobody has it, else 1; 2 if its object went meanwhile, and whoever has the lock is to take the
+ * entry off. Who has it may be interrupted by the release of the object on its own CPU, which cannot wait.
+ */
 static int try_lock(u32 try, struct gate_object **object)
 {
         return __sync_val_compare_and_swap(&(*object)->lock, 0, 1) == 0;
 }
 
-/* Gives up after a while rather than never: then the entry is changed without, which costs exactness and no more. */
+/* Returns whether the lock was had. Gives up after a while rather than never. */
 __noinline int lock(struct gate_object *object)
 {
         struct gate_object *context = object;
@@ -234,14 +233,25 @@ __noinline int lock(struct gate_object *object)
         return bpf_loop(LOCK_TRIES, try_lock, &context, 0) < LOCK_TRIES;
 }
 
-static __always_inline void unlock(struct gate_object *object)
+/* Returns whether the entry is to be taken off: forget_object(). */
+static __always_inline bool unlock(struct gate_object *object)
 {
-        __sync_lock_test_and_set(&object->lock, 0);
+        if (__sync_val_compare_and_swap(&object->lock, 1, 0) == 1)
+                return false;
+        object->lock = 0;
+        return true;
 }
 
-static __always_inline s64 charged_bytes(const struct gate_object *object)
+/* Takes the lock, or leaves the end of @object to who has it. Returns whether the lock was had. */
+static __always_inline bool lock_or_leave(struct gate_object *object)
 {
-        return object->charged + (object->uncharged ? 0 : object->admitted);
+        for (int i = 0; i < 8; i++) {
+                if (__sync_val_compare_and_swap(&object->lock, 0, 1) == 0)
+                        return true;
+                if (__sync_val_compare_and_swap(&object->lock, 1, 2) != 0)
+                        return false;
+        }
+        return false;
 }
 
 /* Takes off the entry @key and what is booked for it. @id: only if it is that object's; 0: whatever it is. */
@@ -250,20 +260,19 @@ __noinline int forget_object(u64 key, u32 id)
         struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
         struct booking booking = {};
         u64 domain;
-        bool locked;
 
-        if (!object || (id && object->id != id))
+        if (!object || object->key != key || (id && object->id != id) || !lock_or_leave(object))
                 return 0;
-        locked = lock(object);
-        domain = object->domain;
-        object->domain = 0;
-        set_objects(&booking, object->kind, -1);
-        booking.amount[GATE_ALLOCATED] = -(object->allocated + object->admitted);
-        booking.amount[GATE_CHARGED] = -charged_bytes(object);
-        if (locked)
-                unlock(object);
+        domain = object->key == key ? object->domain : 0;
+        if (domain) {
+                object->domain = 0;
+                set_objects(&booking, object->kind, -1);
+                booking.amount[GATE_ALLOCATED] = -(object->allocated + object->admitted);
+                booking.amount[GATE_CHARGED] = -(object->charged + (object->uncharged ? 0 : object->admitted));
+        }
+        unlock(object);
         if (!domain)
-                return 0; /* somebody else is at it */
+                return 0; /* another one, or somebody else is at it */
         book(domain, &booking);
         bpf_map_delete_elem(&gate_objects, &key);
         return 0;
@@ -276,6 +285,7 @@ __noinline int forget_object(u64 key, u32 id)
 static __noinline int enter_object(u64 key, u64 domain, const struct booking *booking, u32 kind, u32 id)
 {
         struct gate_object object = {
+                .key = key,
                 .domain = domain,
                 .allocated = booking->amount[GATE_ALLOCATED],
                 .charged = booking->amount[GATE_CHARGED],
@@ -301,39 +311,54 @@ static __always_inline s64 still_coming(const struct gate_object *object, u64 no
         return object->window == now ? object->recent + object->previous : object->recent;
 }
 
-/*
- * Brings the entry of an object up to what it measures: in the new domain first, so that it is never nowhere. Returns
- * whether something is kept on top of it.
- */
-__noinline int settle_entry(struct gate_object *object, u64 domain, s64 allocated, s64 charged)
-{
-        struct booking booking = {}, old = {};
-        s64 kept;
+enum settled {
+        SETTLED,
+        SETTLED_PARTLY, /* something is kept on top of it, or somebody else has the lock */
+        SETTLED_GONE,   /* the entry is to be taken off: forget_object() */
+};
 
-        if (!object || !lock(object))
-                return 1;
+/*
+ * Brings the entry @object of @to->key up to what @to says that it measures: in the new domain first, so that it is
+ * never nowhere. Without @to->domain it stays where it is, and uncharged if it was. Returns an enum settled.
+ */
+__noinline int settle_entry(struct gate_object *object, struct gate_settlement *to)
+{
+        s64 admitted, kept, charged, old_allocated, old_charged;
+        struct booking booking = {};
+        u64 domain;
+
+        if (!object || !to || !lock(object))
+                return SETTLED_PARTLY;
+        if (object->key != to->key || !object->domain)
+                return unlock(object) ? SETTLED_GONE : SETTLED;
+        domain = to->domain ?: object->domain;
+        charged = !to->domain && object->uncharged ? 0 : to->charged;
         kept = still_coming(object, bpf_jiffies64());
-        booking.amount[GATE_ALLOCATED] = allocated + kept;
+        admitted = object->admitted;
+        old_allocated = object->allocated + admitted;
+        old_charged = object->charged + (object->uncharged ? 0 : admitted);
+        booking.amount[GATE_ALLOCATED] = to->allocated + kept;
         booking.amount[GATE_CHARGED] = charged ? charged + kept : 0;
-        old.amount[GATE_ALLOCATED] = object->allocated + object->admitted;
-        old.amount[GATE_CHARGED] = charged_bytes(object);
         if (object->domain == domain) {
-                booking.amount[GATE_ALLOCATED] -= old.amount[GATE_ALLOCATED];
-                booking.amount[GATE_CHARGED] -= old.amount[GATE_CHARGED];
+                booking.amount[GATE_ALLOCATED] -= old_allocated;
+                booking.amount[GATE_CHARGED] -= old_charged;
                 book(domain, &booking);
-        } else if (object->domain) {
+        } else {
                 set_objects(&booking, object->kind, 1);
-                set_objects(&old, object->kind, 1);
                 book(domain, &booking);
-                unbook(object->domain, &old, LEVELS_MAX);
+                booking.amount[GATE_ALLOCATED] = old_allocated;
+                booking.amount[GATE_CHARGED] = old_charged;
+                unbook(object->domain, &booking, LEVELS_MAX);
                 object->domain = domain;
         }
-        object->allocated = allocated;
+        object->allocated = to->allocated;
         object->charged = charged;
-        object->admitted = kept;
+        __sync_fetch_and_add(&object->admitted, kept - admitted);
         object->uncharged = charged == 0;
-        unlock(object);
-        return kept != 0;
+        object->id = to->id ?: object->id;
+        if (unlock(object))
+                return SETTLED_GONE;
+        return kept ? SETTLED_PARTLY : SETTLED;
 }
 
 /* Bytes of one object. */
@@ -382,6 +407,17 @@ __noinline int measure_program(u64 address, struct size *size)
         return 0;
 }
 
+/* Settles the entry @key, if there is one, to @size. Not inlined, for the sake of the callers' stack. */
+static __noinline int settle_to(u64 key, const struct size *size)
+{
+        struct gate_settlement to = { .key = key, .allocated = size->allocated, .charged = size->charged };
+        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
+
+        if (object && settle_entry(object, &to) == SETTLED_GONE)
+                forget_object(key, 0);
+        return 0;
+}
+
 /* --- Refusals ----------------------------------------------------------------------------------------------------- */
 
 /* Whom the gate lets pass whatever the limits: PID 1 and the daemon, and what else is in its cgroup. */
@@ -391,7 +427,7 @@ static __always_inline bool is_exempt(const struct gate_settings *settings)
 
         if (tgid == 1 || tgid == settings->daemon_tgid)
                 return true;
-        return settings->own_cgroup && own_css()->cgroup->kn->id == settings->own_cgroup;
+        return settings->own_cgroup && own_cgroup_id() == settings->own_cgroup;
 }
 
 /* Not inlined, for the sake of the callers' stack. */
@@ -414,7 +450,7 @@ static __noinline int tell_refusal(const struct booking *booking, u32 kind, u32 
         for (u32 i = 0; i < GATE_RESOURCES; i++)
                 if (i == booking->resource)
                         event.wanted = booking->amount[i];
-        event.cgroup_id = task_cgroup_id((void *) bpf_get_current_task());
+        event.cgroup_id = own_cgroup_id();
         bpf_probe_read_kernel(event.name, sizeof(event.name), name);
         bpf_get_current_comm(event.comm, sizeof(event.comm));
         /* A full ring loses the story, not the count. */
@@ -427,6 +463,53 @@ static __always_inline int fail(struct gate_settings *settings, bool exempt)
 {
         __sync_fetch_and_add(&settings->unbooked, 1);
         return settings->enforcing && settings->fail_closed && !exempt ? -ENOMEM : 0;
+}
+
+/* --- Verdicts ----------------------------------------------------------------------------------------------------- */
+
+/* Whether the probes are in use; set by the daemon. */
+const volatile bool probed;
+
+/* What else a verdict may be than 0 or -ENOMEM: there is none. */
+#define UNDECIDED 1
+
+/*
+ * What the probes have judged, by the lower bits of the thread's number: that number in the upper half, and how it was
+ * judged. Of two threads that share a slot at a time one loses its verdict, and the program that may refuse judges. Who
+ * reads it is in here for a few instructions, as hardly anybody is preempted within so few.
+ */
+#define VERDICTS         1024
+#define VERDICT_ADMITTED 1
+#define VERDICT_REFUSED  2
+__u64 verdicts[VERDICTS] = {};
+
+/* Refusals that nobody read: the kernel left out all programs that could have. */
+__u64 unread = 0;
+
+static __always_inline void leave_verdict(int verdict)
+{
+        u64 thread = (u32) bpf_get_current_pid_tgid();
+        volatile u64 *slot = &verdicts[thread % VERDICTS];
+
+        if (verdict != UNDECIDED)
+                *slot = thread << 32 | (verdict < 0 ? VERDICT_REFUSED : VERDICT_ADMITTED);
+        else if (*slot >> 32 == thread)
+                *slot = 0;
+}
+
+/* Reads the verdict on what the running thread is doing. A refusal is taken: there is nothing after it. */
+static __always_inline int read_verdict(void)
+{
+        u64 thread = (u32) bpf_get_current_pid_tgid();
+        volatile u64 *slot = &verdicts[thread % VERDICTS];
+        u64 verdict = *slot;
+
+        if (!probed || verdict >> 32 != thread)
+                return UNDECIDED;
+        if ((u32) verdict == VERDICT_ADMITTED)
+                return 0;
+        *slot = 0;
+        return -ENOMEM;
 }
 
 /* --- Creation ----------------------------------------------------------------------------------------------------- */
@@ -515,26 +598,42 @@ static __noinline int admit_map(u64 address, u64 domain, struct size *size)
 }
 
 /*
- * The map is there, with all that it allocates at its creation, but for the objcg. security_bpf_map_alloc() in 6.1,
- * security_bpf_map_create() since 6.9; only the first argument is read, so it does not matter which others follow.
+ * The map is there, with all that it allocates at its creation, but for the objcg. Returns 0 or -ENOMEM; UNDECIDED:
+ * there is no limit.
  */
-SEC("fmod_ret/security_bpf_map_create")
-int BPF_PROG(gate_map, struct bpf_map *trusted)
+static __always_inline int judge_map(u64 address)
 {
         struct cgroup_subsys_state *css = charged_css();
         u64 domain = css ? find_domain((u64) css) : 0;
         struct size size = {};
-        u64 address;
 
         if (!domain)
-                return 0;
-        address = address_of(trusted);
+                return UNDECIDED;
         if (is_entered(address))
                 return 0;
         measure_map(address, &size);
         if (css_is_root(css))
                 size.charged = 0;
         return admit_map(address, domain, &size) ? -ENOMEM : 0;
+}
+
+/* security_bpf_map_alloc() in 6.1, security_bpf_map_create() since 6.9; only the first argument is read, so it does not
+ * matter which others follow. */
+SEC("fmod_ret/security_bpf_map_create")
+int BPF_PROG(gate_map, struct bpf_map *trusted)
+{
+        int verdict = read_verdict();
+
+        if (verdict == UNDECIDED)
+                verdict = judge_map(address_of(trusted));
+        return verdict < 0 ? -ENOMEM : 0;
+}
+
+SEC("kprobe.multi")
+int gate_map_entered(struct pt_regs *regs)
+{
+        leave_verdict(judge_map(first_argument(regs)));
+        return 0;
 }
 
 /*
@@ -546,20 +645,20 @@ int BPF_PROG(gate_map, struct bpf_map *trusted)
 #define PROGRAM_BYTES_PER_INSN 64
 #define PROGRAM_BYTES_FIXED    8192
 
-SEC("fmod_ret/security_bpf_prog_load")
-int BPF_PROG(gate_program, struct bpf_prog *trusted)
+/* @address: what the hook has as its argument. Returns as judge_map(). */
+static __always_inline int judge_program(u64 address)
 {
         struct cgroup_subsys_state *css = charged_css();
         struct admission admission = { .kind = OBJECT_PROGRAM, .event = GATE_REFUSED_PROGRAM };
-        u64 address = address_of(trusted), insns, bytes;
         struct bpf_prog_aux___prog *aux;
         struct bpf_prog *prog;
+        u64 insns, bytes;
 
         if (!css)
-                return 0;
+                return UNDECIDED;
         admission.domain = find_domain((u64) css);
         if (!admission.domain)
-                return 0;
+                return UNDECIDED;
         if (program_by_aux) {
                 aux = (void *) address;
                 prog = BPF_CORE_READ(aux, prog);
@@ -580,13 +679,29 @@ int BPF_PROG(gate_program, struct bpf_prog *trusted)
         return admit_object(&admission) ? -ENOMEM : 0;
 }
 
+SEC("fmod_ret/security_bpf_prog_load")
+int BPF_PROG(gate_program, struct bpf_prog *trusted)
+{
+        int verdict = read_verdict();
+
+        if (verdict == UNDECIDED)
+                verdict = judge_program(address_of(trusted));
+        return verdict < 0 ? -ENOMEM : 0;
+}
+
+SEC("kprobe.multi")
+int gate_program_entered(struct pt_regs *regs)
+{
+        leave_verdict(judge_program(first_argument(regs)));
+        return 0;
+}
+
 /* kernel/events/core.c, at the end of a load: what the program really takes replaces the estimate at once. */
 SEC("fentry/perf_event_bpf_event")
 int BPF_PROG(gate_program_loaded, struct bpf_prog *trusted, u32 event_type)
 {
         u64 address = address_of(trusted), key;
         struct bpf_prog *prog = (void *) address;
-        struct gate_object *object;
         struct size size = {};
 
         if (event_type != PERF_BPF_EVENT_PROG_LOAD)
@@ -595,36 +710,49 @@ int BPF_PROG(gate_program_loaded, struct bpf_prog *trusted, u32 event_type)
         if (!bpf_map_lookup_elem(&gate_objects, &key))
                 return 0;
         measure_program(address, &size);
-        object = bpf_map_lookup_elem(&gate_objects, &key);
-        if (object)
-                settle_entry(object, object->domain, size.allocated, object->uncharged ? 0 : size.charged);
-        return 0;
+        return settle_to(key, &size);
+}
+
+/* What is booked by the address of @prog->aux, or by that itself: @address is what the hook has as its argument. */
+static __always_inline int forget_program(u64 address)
+{
+        struct bpf_prog *prog = (void *) address;
+
+        return forget_object(program_by_aux ? address : (u64) BPF_CORE_READ(prog, aux), 0);
 }
 
 /* Also the end of a creation that failed after the gate. In a worker, a moment before the memory is given back. */
 SEC("fentry/security_bpf_map_free")
-int BPF_PROG(gate_map_free, struct bpf_map *map)
+int BPF_PROG(gate_map_free, struct bpf_map *trusted)
 {
-        forget_object(address_of(map), 0);
+        forget_object(address_of(trusted), 0);
         return 0;
 }
 
 SEC("fentry/security_bpf_prog_free")
 int BPF_PROG(gate_program_free, struct bpf_prog *trusted)
 {
-        u64 address = address_of(trusted);
+        forget_program(address_of(trusted));
+        return 0;
+}
 
-        if (!program_by_aux)
-                address = (u64) BPF_CORE_READ((struct bpf_prog *) address, aux);
-        forget_object(address, 0);
+SEC("kprobe.multi")
+int gate_map_freed(struct pt_regs *regs)
+{
+        forget_object(first_argument(regs), 0);
+        return 0;
+}
+
+SEC("kprobe.multi")
+int gate_program_freed(struct pt_regs *regs)
+{
+        forget_program(first_argument(regs));
         return 0;
 }
 
 /* --- Growth by bpf(2) --------------------------------------------------------------------------------------------- */
 
-/* The map behind the file descriptor @fd of the current process, 0 if it is none. Each update of each map comes by
- * here.
- */
+/* The map behind @fd of the current process, 0 if it is none. Each update of each map comes by here. */
 static __always_inline u64 map_of_fd(u32 fd, u64 map_fops)
 {
         struct fdtable *fdt = bpf_get_current_task_btf()->files->fdt;
@@ -696,35 +824,32 @@ struct update_batch_attr {
 /* Measures the map @address and settles its entry, so that what was replaced or deleted counts no more. */
 __noinline int settle_map(u64 address)
 {
-        struct gate_object *object;
         struct size size = {};
 
         measure_map(address, &size);
-        object = bpf_map_lookup_elem(&gate_objects, &address);
-        if (!object)
-                return 0;
-        settle_entry(object, object->domain, size.allocated, object->uncharged ? 0 : size.charged);
-        return 0;
+        return settle_to(address, &size);
 }
 
-static __always_inline void note_admitted(struct gate_object *object, s64 bytes)
+static __always_inline void note_admitted(struct gate_object *object, u64 key, s64 bytes)
 {
         u64 now = bpf_jiffies64(), grower = bpf_get_current_pid_tgid();
         bool locked = lock(object);
 
-        if (object->window != now) {
-                object->previous = object->window + 1 == now ? object->recent : 0;
-                object->recent = 0;
-                object->window = now;
+        if (object->key == key) {
+                if (object->window != now) {
+                        object->previous = object->window + 1 == now ? object->recent : 0;
+                        object->recent = 0;
+                        object->window = now;
+                }
+                if (object->grower != grower && object->grower)
+                        object->mixed = now;
+                object->grower = grower;
+                object->recent += bytes;
+                object->last = bytes;
+                __sync_fetch_and_add(&object->admitted, bytes);
         }
-        if (object->grower != grower && object->grower)
-                object->mixed = now;
-        object->grower = grower;
-        object->recent += bytes;
-        object->last = bytes;
-        object->admitted += bytes;
-        if (locked)
-                unlock(object);
+        if (locked && unlock(object))
+                forget_object(key, 0);
 }
 
 /* BPF's allocator takes up to 3/4 of 64 elements at once for its free lists, fewer large ones (kernel/bpf/memalloc.c).
@@ -786,34 +911,81 @@ static __noinline int admit_growth(u64 address, u32 count, u32 last)
         growth.enforce = settings->enforcing && !is_exempt(settings);
         if (book_growth(&growth))
                 return -ENOMEM;
-        note_admitted(object, growth.bytes);
+        note_admitted(object, address, growth.bytes);
         return 0;
 }
 
-/* Elements that bpf(2) inserts. Those that exist already are counted as if they were new, until the next settlement. */
-SEC("fmod_ret/security_bpf")
-int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
+/*
+ * Elements that bpf(2) is to insert: @cmd, and its attributes at @attr. Those that exist already are counted as if they
+ * were new, until the next settlement. Returns as judge_map().
+ */
+static __always_inline int judge_update(int cmd, u64 attr)
 {
         struct update_batch_attr batch = { .count = 1 };
         struct gate_settings *settings;
         u64 address;
 
         if (cmd != BPF_MAP_UPDATE_ELEM && cmd != BPF_MAP_UPDATE_BATCH)
-                return 0;
+                return UNDECIDED;
         settings = get_settings();
         if (!settings || !settings->map_fops)
-                return 0;
-        address = address_of(trusted);
+                return UNDECIDED;
         if (cmd == BPF_MAP_UPDATE_ELEM)
-                bpf_probe_read_kernel(&batch.map_fd, sizeof(batch.map_fd), (void *) address);
+                bpf_probe_read_kernel(&batch.map_fd, sizeof(batch.map_fd), (void *) attr);
         else
-                bpf_probe_read_kernel(&batch, sizeof(batch), (void *) address);
+                bpf_probe_read_kernel(&batch, sizeof(batch), (void *) attr);
         address = map_of_fd(batch.map_fd, settings->map_fops);
-        if (!address || !map_grows(address) || admit_growth(address, batch.count, 0) == 0)
+        if (!address || !map_grows(address))
+                return UNDECIDED;
+        if (admit_growth(address, batch.count, 0) == 0)
                 return 0;
         settle_map(address);
         return admit_growth(address, batch.count, 1) ? -ENOMEM : 0;
 }
+
+SEC("fmod_ret/security_bpf")
+int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
+{
+        int verdict = read_verdict();
+
+        if (verdict == UNDECIDED)
+                verdict = judge_update(cmd, address_of(trusted));
+        return verdict < 0 ? -ENOMEM : 0;
+}
+
+/* Each bpf(2) begins here, and ends what was left of the last one. */
+SEC("kprobe.multi")
+int gate_update_entered(struct pt_regs *regs)
+{
+        if (read_verdict() < 0)
+                __sync_fetch_and_add(&unread, 1);
+        leave_verdict(judge_update(first_argument(regs), second_argument(regs)));
+        return 0;
+}
+
+/* --- Those that refuse besides ------------------------------------------------------------------------------------ */
+
+/*
+ * Each is left out on its own, while a task is preempted within its few instructions: one more makes a call that passes
+ * all of them that much rarer. Maps are what is made by many at once.
+ */
+#define REFUSES(name, function)                          \
+        SEC("fmod_ret/" function)                        \
+        int name(void *context)                          \
+        {                                                \
+                return read_verdict() < 0 ? -ENOMEM : 0; \
+        }
+
+REFUSES(gate_map_again1, "security_bpf_map_create")
+REFUSES(gate_map_again2, "security_bpf_map_create")
+REFUSES(gate_map_again3, "security_bpf_map_create")
+REFUSES(gate_map_again4, "security_bpf_map_create")
+REFUSES(gate_program_again, "security_bpf_prog_load")
+REFUSES(gate_update_again1, "security_bpf")
+REFUSES(gate_update_again2, "security_bpf")
+/* The next in the same bpf(2): of a map and of a program that is to have a file descriptor. */
+REFUSES(gate_map_given, "security_bpf_map")
+REFUSES(gate_program_given, "security_bpf_prog")
 
 /* --- The daemon's side -------------------------------------------------------------------------------------------- */
 
@@ -892,24 +1064,42 @@ static __always_inline int measure_settled(struct gate_settlement *settlement)
         return 0;
 }
 
+/*
+ * Whether the map at @address is still being made: it can be found by its id before it has whom it is charged to
+ * (map_create(), kernel/bpf/syscall.c), and looks like nobody's until then.
+ */
+static __always_inline bool is_being_made(const struct gate_object *object, u64 address)
+{
+        struct bpf_map *map = (void *) address;
+
+        return object->kind == OBJECT_MAP && !object->id && !object->uncharged && !BPF_CORE_READ(map, objcg);
+}
+
 static int settle_one(u32 index, void *unused)
 {
         struct gate_settlement *settlement = bpf_map_lookup_elem(&settlements, &index);
         struct gate_object *object;
+        bool is_there;
+        int settled;
         u64 key;
 
         if (!settlement)
                 return 1;
         settlement->again = 0;
         key = settlement->key;
+        is_there = current_id(settlement->address, settlement->kind) == settlement->id;
         if (settlement->measure == GATE_FORGET) {
-                forget_object(key, settlement->id);
+                /* Whatever the daemon was told: what is there counts. */
+                if (!is_there)
+                        forget_object(key, settlement->id);
                 return 0;
         }
-        if (current_id(settlement->address, settlement->kind) != settlement->id)
+        if (!is_there)
                 return 0;
         measure_settled(settlement);
         object = bpf_map_lookup_elem(&gate_objects, &key);
+        if (object && is_being_made(object, settlement->address))
+                return 0;
         if (!object && settlement->domain) {
                 if (enter_settled(settlement))
                         return 0;
@@ -921,8 +1111,10 @@ static int settle_one(u32 index, void *unused)
                 forget_object(key, 0);
                 return 0;
         }
-        object->id = settlement->id;
-        settlement->again = settle_entry(object, settlement->domain, settlement->allocated, settlement->charged);
+        settled = settle_entry(object, settlement);
+        if (settled == SETTLED_GONE)
+                forget_object(key, 0);
+        settlement->again = settled == SETTLED_PARTLY;
         return 0;
 }
 

@@ -9,7 +9,7 @@
 
 #include "records.h"
 
-#define GATE_LAYOUT 1
+#define GATE_LAYOUT 2
 
 /* A domain's limit that is not set. */
 #define GATE_UNLIMITED (~0ULL)
@@ -37,6 +37,7 @@ struct gate_domain {
  * settlement keeps it on top of the measurement. By the address of the map, or of prog->aux.
  */
 struct gate_object {
+        __u64 key;    /* its own: the kernel uses the memory of an entry that was deleted again at once */
         __u64 domain; /* 0: it is being freed */
         __s64 allocated;
         __s64 charged;

@@ -141,14 +141,34 @@ enum memcg_stat_item {
         MEMCG_KMEM = 47,
 };
 
-/* The user's registers, as far as they tell the system call. */
+/* The user's registers, as far as they tell the system call, or those at the entry of a function with its arguments. */
 struct pt_regs {
 #if defined(__TARGET_ARCH_x86)
+        unsigned long di, si;
         unsigned long orig_ax;
 #elif defined(__TARGET_ARCH_arm64)
+        u64 regs[31];
         s32 syscallno;
 #endif
 } CORE;
+
+static __always_inline u64 first_argument(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+        return BPF_CORE_READ(regs, di);
+#elif defined(__TARGET_ARCH_arm64)
+        return BPF_CORE_READ(regs, regs[0]);
+#endif
+}
+
+static __always_inline u64 second_argument(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+        return BPF_CORE_READ(regs, si);
+#elif defined(__TARGET_ARCH_arm64)
+        return BPF_CORE_READ(regs, regs[1]);
+#endif
+}
 
 static __always_inline bool is_bpf_syscall(struct pt_regs *regs)
 {

@@ -91,7 +91,7 @@ static __always_inline bool queue_update(u32 kind, u64 id, u64 address, bool qui
         }
         /* Its pages are charged to the cgroup of the task that loads it (__vmalloc() with GFP_KERNEL_ACCOUNT). */
         if (kind == UPDATE_PROGRAM_NEW)
-                update.cgroup_id = task_cgroup_id(task);
+                update.cgroup_id = own_cgroup_id();
         /* Quiet ones may not fill the queue unheard. */
         if (quiet && bpf_ringbuf_query(&updates, BPF_RB_AVAIL_DATA) > UPDATES_SIZE / 2)
                 quiet = false;
@@ -254,11 +254,11 @@ static __always_inline bool in_interrupt(void *ctx, struct task_struct *task)
 }
 
 /* The cgroup that an allocation made now by BPF is charged to: the creator's if BPF set it, else that of the caller. */
-static __always_inline u64 charging_cgroup_id(struct task_struct *task)
+static __always_inline u64 charging_cgroup_id(void)
 {
-        struct mem_cgroup *memcg = task->active_memcg;
+        struct mem_cgroup *memcg = bpf_get_current_task_btf()->active_memcg;
 
-        return memcg ? memcg_cgroup_id(memcg) : task_cgroup_id(task);
+        return memcg ? memcg_cgroup_id(memcg) : own_cgroup_id();
 }
 
 /* Whether @task is a worker that frees a map or a program; if their functions are not known, any worker may be. */
@@ -308,7 +308,7 @@ int BPF_PROG(percpu_alloc_percpu, unsigned long call_site, bool reserved, bool i
         struct task_struct *task = bpf_get_current_task_btf();
 
         if (task->active_memcg || in_bpf_syscall(task))
-                mark_charge(charging_cgroup_id(task), (s64) size * machine.possible_cpus);
+                mark_charge(charging_cgroup_id(), (s64) size * machine.possible_cpus);
         return 0;
 }
 
@@ -321,7 +321,7 @@ int BPF_PROG(percpu_alloc_percpu, unsigned long call_site, bool reserved, bool i
 static __always_inline void mark_map(struct bpf_map *map, s64 bytes)
 {
         struct obj_cgroup *objcg = map->objcg;
-        u64 id = objcg || map->id ? objcg_cgroup_id(objcg) : charging_cgroup_id(bpf_get_current_task_btf());
+        u64 id = objcg || map->id ? objcg_cgroup_id(objcg) : charging_cgroup_id();
 
         mark_charge(id, bytes);
 }
@@ -329,7 +329,7 @@ static __always_inline void mark_map(struct bpf_map *map, s64 bytes)
 SEC("fentry/bpf_map_area_alloc")
 int BPF_PROG(bpf_map_area_alloc, u64 size)
 {
-        mark_charge(charging_cgroup_id(bpf_get_current_task_btf()), size);
+        mark_charge(charging_cgroup_id(), size);
         return 0;
 }
 

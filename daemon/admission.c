@@ -207,11 +207,9 @@ void admission_flush(struct admission *admission)
         missed = gate_missed(admission->gate);
         /* There may be many: the first, and whenever they have doubled. */
         if (missed > 2 * admission->missed) {
-                log_warning("The kernel let %llu calls of bpf(2) by without asking the gate: on a preemptible kernel "
-                            "only the "
-                            "BPF LSM is always asked (add bpf to lsm= on the kernel command line). What they made "
-                            "counts "
-                            "against the next",
+                log_warning("The kernel let up to %llu calls of bpf(2) by without asking the gate: on a preemptible "
+                            "kernel that takes bpf in lsm= on the kernel command line, or CONFIG_FPROBE. What they "
+                            "made counts against the next",
                                 (unsigned long long) missed);
                 admission->missed = missed;
         }

@@ -42,10 +42,40 @@ static const struct {
         [GATE_HOOK_MKDIR] = { "gate_mkdir", false }, /* is of use to the daemon only */
 };
 
+/*
+ * Programs beside those, where the BPF LSM is not there, which alone is never left out: at the function's entry a probe
+ * that cannot be preempted, and so does the work, and others that refuse what it judged if the hook's own program is
+ * left out.
+ */
+static const struct {
+        const char *name;
+        size_t hook;        /* whose verdict it is */
+        const char *target; /* NULL: that of the hook */
+        bool probe;
+} seconds[] = {
+        { "gate_map_entered", GATE_HOOK_MAP, NULL, true },
+        { "gate_program_entered", GATE_HOOK_PROGRAM, NULL, true },
+        { "gate_update_entered", GATE_HOOK_UPDATE, NULL, true },
+        { "gate_map_freed", GATE_HOOK_MAP_FREE, NULL, true },
+        { "gate_program_freed", GATE_HOOK_PROGRAM_FREE, NULL, true },
+        { "gate_map_again1", GATE_HOOK_MAP, NULL, false },
+        { "gate_map_again2", GATE_HOOK_MAP, NULL, false },
+        { "gate_map_again3", GATE_HOOK_MAP, NULL, false },
+        { "gate_map_again4", GATE_HOOK_MAP, NULL, false },
+        { "gate_program_again", GATE_HOOK_PROGRAM, NULL, false },
+        { "gate_update_again1", GATE_HOOK_UPDATE, NULL, false },
+        { "gate_update_again2", GATE_HOOK_UPDATE, NULL, false },
+        { "gate_map_given", GATE_HOOK_MAP, "security_bpf_map", false },
+        { "gate_program_given", GATE_HOOK_PROGRAM, "security_bpf_prog", false },
+};
+#define SECONDS (sizeof(seconds) / sizeof(seconds[0]))
+
 struct gate {
         struct gate_options options;
         struct gate_bpf *skeleton;
         struct bpf_link *links[GATE_HOOKS];
+        struct bpf_link *second_links[SECONDS];
+        bool probed; /* seconds are there */
         struct ring_buffer *ring;
         struct gate_settings *settings;      /* mapped */
         struct gate_settlement *settlements; /* mapped */
@@ -296,6 +326,37 @@ static int set_target(struct gate *gate, size_t i)
         return r;
 }
 
+static struct bpf_program *second_of(const struct gate *gate, size_t i)
+{
+        return bpf_object__find_program_by_name(gate->skeleton->obj, seconds[i].name);
+}
+
+/* What seconds[@i] is attached to; NULL: this kernel does not have it. */
+static const char *second_target(const struct gate *gate, size_t i)
+{
+        const char *hook = gate->options.machine->gate[seconds[i].hook].target;
+
+        return hook ? seconds[i].target ?: hook : NULL;
+}
+
+static int set_seconds(struct gate *gate)
+{
+        const struct gate_target *map = &gate->options.machine->gate[GATE_HOOK_MAP];
+        int r = 0;
+
+        gate->probed = map->kind == HOOK_REFUSAL && map->target && probe_entry(map->target);
+        gate->skeleton->rodata->probed = gate->probed;
+        for (size_t i = 0; r == 0 && i < SECONDS; i++) {
+                const char *target = second_target(gate, i);
+
+                if (!gate->probed || !target)
+                        bpf_program__set_autoload(second_of(gate, i), false);
+                else if (!seconds[i].probe)
+                        r = bpf_program__set_attach_target(second_of(gate, i), 0, target);
+        }
+        return r;
+}
+
 static int open_skeleton(struct gate *gate, const char *types_path)
 {
         LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = types_path);
@@ -311,7 +372,7 @@ static int open_skeleton(struct gate *gate, const char *types_path)
         bpf_map__set_max_entries(gate->skeleton->maps.gate_objects, gate->options.objects_max);
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
                 r = set_target(gate, i);
-        return r;
+        return r < 0 ? r : set_seconds(gate);
 }
 
 static int handle_event(void *context, void *data, size_t size)
@@ -346,24 +407,50 @@ static int open_tables(struct gate *gate)
         return gate->ring ? 0 : -errno;
 }
 
+static int attach_hook(struct gate *gate, size_t i)
+{
+        const struct gate_target *target = &gate->options.machine->gate[i];
+        int r;
+
+        if (!target->target)
+                return 0;
+        /* A program whose type was changed has lost what its section says about attaching. */
+        gate->links[i] = target->kind == HOOK_LSM ? bpf_program__attach_lsm(program_of(gate, i))
+                                                  : bpf_program__attach(program_of(gate, i));
+        if (gate->links[i])
+                return 0;
+        r = -errno;
+        log_error("%s cannot be attached to %s: %s", programs[i].name, target->target, strerror(-r));
+        return r;
+}
+
+static int attach_second(struct gate *gate, size_t i)
+{
+        const char *target = second_target(gate, i);
+        LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .syms = &target, .cnt = 1);
+        int r;
+
+        if (!gate->probed || !target)
+                return 0;
+        gate->second_links[i] = seconds[i].probe
+                                                ? bpf_program__attach_kprobe_multi_opts(second_of(gate, i), NULL, &opts)
+                                                : bpf_program__attach(second_of(gate, i));
+        if (gate->second_links[i])
+                return 0;
+        r = -errno;
+        log_error("%s cannot be attached to %s: %s", seconds[i].name, target, strerror(-r));
+        return r;
+}
+
 static int attach(struct gate *gate)
 {
-        for (size_t i = 0; i < GATE_HOOKS; i++) {
-                if (!gate->options.machine->gate[i].target)
-                        continue;
-                /* A program whose type was changed has lost what its section says about attaching. */
-                gate->links[i] = gate->options.machine->gate[i].kind == HOOK_LSM
-                                                 ? bpf_program__attach_lsm(program_of(gate, i))
-                                                 : bpf_program__attach(program_of(gate, i));
-                if (!gate->links[i]) {
-                        int r = -errno;
+        int r = 0;
 
-                        log_error("%s cannot be attached to %s: %s", programs[i].name,
-                                        gate->options.machine->gate[i].target, strerror(-r));
-                        return r;
-                }
-        }
-        return 0;
+        for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
+                r = attach_hook(gate, i);
+        for (size_t i = 0; r == 0 && i < SECONDS; i++)
+                r = attach_second(gate, i);
+        return r;
 }
 
 /* Loads the programs, with the tables of a predecessor if it left some. */
@@ -426,6 +513,8 @@ void gate_close(struct gate *gate)
                 return;
         for (size_t i = 0; i < GATE_HOOKS; i++)
                 bpf_link__destroy(gate->links[i]);
+        for (size_t i = 0; i < SECONDS; i++)
+                bpf_link__destroy(gate->second_links[i]);
         ring_buffer__free(gate->ring);
         if (gate->settings)
                 munmap(gate->settings, sizeof(*gate->settings));
@@ -455,6 +544,9 @@ static int pin_all(struct gate *gate)
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
                 if (gate->links[i] && programs[i].pinned)
                         r = pin(bpf_link__fd(gate->links[i]), programs[i].name);
+        for (size_t i = 0; r == 0 && i < SECONDS; i++)
+                if (gate->second_links[i])
+                        r = pin(bpf_link__fd(gate->second_links[i]), seconds[i].name);
         if (r < 0)
                 log_warning("The gate cannot be pinned below %s (%s): it holds only while the daemon runs",
                                 GATE_DIRECTORY, strerror(-r));
@@ -559,12 +651,22 @@ uint64_t gate_untold(const struct gate *gate)
         return gate->skeleton->bss->cgroups_untold;
 }
 
+/* Calls that nobody judged at hook @i: at most those that the probe missed, and those that the hook's own program did.
+ */
+static uint64_t unjudged(const struct gate *gate, size_t i)
+{
+        uint64_t missed = skeleton_left_out(program_of(gate, i)), by_probe;
+
+        for (size_t k = 0; gate->probed && k < SECONDS; k++)
+                if (seconds[k].hook == i && seconds[k].probe) {
+                        by_probe = skeleton_left_out(second_of(gate, k));
+                        return by_probe < missed ? by_probe : missed;
+                }
+        return missed;
+}
+
 uint64_t gate_missed(const struct gate *gate)
 {
-        static const size_t refusing[] = { GATE_HOOK_MAP, GATE_HOOK_PROGRAM, GATE_HOOK_UPDATE };
-        uint64_t missed = 0;
-
-        for (size_t i = 0; i < sizeof(refusing) / sizeof(*refusing); i++)
-                missed += skeleton_left_out(program_of(gate, refusing[i]));
-        return missed;
+        return unjudged(gate, GATE_HOOK_MAP) + unjudged(gate, GATE_HOOK_PROGRAM) + unjudged(gate, GATE_HOOK_UPDATE) +
+               gate->skeleton->bss->unread;
 }

@@ -107,9 +107,9 @@ static const struct {
         [GATE_HOOK_UPDATE] = { "gate:update", "refusing elements past Max (OnMax=deny)", HOOK_REFUSAL,
                         { "security_bpf" }, { "bpf" } },
         [GATE_HOOK_MAP_FREE] = { "gate:map_free", "what the gate counts of maps", HOOK_FUNCTION,
-                        { "security_bpf_map_free" } },
+                        { "security_bpf_map_free" }, { "bpf_map_free", "bpf_map_free_security" } },
         [GATE_HOOK_PROGRAM_FREE] = { "gate:program_free", "what the gate counts of programs", HOOK_FUNCTION,
-                        { "security_bpf_prog_free" } },
+                        { "security_bpf_prog_free" }, { "bpf_prog_free", "bpf_prog_free_security" } },
         [GATE_HOOK_MKDIR] = { "gate:cgroup_mkdir", "limits of cgroups that are new", HOOK_TRACEPOINT,
                         { "cgroup_mkdir" } },
 };
@@ -139,29 +139,49 @@ void capability_lost(struct capability *capability, const char *format, ...)
         va_end(ap);
 }
 
-/* Loads a program that only returns 0. Returns 0 or a negative errno. */
-static int trial_load(enum hook_kind kind, int btf_id)
+/* Loads a program that only returns 0. Returns its file descriptor or a negative errno. */
+static int load_return_0(enum bpf_prog_type type, const struct bpf_prog_load_opts *opts)
 {
         static const struct bpf_insn return_0[] = {
                 { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
                 { .code = BPF_JMP | BPF_EXIT },
         };
+
+        return bpf_prog_load(type, "bpfbudget_probe", "GPL", return_0, sizeof(return_0) / sizeof(return_0[0]), opts);
+}
+
+/* Loads such a program of @kind. Returns 0 or a negative errno. */
+static int trial_load(enum hook_kind kind, int btf_id)
+{
         LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = kinds[kind].attach, .attach_btf_id = btf_id,
                         .prog_flags = kind == HOOK_SYSCALL ? BPF_F_SLEEPABLE : 0);
-        int fd;
+        int fd = load_return_0(kinds[kind].type, &opts);
 
-        fd = bpf_prog_load(kinds[kind].type, "bpfbudget_probe", "GPL", return_0, sizeof(return_0) / sizeof(return_0[0]),
-                        &opts);
         if (fd < 0)
                 return fd;
         close(fd);
         return 0;
 }
 
+bool probe_entry(const char *function)
+{
+        LIBBPF_OPTS(bpf_prog_load_opts, load, .expected_attach_type = BPF_TRACE_KPROBE_MULTI);
+        LIBBPF_OPTS(bpf_link_create_opts, create, .kprobe_multi = { .syms = &function, .cnt = 1 });
+        _cleanup_close_ int program = load_return_0(BPF_PROG_TYPE_KPROBE, &load), link = -EBADF;
+
+        if (program < 0)
+                return false;
+        link = bpf_link_create(program, 0, BPF_TRACE_KPROBE_MULTI, &create);
+        return link >= 0;
+}
+
+/* Of a target's name, with the 0 at its end. */
+#define TARGET_NAME_SIZE 64
+
 /* What a hook may be attached to: the name and kind of its type in the kernel's BTF, and the id or a negative errno. */
 struct target {
         UT_hash_handle hh;
-        char name[64];
+        char name[TARGET_NAME_SIZE];
         uint32_t btf_kind;
         int id;
 };
@@ -175,9 +195,9 @@ struct targets {
         int tracepoint; /* 0: a program for one was loaded; or a negative errno */
 };
 
-static void target_name(char name[static 64], enum hook_kind kind, const char *target)
+static void target_name(char name[static TARGET_NAME_SIZE], enum hook_kind kind, const char *target)
 {
-        snprintf(name, 64, "%s%s", kinds[kind].btf_prefix, target);
+        snprintf(name, TARGET_NAME_SIZE, "%s%s", kinds[kind].btf_prefix, target);
 }
 
 /* Adds the target @name of hooks of @kind, if it is one and not yet there. */
@@ -242,7 +262,7 @@ static int find_targets(const struct btf *btf, struct targets *targets)
 /* The BTF id of @name for hooks of @kind, or a negative errno. */
 static int find_target(const struct targets *targets, enum hook_kind kind, const char *name)
 {
-        char full[sizeof(targets->room[0].name)];
+        char full[TARGET_NAME_SIZE];
         struct target *target;
 
         target_name(full, kind, name);
@@ -251,9 +271,21 @@ static int find_target(const struct targets *targets, enum hook_kind kind, const
 }
 
 /*
- * Tries to load a program of @kind for @btf_id, which may be an error. One tracepoint that exists stands for all: their
- * loads take the longest, since 6.12.117 at the latest a search of the kernel's whole BTF each.
+ * As trial_load(), but one tracepoint that exists stands for all: their loads take the longest, since 6.12.117 at the
+ * latest a search of the kernel's whole BTF each.
  */
+static int trial(struct targets *known, enum hook_kind kind, int btf_id)
+{
+        if (kind != HOOK_TRACEPOINT)
+                return trial_load(kind, btf_id);
+        if (!known->tracepoint_tried) {
+                known->tracepoint_tried = true;
+                known->tracepoint = trial_load(kind, btf_id);
+        }
+        return known->tracepoint;
+}
+
+/* Tries to load a program of @kind for @btf_id, which may be an error. */
 static void probe_kind(struct targets *known, enum hook_kind kind, int btf_id, struct capability *capability)
 {
         int r;
@@ -263,14 +295,7 @@ static void probe_kind(struct targets *known, enum hook_kind kind, int btf_id, s
                 capability_lost(capability, "this kernel does not have it");
                 return;
         }
-        if (kind == HOOK_TRACEPOINT && known->tracepoint_tried)
-                r = known->tracepoint;
-        else
-                r = trial_load(kind, btf_id);
-        if (kind == HOOK_TRACEPOINT) {
-                known->tracepoint_tried = true;
-                known->tracepoint = r;
-        }
+        r = trial(known, kind, btf_id);
         if (r == -EPERM && (kind == HOOK_FUNCTION || kind == HOOK_REFUSAL || kind == HOOK_LSM))
                 capability_lost(capability, "this kernel refuses trampolines (%s)", strerror(-r));
         else if (r < 0)
@@ -531,7 +556,7 @@ int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capabil
         probe_cgroup(cgroupfs, table);
         probe_permissions(own, table);
         probe_freezer(cgroupfs, &table[CAPABILITY_FREEZE]);
-        if (btf && find_targets(btf, &targets) < 0) {
+        if (!denied && btf && find_targets(btf, &targets) < 0) {
                 HASH_CLEAR(hh, targets.by_name);
                 return -ENOMEM;
         }

@@ -112,5 +112,8 @@ struct machine {
  */
 int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capability *table, struct machine *machine);
 
+/* Whether a BPF program can be run at the entry of the kernel's @function: kprobe.multi, which takes CONFIG_FPROBE. */
+bool probe_entry(const char *function);
+
 /* Notes that @capability cannot be used, and why. */
 void capability_lost(struct capability *capability, const char *format, ...) __attribute__((format(printf, 2, 3)));
