@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 60
+# matrix: .
 # The machine is what its name says, and whole.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
 

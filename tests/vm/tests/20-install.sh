@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 60
+# matrix: .
 # What "make install" put here is complete: it runs, and the units find what they name.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
 need_product

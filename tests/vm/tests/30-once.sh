@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 90
+# matrix: .
 # bpfbudgetd --once: every byte is counted once, at its cgroup and at each of its ancestors.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
 need_product

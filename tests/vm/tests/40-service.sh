@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 90
+# matrix: .
 # The service starts, stays, and stops cleanly.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
 need_product

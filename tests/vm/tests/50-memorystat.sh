@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 120
+# matrix: .
 # A map made in a cgroup shows in its memory.stat, and what bpfbudgetd says of it goes the same way.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
 

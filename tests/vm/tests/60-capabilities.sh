@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 90
+# matrix: .
 # What the daemon can do on this kernel is what the table in expected/ says, also where the command line takes something away
 # (-nolsm, -nobpf). The actual one comes back with the results.
 . /usr/lib/bpfbudget/vm/tests/lib.bash

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 300
 # machines: -[0-9.]+(-nobpf)?$
+# matrix: -[0-9.]+(-nobpf)?$
 # The programs of tests/kernel, each in a cgroup of its own. Their TAP lines are counted one by one.
 # Not without the bpf LSM: nothing that they test depends on it.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
