@@ -9,8 +9,9 @@
  * which (daemon/gate.c). The tables are pinned and go on without the daemon.
  *
  * On a preemptible kernel an fmod_ret program is left out on a CPU where another task was preempted in it
- * (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()). So a probe of the function's entry, which cannot be preempted,
- * judges before it and leaves the verdict to several programs that may refuse.
+ * (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()). So a probe of the function's entry judges before it and leaves
+ * the verdict to several programs that may refuse. A probe cannot be preempted, and is only left out where a task was
+ * preempted in a bpf(2) that reads or changes elements; then the hook's own program judges.
  */
 #include "kernel.h"
 
@@ -212,8 +213,8 @@ __noinline int book(u64 id, struct booking *booking)
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
 
 /*
- * An entry's lock: 0 if nobody has it, else 1; 2 if its object went meanwhile, and whoever has the lock is to take the
- * entry off. Who has it may be interrupted by the release of the object on its own CPU, which cannot wait.
+ * An entry's lock: 0 if nobody has it, else 1; 2 if its object went meanwhile, and whoever has the lock takes the entry
+ * off. Who has it may be interrupted by the release of the object on its own CPU, which cannot wait.
  */
 static int try_lock(u32 try, struct gate_object **object)
 {
@@ -233,15 +234,6 @@ __noinline int lock(struct gate_object *object)
         return bpf_loop(LOCK_TRIES, try_lock, &context, 0) < LOCK_TRIES;
 }
 
-/* Returns whether the entry is to be taken off: forget_object(). */
-static __always_inline bool unlock(struct gate_object *object)
-{
-        if (__sync_val_compare_and_swap(&object->lock, 1, 0) == 1)
-                return false;
-        object->lock = 0;
-        return true;
-}
-
 /* Takes the lock, or leaves the end of @object to who has it. Returns whether the lock was had. */
 static __always_inline bool lock_or_leave(struct gate_object *object)
 {
@@ -254,27 +246,47 @@ static __always_inline bool lock_or_leave(struct gate_object *object)
         return false;
 }
 
+/* Takes off the entry @object, whose lock the caller has, and what is booked for it. @booking: room for that. */
+__noinline int take_off(struct gate_object *object, struct booking *booking)
+{
+        u64 domain, key;
+
+        if (!object || !booking)
+                return 0;
+        key = object->key;
+        domain = object->domain;
+        object->domain = 0;
+        *booking = (struct booking){};
+        set_objects(booking, object->kind, -1);
+        booking->amount[GATE_ALLOCATED] = -(object->allocated + object->admitted);
+        booking->amount[GATE_CHARGED] = -(object->charged + (object->uncharged ? 0 : object->admitted));
+        __sync_lock_test_and_set(&object->lock, 0);
+        if (!domain)
+                return 0; /* somebody else is at it */
+        book(domain, booking);
+        bpf_map_delete_elem(&gate_objects, &key);
+        return 0;
+}
+
+/* Takes @object off if its release was left to the caller. @booking is room for that. */
+static __always_inline void unlock(struct gate_object *object, struct booking *booking)
+{
+        if (__sync_val_compare_and_swap(&object->lock, 1, 0) != 1)
+                take_off(object, booking);
+}
+
 /* Takes off the entry @key and what is booked for it. @id: only if it is that object's; 0: whatever it is. */
 __noinline int forget_object(u64 key, u32 id)
 {
         struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
         struct booking booking = {};
-        u64 domain;
 
         if (!object || object->key != key || (id && object->id != id) || !lock_or_leave(object))
                 return 0;
-        domain = object->key == key ? object->domain : 0;
-        if (domain) {
-                object->domain = 0;
-                set_objects(&booking, object->kind, -1);
-                booking.amount[GATE_ALLOCATED] = -(object->allocated + object->admitted);
-                booking.amount[GATE_CHARGED] = -(object->charged + (object->uncharged ? 0 : object->admitted));
-        }
-        unlock(object);
-        if (!domain)
-                return 0; /* another one, or somebody else is at it */
-        book(domain, &booking);
-        bpf_map_delete_elem(&gate_objects, &key);
+        if (object->key == key && (!id || object->id == id))
+                take_off(object, &booking);
+        else
+                unlock(object, &booking);
         return 0;
 }
 
@@ -311,15 +323,19 @@ static __always_inline s64 still_coming(const struct gate_object *object, u64 no
         return object->window == now ? object->recent + object->previous : object->recent;
 }
 
-enum settled {
-        SETTLED,
-        SETTLED_PARTLY, /* something is kept on top of it, or somebody else has the lock */
-        SETTLED_GONE,   /* the entry is to be taken off: forget_object() */
-};
+/* The id of the object of @kind at @address now; another one if it is gone. */
+static __always_inline u32 current_id(u64 address, u32 kind)
+{
+        struct bpf_prog *prog = (void *) address;
+        struct bpf_map *map = (void *) address;
+
+        return kind == OBJECT_MAP ? BPF_CORE_READ(map, id) : BPF_CORE_READ(prog, aux, id);
+}
 
 /*
  * Brings the entry @object of @to->key up to what @to says that it measures: in the new domain first, so that it is
- * never nowhere. Without @to->domain it stays where it is, and uncharged if it was. Returns an enum settled.
+ * never nowhere; takes it off if that is none. Without @to->id it stays in its domain, and uncharged if it was. Returns
+ * whether it is to be settled again: something is kept on top of it, or somebody else has the lock.
  */
 __noinline int settle_entry(struct gate_object *object, struct gate_settlement *to)
 {
@@ -328,11 +344,18 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
         u64 domain;
 
         if (!object || !to || !lock(object))
-                return SETTLED_PARTLY;
-        if (object->key != to->key || !object->domain)
-                return unlock(object) ? SETTLED_GONE : SETTLED;
-        domain = to->domain ?: object->domain;
-        charged = !to->domain && object->uncharged ? 0 : to->charged;
+                return 1;
+        /* The entry may be another one's by now, or the object gone, with its release yet to come. */
+        if (object->key != to->key || !object->domain || (to->id && current_id(to->address, to->kind) != to->id)) {
+                unlock(object, &booking);
+                return 0;
+        }
+        domain = to->id ? to->domain : object->domain;
+        if (!domain) {
+                take_off(object, &booking);
+                return 0;
+        }
+        charged = !to->id && object->uncharged ? 0 : to->charged;
         kept = still_coming(object, bpf_jiffies64());
         admitted = object->admitted;
         old_allocated = object->allocated + admitted;
@@ -356,9 +379,8 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
         __sync_fetch_and_add(&object->admitted, kept - admitted);
         object->uncharged = charged == 0;
         object->id = to->id ?: object->id;
-        if (unlock(object))
-                return SETTLED_GONE;
-        return kept ? SETTLED_PARTLY : SETTLED;
+        unlock(object, &booking);
+        return kept != 0;
 }
 
 /* Bytes of one object. */
@@ -413,8 +435,8 @@ static __noinline int settle_to(u64 key, const struct size *size)
         struct gate_settlement to = { .key = key, .allocated = size->allocated, .charged = size->charged };
         struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
 
-        if (object && settle_entry(object, &to) == SETTLED_GONE)
-                forget_object(key, 0);
+        if (object)
+                settle_entry(object, &to);
         return 0;
 }
 
@@ -470,13 +492,13 @@ static __always_inline int fail(struct gate_settings *settings, bool exempt)
 /* Whether the probes are in use; set by the daemon. */
 const volatile bool probed;
 
-/* What else a verdict may be than 0 or -ENOMEM: there is none. */
+/* Beside 0 and -ENOMEM: nobody has judged. */
 #define UNDECIDED 1
 
 /*
  * What the probes have judged, by the lower bits of the thread's number: that number in the upper half, and how it was
- * judged. Of two threads that share a slot at a time one loses its verdict, and the program that may refuse judges. Who
- * reads it is in here for a few instructions, as hardly anybody is preempted within so few.
+ * judged. Of two threads that share a slot at a time one loses its verdict, and the hook's own program judges (growth
+ * is booked twice then, until it is settled).
  */
 #define VERDICTS         1024
 #define VERDICT_ADMITTED 1
@@ -489,27 +511,30 @@ __u64 unread = 0;
 static __always_inline void leave_verdict(int verdict)
 {
         u64 thread = (u32) bpf_get_current_pid_tgid();
-        volatile u64 *slot = &verdicts[thread % VERDICTS];
 
         if (verdict != UNDECIDED)
-                *slot = thread << 32 | (verdict < 0 ? VERDICT_REFUSED : VERDICT_ADMITTED);
-        else if (*slot >> 32 == thread)
-                *slot = 0;
+                *(volatile u64 *) &verdicts[thread % VERDICTS] = thread << 32 |
+                                                                 (verdict < 0 ? VERDICT_REFUSED : VERDICT_ADMITTED);
 }
 
-/* Reads the verdict on what the running thread is doing. A refusal is taken: there is nothing after it. */
-static __always_inline int read_verdict(void)
+/* Takes the verdict on what the running thread is doing. @refusal: only if it is one. */
+static __always_inline int take_verdict(bool refusal)
 {
         u64 thread = (u32) bpf_get_current_pid_tgid();
-        volatile u64 *slot = &verdicts[thread % VERDICTS];
-        u64 verdict = *slot;
+        u64 *slot = &verdicts[thread % VERDICTS], verdict = *(volatile u64 *) slot;
 
-        if (!probed || verdict >> 32 != thread)
+        if (!probed || verdict >> 32 != thread || (refusal && (u32) verdict != VERDICT_REFUSED))
                 return UNDECIDED;
-        if ((u32) verdict == VERDICT_ADMITTED)
-                return 0;
-        *slot = 0;
-        return -ENOMEM;
+        __sync_val_compare_and_swap(slot, verdict, 0);
+        return (u32) verdict == VERDICT_REFUSED ? -ENOMEM : 0;
+}
+
+/* Whether the gate is in force: one that is not judges nothing early, for an older one may refuse it yet. */
+static __always_inline bool is_enforcing(void)
+{
+        struct gate_settings *settings = get_settings();
+
+        return settings && settings->enforcing;
 }
 
 /* --- Creation ----------------------------------------------------------------------------------------------------- */
@@ -622,7 +647,7 @@ static __always_inline int judge_map(u64 address)
 SEC("fmod_ret/security_bpf_map_create")
 int BPF_PROG(gate_map, struct bpf_map *trusted)
 {
-        int verdict = read_verdict();
+        int verdict = take_verdict(false);
 
         if (verdict == UNDECIDED)
                 verdict = judge_map(address_of(trusted));
@@ -632,7 +657,8 @@ int BPF_PROG(gate_map, struct bpf_map *trusted)
 SEC("kprobe.multi")
 int gate_map_entered(struct pt_regs *regs)
 {
-        leave_verdict(judge_map(first_argument(regs)));
+        if (is_enforcing())
+                leave_verdict(judge_map(first_argument(regs)));
         return 0;
 }
 
@@ -682,7 +708,7 @@ static __always_inline int judge_program(u64 address)
 SEC("fmod_ret/security_bpf_prog_load")
 int BPF_PROG(gate_program, struct bpf_prog *trusted)
 {
-        int verdict = read_verdict();
+        int verdict = take_verdict(false);
 
         if (verdict == UNDECIDED)
                 verdict = judge_program(address_of(trusted));
@@ -692,7 +718,8 @@ int BPF_PROG(gate_program, struct bpf_prog *trusted)
 SEC("kprobe.multi")
 int gate_program_entered(struct pt_regs *regs)
 {
-        leave_verdict(judge_program(first_argument(regs)));
+        if (is_enforcing())
+                leave_verdict(judge_program(first_argument(regs)));
         return 0;
 }
 
@@ -830,12 +857,14 @@ __noinline int settle_map(u64 address)
         return settle_to(address, &size);
 }
 
-static __always_inline void note_admitted(struct gate_object *object, u64 key, s64 bytes)
+/* Notes @bytes that are booked in @domain with the entry @object. Returns whether it is still @key's, and there. */
+static __always_inline bool note_admitted(struct gate_object *object, u64 key, u64 domain, s64 bytes)
 {
         u64 now = bpf_jiffies64(), grower = bpf_get_current_pid_tgid();
-        bool locked = lock(object);
+        bool noted = false, locked = lock(object);
+        struct booking booking = {};
 
-        if (object->key == key) {
+        if (object->key == key && object->domain == domain) {
                 if (object->window != now) {
                         object->previous = object->window + 1 == now ? object->recent : 0;
                         object->recent = 0;
@@ -847,9 +876,11 @@ static __always_inline void note_admitted(struct gate_object *object, u64 key, s
                 object->recent += bytes;
                 object->last = bytes;
                 __sync_fetch_and_add(&object->admitted, bytes);
+                noted = true;
         }
-        if (locked && unlock(object))
-                forget_object(key, 0);
+        if (locked)
+                unlock(object, &booking);
+        return noted;
 }
 
 /* BPF's allocator takes up to 3/4 of 64 elements at once for its free lists, fewer large ones (kernel/bpf/memalloc.c).
@@ -911,7 +942,12 @@ static __noinline int admit_growth(u64 address, u32 count, u32 last)
         growth.enforce = settings->enforcing && !is_exempt(settings);
         if (book_growth(&growth))
                 return -ENOMEM;
-        note_admitted(object, address, growth.bytes);
+        if (note_admitted(object, address, growth.domain, growth.bytes))
+                return 0;
+        /* It was moved meanwhile, or is going: the next settlement or nobody has it. */
+        growth.bytes = -growth.bytes;
+        growth.enforce = 0;
+        book_growth(&growth);
         return 0;
 }
 
@@ -925,8 +961,6 @@ static __always_inline int judge_update(int cmd, u64 attr)
         struct gate_settings *settings;
         u64 address;
 
-        if (cmd != BPF_MAP_UPDATE_ELEM && cmd != BPF_MAP_UPDATE_BATCH)
-                return UNDECIDED;
         settings = get_settings();
         if (!settings || !settings->map_fops)
                 return UNDECIDED;
@@ -943,11 +977,18 @@ static __always_inline int judge_update(int cmd, u64 attr)
         return admit_growth(address, batch.count, 1) ? -ENOMEM : 0;
 }
 
+static __always_inline bool is_update(int cmd)
+{
+        return cmd == BPF_MAP_UPDATE_ELEM || cmd == BPF_MAP_UPDATE_BATCH;
+}
+
 SEC("fmod_ret/security_bpf")
 int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
 {
-        int verdict = read_verdict();
+        int verdict = take_verdict(false);
 
+        if (!is_update(cmd))
+                return 0;
         if (verdict == UNDECIDED)
                 verdict = judge_update(cmd, address_of(trusted));
         return verdict < 0 ? -ENOMEM : 0;
@@ -957,9 +998,12 @@ int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
 SEC("kprobe.multi")
 int gate_update_entered(struct pt_regs *regs)
 {
-        if (read_verdict() < 0)
+        int cmd = first_argument(regs);
+
+        if (take_verdict(false) < 0)
                 __sync_fetch_and_add(&unread, 1);
-        leave_verdict(judge_update(first_argument(regs), second_argument(regs)));
+        if (is_update(cmd) && is_enforcing())
+                leave_verdict(judge_update(cmd, second_argument(regs)));
         return 0;
 }
 
@@ -969,11 +1013,11 @@ int gate_update_entered(struct pt_regs *regs)
  * Each is left out on its own, while a task is preempted within its few instructions: one more makes a call that passes
  * all of them that much rarer. Maps are what is made by many at once.
  */
-#define REFUSES(name, function)                          \
-        SEC("fmod_ret/" function)                        \
-        int name(void *context)                          \
-        {                                                \
-                return read_verdict() < 0 ? -ENOMEM : 0; \
+#define REFUSES(name, function)                              \
+        SEC("fmod_ret/" function)                            \
+        int name(void *context)                              \
+        {                                                    \
+                return take_verdict(true) < 0 ? -ENOMEM : 0; \
         }
 
 REFUSES(gate_map_again1, "security_bpf_map_create")
@@ -1020,15 +1064,6 @@ int introduce_gate(struct gate_introduction *introduction)
         return 0;
 }
 
-/* The id of the object of @kind at @address now; another one if it is gone. */
-static __always_inline u32 current_id(u64 address, u32 kind)
-{
-        struct bpf_prog *prog = (void *) address;
-        struct bpf_map *map = (void *) address;
-
-        return kind == OBJECT_MAP ? BPF_CORE_READ(map, id) : BPF_CORE_READ(prog, aux, id);
-}
-
 /* It was there before the gate, or came while the table was full. Returns 0 if it could not be entered. */
 static __noinline int enter_settled(struct gate_settlement *settlement)
 {
@@ -1065,14 +1100,13 @@ static __always_inline int measure_settled(struct gate_settlement *settlement)
 }
 
 /*
- * Whether the map at @address is still being made: it can be found by its id before it has whom it is charged to
- * (map_create(), kernel/bpf/syscall.c), and looks like nobody's until then.
+ * Whether the daemon saw the map of @object while it was being made: it can be found by its id before it has whom it is
+ * charged to (map_create(), kernel/bpf/syscall.c), and looks like nobody's. It is told of again.
  */
-static __always_inline bool is_being_made(const struct gate_object *object, u64 address)
+static __always_inline bool was_seen_early(const struct gate_object *object, const struct gate_settlement *settlement)
 {
-        struct bpf_map *map = (void *) address;
-
-        return object->kind == OBJECT_MAP && !object->id && !object->uncharged && !BPF_CORE_READ(map, objcg);
+        return object->kind == OBJECT_MAP && !object->id && !object->uncharged &&
+               settlement->measure == GATE_MEASURE_NOBODYS;
 }
 
 static int settle_one(u32 index, void *unused)
@@ -1080,7 +1114,6 @@ static int settle_one(u32 index, void *unused)
         struct gate_settlement *settlement = bpf_map_lookup_elem(&settlements, &index);
         struct gate_object *object;
         bool is_there;
-        int settled;
         u64 key;
 
         if (!settlement)
@@ -1098,23 +1131,13 @@ static int settle_one(u32 index, void *unused)
                 return 0;
         measure_settled(settlement);
         object = bpf_map_lookup_elem(&gate_objects, &key);
-        if (object && is_being_made(object, settlement->address))
-                return 0;
         if (!object && settlement->domain) {
                 if (enter_settled(settlement))
                         return 0;
                 object = bpf_map_lookup_elem(&gate_objects, &key);
         }
-        if (!object)
-                return 0;
-        if (!settlement->domain) {
-                forget_object(key, 0);
-                return 0;
-        }
-        settled = settle_entry(object, settlement);
-        if (settled == SETTLED_GONE)
-                forget_object(key, 0);
-        settlement->again = settled == SETTLED_PARTLY;
+        if (object && !was_seen_early(object, settlement))
+                settlement->again = settle_entry(object, settlement);
         return 0;
 }
 

@@ -43,16 +43,15 @@ static const struct {
 };
 
 /*
- * Programs beside those, where the BPF LSM is not there, which alone is never left out: at the function's entry a probe
- * that cannot be preempted, and so does the work, and others that refuse what it judged if the hook's own program is
- * left out.
+ * Programs that stand in for those where refusing takes fmod_ret, which a preemptible kernel leaves out at times: at
+ * the function's entry a probe does the work, which cannot be preempted, and others refuse what it judged.
  */
 static const struct {
         const char *name;
         size_t hook;        /* whose verdict it is */
         const char *target; /* NULL: that of the hook */
         bool probe;
-} seconds[] = {
+} stand_ins[] = {
         { "gate_map_entered", GATE_HOOK_MAP, NULL, true },
         { "gate_program_entered", GATE_HOOK_PROGRAM, NULL, true },
         { "gate_update_entered", GATE_HOOK_UPDATE, NULL, true },
@@ -68,14 +67,14 @@ static const struct {
         { "gate_map_given", GATE_HOOK_MAP, "security_bpf_map", false },
         { "gate_program_given", GATE_HOOK_PROGRAM, "security_bpf_prog", false },
 };
-#define SECONDS (sizeof(seconds) / sizeof(seconds[0]))
+#define STAND_INS (sizeof(stand_ins) / sizeof(stand_ins[0]))
 
 struct gate {
         struct gate_options options;
         struct gate_bpf *skeleton;
         struct bpf_link *links[GATE_HOOKS];
-        struct bpf_link *second_links[SECONDS];
-        bool probed; /* seconds are there */
+        struct bpf_link *stand_in_links[STAND_INS];
+        bool probed; /* the stand-ins are there */
         struct ring_buffer *ring;
         struct gate_settings *settings;      /* mapped */
         struct gate_settlement *settlements; /* mapped */
@@ -326,33 +325,33 @@ static int set_target(struct gate *gate, size_t i)
         return r;
 }
 
-static struct bpf_program *second_of(const struct gate *gate, size_t i)
+static struct bpf_program *stand_in_of(const struct gate *gate, size_t i)
 {
-        return bpf_object__find_program_by_name(gate->skeleton->obj, seconds[i].name);
+        return bpf_object__find_program_by_name(gate->skeleton->obj, stand_ins[i].name);
 }
 
-/* What seconds[@i] is attached to; NULL: this kernel does not have it. */
-static const char *second_target(const struct gate *gate, size_t i)
+/* What stand_ins[@i] is attached to; NULL: this kernel does not have it. */
+static const char *stand_in_target(const struct gate *gate, size_t i)
 {
-        const char *hook = gate->options.machine->gate[seconds[i].hook].target;
+        const char *hook = gate->options.machine->gate[stand_ins[i].hook].target;
 
-        return hook ? seconds[i].target ?: hook : NULL;
+        return hook ? stand_ins[i].target ?: hook : NULL;
 }
 
-static int set_seconds(struct gate *gate)
+static int set_stand_ins(struct gate *gate)
 {
         const struct gate_target *map = &gate->options.machine->gate[GATE_HOOK_MAP];
         int r = 0;
 
         gate->probed = map->kind == HOOK_REFUSAL && map->target && probe_entry(map->target);
         gate->skeleton->rodata->probed = gate->probed;
-        for (size_t i = 0; r == 0 && i < SECONDS; i++) {
-                const char *target = second_target(gate, i);
+        for (size_t i = 0; r == 0 && i < STAND_INS; i++) {
+                const char *target = stand_in_target(gate, i);
 
                 if (!gate->probed || !target)
-                        bpf_program__set_autoload(second_of(gate, i), false);
-                else if (!seconds[i].probe)
-                        r = bpf_program__set_attach_target(second_of(gate, i), 0, target);
+                        bpf_program__set_autoload(stand_in_of(gate, i), false);
+                else if (!stand_ins[i].probe)
+                        r = bpf_program__set_attach_target(stand_in_of(gate, i), 0, target);
         }
         return r;
 }
@@ -372,7 +371,7 @@ static int open_skeleton(struct gate *gate, const char *types_path)
         bpf_map__set_max_entries(gate->skeleton->maps.gate_objects, gate->options.objects_max);
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
                 r = set_target(gate, i);
-        return r < 0 ? r : set_seconds(gate);
+        return r < 0 ? r : set_stand_ins(gate);
 }
 
 static int handle_event(void *context, void *data, size_t size)
@@ -424,22 +423,19 @@ static int attach_hook(struct gate *gate, size_t i)
         return r;
 }
 
-static int attach_second(struct gate *gate, size_t i)
+/* One that is missing makes the gate less exact where the kernel is preemptible. */
+static void attach_stand_in(struct gate *gate, size_t i)
 {
-        const char *target = second_target(gate, i);
+        const char *target = stand_in_target(gate, i);
         LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .syms = &target, .cnt = 1);
-        int r;
 
         if (!gate->probed || !target)
-                return 0;
-        gate->second_links[i] = seconds[i].probe
-                                                ? bpf_program__attach_kprobe_multi_opts(second_of(gate, i), NULL, &opts)
-                                                : bpf_program__attach(second_of(gate, i));
-        if (gate->second_links[i])
-                return 0;
-        r = -errno;
-        log_error("%s cannot be attached to %s: %s", seconds[i].name, target, strerror(-r));
-        return r;
+                return;
+        gate->stand_in_links[i] = stand_ins[i].probe ? bpf_program__attach_kprobe_multi_opts(
+                                                                       stand_in_of(gate, i), NULL, &opts)
+                                                     : bpf_program__attach(stand_in_of(gate, i));
+        if (!gate->stand_in_links[i])
+                log_warning("%s cannot be attached to %s: %s", stand_ins[i].name, target, strerror(errno));
 }
 
 static int attach(struct gate *gate)
@@ -448,8 +444,8 @@ static int attach(struct gate *gate)
 
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
                 r = attach_hook(gate, i);
-        for (size_t i = 0; r == 0 && i < SECONDS; i++)
-                r = attach_second(gate, i);
+        for (size_t i = 0; r == 0 && i < STAND_INS; i++)
+                attach_stand_in(gate, i);
         return r;
 }
 
@@ -513,8 +509,8 @@ void gate_close(struct gate *gate)
                 return;
         for (size_t i = 0; i < GATE_HOOKS; i++)
                 bpf_link__destroy(gate->links[i]);
-        for (size_t i = 0; i < SECONDS; i++)
-                bpf_link__destroy(gate->second_links[i]);
+        for (size_t i = 0; i < STAND_INS; i++)
+                bpf_link__destroy(gate->stand_in_links[i]);
         ring_buffer__free(gate->ring);
         if (gate->settings)
                 munmap(gate->settings, sizeof(*gate->settings));
@@ -522,6 +518,33 @@ void gate_close(struct gate *gate)
                 munmap(gate->settlements, GATE_SETTLE_MAX * sizeof(*gate->settlements));
         gate_bpf__destroy(gate->skeleton);
         free(gate);
+}
+
+static bool is_ours(const char *name)
+{
+        for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+                if (strcmp(name, tables[i]) == 0)
+                        return true;
+        for (size_t i = 0; i < GATE_HOOKS; i++)
+                if (strcmp(name, programs[i].name) == 0)
+                        return true;
+        for (size_t i = 0; i < STAND_INS; i++)
+                if (strcmp(name, stand_ins[i].name) == 0)
+                        return true;
+        return false;
+}
+
+/* Another version may have had programs that this one does not replace: they would go on, with tables nobody keeps. */
+static void remove_others_pins(void)
+{
+        DIR *directory = opendir(GATE_DIRECTORY);
+        struct dirent *entry;
+
+        while (directory && (entry = readdir(directory)))
+                if (entry->d_name[0] != '.' && !is_ours(entry->d_name))
+                        unlinkat(dirfd(directory), entry->d_name, 0);
+        if (directory)
+                closedir(directory);
 }
 
 /* Tables first: programs without them would be of no use to a successor. */
@@ -544,10 +567,12 @@ static int pin_all(struct gate *gate)
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
                 if (gate->links[i] && programs[i].pinned)
                         r = pin(bpf_link__fd(gate->links[i]), programs[i].name);
-        for (size_t i = 0; r == 0 && i < SECONDS; i++)
-                if (gate->second_links[i])
-                        r = pin(bpf_link__fd(gate->second_links[i]), seconds[i].name);
-        if (r < 0)
+        for (size_t i = 0; r == 0 && i < STAND_INS; i++)
+                if (gate->stand_in_links[i])
+                        r = pin(bpf_link__fd(gate->stand_in_links[i]), stand_ins[i].name);
+        if (r == 0)
+                remove_others_pins();
+        else
                 log_warning("The gate cannot be pinned below %s (%s): it holds only while the daemon runs",
                                 GATE_DIRECTORY, strerror(-r));
         return r;
@@ -657,9 +682,9 @@ static uint64_t unjudged(const struct gate *gate, size_t i)
 {
         uint64_t missed = skeleton_left_out(program_of(gate, i)), by_probe;
 
-        for (size_t k = 0; gate->probed && k < SECONDS; k++)
-                if (seconds[k].hook == i && seconds[k].probe) {
-                        by_probe = skeleton_left_out(second_of(gate, k));
+        for (size_t k = 0; gate->probed && k < STAND_INS; k++)
+                if (stand_ins[k].hook == i && gate->stand_in_links[k] && stand_ins[k].probe) {
+                        by_probe = skeleton_left_out(stand_in_of(gate, k));
                         return by_probe < missed ? by_probe : missed;
                 }
         return missed;

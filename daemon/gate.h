@@ -85,10 +85,10 @@ uint64_t gate_unbooked(const struct gate *gate);
 uint64_t gate_untold(const struct gate *gate);
 
 /*
- * At most so many calls the kernel let by without asking the programs that refuse, since those were loaded: it does not
+ * About so many calls the kernel let by without asking the programs that refuse, since those were loaded: it does not
  * run a program on a CPU where another task was preempted in it (__bpf_prog_enter_recur() in
  * kernel/bpf/trampoline.c). Programs of the BPF LSM are exempt since 6.2 (bpf_prog_check_recur() in
- * include/linux/bpf_verifier.h), and probes of function entries (CONFIG_FPROBE) cannot be preempted; without kernel
- * preemption there are none.
+ * include/linux/bpf_verifier.h), and probes of function entries (CONFIG_FPROBE) cannot be preempted; what those miss is
+ * counted since 6.7. Without kernel preemption there are none.
  */
 uint64_t gate_missed(const struct gate *gate);

@@ -381,6 +381,8 @@ static void probe_gate(
                         machine->program_by_aux = k == 1;
         }
         probe_kind(known, kind, id, capability);
+        if (!capability->available)
+                machine->gate[i].target = NULL;
 }
 
 /* The number of an enumerator in any of the kernel's enums, or -ENOENT. They are anonymous, so CO-RE cannot name them.
