@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 300
 # machines: -(6.1|6.12|7.2)(-nolsm)?$
-# matrix: ^bookworm-6.1$
 # What OnMax=deny refuses, by the LSM and without: tests/kernel/gate.c.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
 need_product
