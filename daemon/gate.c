@@ -74,7 +74,8 @@ struct gate {
         struct gate_bpf *skeleton;
         struct bpf_link *links[GATE_HOOKS];
         struct bpf_link *stand_in_links[STAND_INS];
-        bool probed; /* the stand-ins are there */
+        bool probed;  /* the stand-ins are there */
+        bool started; /* the pinned settings, if any, are this one's: taken over, or pinned since */
         struct ring_buffer *ring;
         struct gate_settings *settings;      /* mapped */
         struct gate_settlement *settlements; /* mapped */
@@ -467,7 +468,8 @@ static int load(struct gate *gate)
                 r = core_types_write(types, btf, bpf_object__btf(gate->skeleton->obj));
         if (r < 0)
                 return r;
-        if (!gate->options.fresh && take_over(gate))
+        gate->started = !gate->options.fresh && take_over(gate);
+        if (gate->started)
                 log_info("The gate of a predecessor is taken over from %s", GATE_DIRECTORY);
         return gate_bpf__load(gate->skeleton);
 }
@@ -581,6 +583,10 @@ static int pin_all(struct gate *gate)
 int gate_start(struct gate *gate)
 {
         gate->settings->enforcing = 1;
+        /* One with other tables that goes, program by program, is to refuse nothing on its way. */
+        if (!gate->started)
+                stop_enforcing();
+        gate->started = true;
         return pin_all(gate);
 }
 
