@@ -489,8 +489,9 @@ static __always_inline int fail(struct gate_settings *settings, bool exempt)
 
 /* --- Verdicts ----------------------------------------------------------------------------------------------------- */
 
-/* Whether the probes are in use; set by the daemon. */
+/* Whether the probes are in use, and which of the gates with the same tables this is; set by the daemon. */
 const volatile bool probed;
+const volatile __u64 instance;
 
 /* Beside 0 and -ENOMEM: nobody has judged. */
 #define UNDECIDED 1
@@ -507,6 +508,17 @@ __u64 verdicts[VERDICTS] = {};
 
 /* Refusals that nobody read: the kernel left out all programs that could have. */
 __u64 unread = 0;
+
+/*
+ * Whether this gate's verdicts count. They do not while a predecessor has yet to refuse what it judged, nor once a
+ * successor is there: its programs go one by one, and a verdict may be read long after nobody takes off old ones.
+ */
+static __always_inline bool is_in_force(void)
+{
+        struct gate_settings *settings = get_settings();
+
+        return settings && settings->enforcing && settings->instance == instance;
+}
 
 static __always_inline void leave_verdict(int verdict)
 {
@@ -526,15 +538,9 @@ static __always_inline int take_verdict(bool refusal)
         if (!probed || verdict >> 32 != thread || (refusal && (u32) verdict != VERDICT_REFUSED))
                 return UNDECIDED;
         __sync_val_compare_and_swap(slot, verdict, 0);
+        if (!is_in_force())
+                return UNDECIDED;
         return (u32) verdict == VERDICT_REFUSED ? -ENOMEM : 0;
-}
-
-/* Whether the gate is in force: one that is not judges nothing early, for an older one may refuse it yet. */
-static __always_inline bool is_enforcing(void)
-{
-        struct gate_settings *settings = get_settings();
-
-        return settings && settings->enforcing;
 }
 
 /* --- Creation ----------------------------------------------------------------------------------------------------- */
@@ -657,7 +663,7 @@ int BPF_PROG(gate_map, struct bpf_map *trusted)
 SEC("kprobe.multi")
 int gate_map_entered(struct pt_regs *regs)
 {
-        if (is_enforcing())
+        if (is_in_force())
                 leave_verdict(judge_map(first_argument(regs)));
         return 0;
 }
@@ -718,7 +724,7 @@ int BPF_PROG(gate_program, struct bpf_prog *trusted)
 SEC("kprobe.multi")
 int gate_program_entered(struct pt_regs *regs)
 {
-        if (is_enforcing())
+        if (is_in_force())
                 leave_verdict(judge_program(first_argument(regs)));
         return 0;
 }
@@ -1002,7 +1008,7 @@ int gate_update_entered(struct pt_regs *regs)
 
         if (take_verdict(false) < 0)
                 __sync_fetch_and_add(&unread, 1);
-        if (is_update(cmd) && is_enforcing())
+        if (is_update(cmd) && is_in_force())
                 leave_verdict(judge_update(cmd, second_argument(regs)));
         return 0;
 }

@@ -55,7 +55,7 @@ struct gate_object {
         __u32 uncharged; /* 1: nobody is charged for what is admitted */
 };
 
-/* The only entry of the table of settings. */
+/* The only entry of the table of settings. The first two are the same in all layouts. */
 struct gate_settings {
         __u32 layout;      /* GATE_LAYOUT */
         __u32 enforcing;   /* 0: everything is admitted, and booked */
@@ -64,6 +64,7 @@ struct gate_settings {
         __u64 own_cgroup;  /* the daemon's, never refused; 0: none */
         __u64 map_fops;    /* f_op of files that are maps */
         __u64 unbooked;    /* growths that could not be booked: tables full, or the type is not known */
+        __u64 instance;    /* of the programs that are in force; others with these tables come or go */
 };
 
 /* Why the daemon is told. */

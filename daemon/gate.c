@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -139,27 +140,26 @@ static char *pin_path(const char *name, const char *suffix)
         return asprintf(&path, "%s/%s%s", GATE_DIRECTORY, name, suffix) < 0 ? NULL : path;
 }
 
-/* Whether the map @fd has values of @size bytes, so that one can be read: another version's may be larger. */
-static bool has_value_size(int fd, uint32_t size)
-{
-        struct bpf_map_info info = {};
-        uint32_t length = sizeof(info);
-
-        return bpf_obj_get_info_by_fd(fd, &info, &length) == 0 && info.value_size == size;
-}
-
-/* The kernel detaches programs a while after their pins are gone; until then they are to admit everything. */
+/*
+ * Has the pinned gate admit everything: the kernel detaches programs one by one, a while after their pins are gone. The
+ * settings may be those of another version.
+ */
 static void stop_enforcing(void)
 {
         _cleanup_free_ char *path = pin_path("gate_settings", "");
         _cleanup_close_ int fd = path ? bpf_obj_get(path) : -1;
-        struct gate_settings settings;
-        uint32_t key = 0;
+        _cleanup_free_ struct gate_settings *settings = NULL;
+        struct bpf_map_info info = {};
+        uint32_t size = sizeof(info), key = 0;
 
-        if (fd < 0 || !has_value_size(fd, sizeof(settings)) || bpf_map_lookup_elem(fd, &key, &settings) < 0)
+        if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.key_size != sizeof(key) ||
+                        info.value_size < offsetof(struct gate_settings, fail_closed))
                 return;
-        settings.enforcing = 0;
-        bpf_map_update_elem(fd, &key, &settings, BPF_ANY);
+        settings = calloc(1, info.value_size);
+        if (!settings || bpf_map_lookup_elem(fd, &key, settings) < 0)
+                return;
+        settings->enforcing = 0;
+        bpf_map_update_elem(fd, &key, settings, BPF_ANY);
 }
 
 static int remove_pins(void)
@@ -357,6 +357,15 @@ static int set_stand_ins(struct gate *gate)
         return r;
 }
 
+/* Of this start of the gate, unlike any before it whose programs are still there. */
+static uint64_t new_instance(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
 static int open_skeleton(struct gate *gate, const char *types_path)
 {
         LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = types_path);
@@ -368,6 +377,7 @@ static int open_skeleton(struct gate *gate, const char *types_path)
                 return -errno;
         gate->skeleton->rodata->machine = machine->settings;
         gate->skeleton->rodata->program_by_aux = machine->program_by_aux;
+        gate->skeleton->rodata->instance = new_instance();
         bpf_map__set_max_entries(gate->skeleton->maps.gate_domains, gate->options.domains_max);
         bpf_map__set_max_entries(gate->skeleton->maps.gate_objects, gate->options.objects_max);
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
@@ -582,6 +592,7 @@ static int pin_all(struct gate *gate)
 
 int gate_start(struct gate *gate)
 {
+        gate->settings->instance = gate->skeleton->rodata->instance;
         gate->settings->enforcing = 1;
         /* One with other tables that goes, program by program, is to refuse nothing on its way. */
         if (!gate->started)

@@ -37,6 +37,7 @@ static struct shared {
         int admitted, refused, other_errors;
         int last_error;
         long elements;
+        int step; /* of a worker that waits in between */
 } * shared;
 
 /* The daemon that a test has; what a failed one leaves is opened again. */
@@ -483,6 +484,76 @@ static void test_takeover(void **state)
         cgroup_remove(&scene.cgroup);
 }
 
+static void wait_step(int step)
+{
+        for (int i = 0; i < 6000 && __atomic_load_n(&shared->step, __ATOMIC_ACQUIRE) < step; i++)
+                sleep_msec(10);
+}
+
+static void set_step(int step)
+{
+        __atomic_store_n(&shared->step, step, __ATOMIC_RELEASE);
+}
+
+static void be_refused_and_go_on(void *argument)
+{
+        (void) argument;
+        make_array(800 * KIB);
+        make_array(800 * KIB);
+        set_step(1);
+        wait_step(2);
+        make_array(4 * KIB);
+}
+
+/*
+ * The kernel detaches a predecessor's programs one by one. One that refuses, and goes last, does not take the verdict
+ * on an earlier map for that on the next one.
+ */
+static void refuse_beside_predecessor(bool same_tables)
+{
+        int judges, refuser;
+        struct scene scene;
+        struct worker worker;
+
+        begin(&scene, "Max=1M");
+        worker_enter(&worker, &scene.cgroup, be_refused_and_go_on, NULL); /* without copies of the links */
+        /* The LSM's program does both. */
+        judges = bpf_obj_get(PINS "/gate_map_entered");
+        refuser = bpf_obj_get(judges < 0 ? PINS "/gate_map" : PINS "/gate_map_again1");
+        assert_true(refuser >= 0);
+        live_kill(&scene.daemon);
+        if (!same_tables)
+                assert_int_equal(chown(PINS "/gate_domains", 65534, 65534), 0);
+        live_start_with(&scene.daemon, NULL, scene.config);
+        sleep_msec(1000);
+        worker_go(&worker);
+        wait_step(1);
+        assert_int_equal(shared->refused, 1);
+        if (judges >= 0)
+                close(judges);
+        sleep_msec(1000);
+        set_step(2);
+        worker_wait(&worker);
+        assert_int_equal(shared->refused, 1);
+        assert_int_equal(shared->admitted, 2);
+        assert_int_equal(shared->other_errors, 0);
+        worker_end(&worker);
+        close(refuser);
+        end(&scene);
+}
+
+static void test_late_predecessor(void **state)
+{
+        (void) state;
+        refuse_beside_predecessor(true);
+}
+
+static void test_late_other_tables(void **state)
+{
+        (void) state;
+        refuse_beside_predecessor(false);
+}
+
 /* A budget below usage takes nothing away and refuses growth; without it the gate is gone. */
 static void test_reload(void **state)
 {
@@ -832,6 +903,8 @@ int main(void)
                 TEST(test_batch),
                 TEST(test_race),
                 TEST(test_takeover),
+                TEST(test_late_predecessor),
+                TEST(test_late_other_tables),
                 TEST(test_reload),
                 TEST(test_new_level),
                 TEST(test_new_cgroup),
