@@ -17,6 +17,16 @@
 #include "log.h"
 #include "probe.h"
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+        return a > b ? a : b;
+}
+
 /* --- Files and xattrs --------------------------------------------------------------------------------------------- */
 
 /* Where @cgroup is mounted; to be freed. NULL if it has no path, is gone, or there is no memory. */
@@ -63,6 +73,37 @@ static void write_events_xattr(const struct guard *guard, const struct cgroup *c
                         (unsigned long long) events->denied, (unsigned long long) events->throttled,
                         (unsigned long long) events->throttled_usec);
         setxattr(directory, XATTR_EVENTS, text, n, 0);
+}
+
+/* Whether only root can have set a user.* xattr of @directory. */
+static bool is_roots(const char *directory)
+{
+        struct stat st;
+
+        return stat(directory, &st) == 0 && st.st_uid == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/*
+ * Brings the events of @cgroup up to those of its xattr: that has what happened since the file was written last, before
+ * a daemon died.
+ */
+static void read_events_xattr(const struct guard *guard, struct cgroup *cgroup)
+{
+        _cleanup_free_ char *directory = cgroup_directory(guard, cgroup);
+        struct budget_events *events = &cgroup->policy->events;
+        unsigned long long high, max, denied, throttled, usec;
+        char text[160] = "";
+
+        if (!guard->state_file || !directory || !is_roots(directory) ||
+                        getxattr(directory, XATTR_EVENTS, text, sizeof(text) - 1) < 0 ||
+                        sscanf(text, "high %llu max %llu denied %llu throttled %llu throttledUSec %llu", &high, &max,
+                                        &denied, &throttled, &usec) != 5)
+                return;
+        events->high = most(events->high, high);
+        events->max = most(events->max, max);
+        events->denied = most(events->denied, denied);
+        events->throttled = most(events->throttled, throttled);
+        events->throttled_usec = most(events->throttled_usec, usec);
 }
 
 static int keep(struct guard *guard, uint64_t id, const struct policy *policy)
@@ -206,11 +247,6 @@ static uint32_t owner_of(const char *directory)
         return directory && stat(directory, &st) == 0 ? st.st_uid : 0;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-        return a < b ? a : b;
-}
-
 /*
  * Limits in force: the budget's, lowered by the cgroup's owner. xattrs change without notice, so they are read whenever
  * usage changed; nonsense in them is told once, when the cgroup gets its budget.
@@ -262,6 +298,7 @@ static int adopt(struct guard *guard, struct cgroup *cgroup)
                 cgroup->policy->lowered_high = kept->lowered_high;
                 cgroup->policy->lowered_max = kept->lowered_max;
         }
+        read_events_xattr(guard, cgroup);
         count_level(guard, LEVEL_OK, cgroup->policy->level);
         set_limits(guard, cgroup, budget, true);
         tree_mark_changed(&guard->monitor->tree, cgroup);
@@ -550,19 +587,14 @@ void guard_thaw(struct guard *guard)
         save(guard);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-        return a < b ? a : b;
-}
-
 uint64_t guard_due_usec(const struct guard *guard)
 {
         uint64_t due = guard->held_due_usec;
 
         if (guard->over_high)
-                due = earlier(due, guard->looked_usec + GUARD_LOOK_INTERVAL_USEC);
+                due = least(due, guard->looked_usec + GUARD_LOOK_INTERVAL_USEC);
         if (guard->dirty && guard->state_file && !guard->dry_run)
-                due = earlier(due, guard->saved_usec + GUARD_SAVE_INTERVAL_USEC);
+                due = least(due, guard->saved_usec + GUARD_SAVE_INTERVAL_USEC);
         return due;
 }
 

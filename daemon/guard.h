@@ -15,7 +15,7 @@
 #include "monitor.h"
 #include "uthash-nonfatal.h"
 
-/* Events are written at most so often; what happens right before a crash is lost. */
+/* The file of events is written at most so often; the xattrs of root's cgroups have what came since. */
 #define GUARD_SAVE_INTERVAL_USEC (1ULL * 1000 * 1000)
 
 /* Between two looks at what shrinks without notice, while a cgroup is over High. */

@@ -37,7 +37,8 @@ static struct shared {
         int admitted, refused, other_errors;
         int last_error;
         long elements;
-        int step; /* of a worker that waits in between */
+        int delayed; /* writes that were refused at first */
+        int step;    /* of a worker that waits in between */
 } * shared;
 
 /* The daemon that a test has; what a failed one leaves is opened again. */
@@ -324,15 +325,18 @@ static void fill_hash(void *argument)
                         break;
         shared->last_error = errno;
         shared->elements = key;
-        /* To write what is there goes on, near the limit, but not the last ones: each is a new element for a moment. */
+        /* To write what is there goes on near the limit, though each is a new element for a moment. */
+        for (uint32_t last = shared->elements - 1; last > shared->elements - 200; last--)
+                bpf_map_delete_elem(fd, &last);
         for (key = 0; key < 20000; key++) {
                 uint32_t old = key % 100;
+                int tries = 0;
 
-                if (bpf_map_update_elem(fd, &old, value, BPF_ANY) < 0)
-                        shared->other_errors++;
-                if (key == 0)
-                        for (uint32_t last = shared->elements - 1; last > shared->elements - 200; last--)
-                                bpf_map_delete_elem(fd, &last);
+                /* The daemon, too, brings the books up to date; while that is on, they say what they said before. */
+                for (; bpf_map_update_elem(fd, &old, value, BPF_ANY) < 0 && tries < 100; tries++)
+                        sleep_msec(5);
+                shared->delayed += tries > 0;
+                shared->other_errors += tries == 100;
         }
 }
 
@@ -354,8 +358,8 @@ static void test_growth(void **state)
         log = live_wait_log(&scene.daemon, "was refused the growth of map bb_grows (hash, ");
         bytes = cgroup_allocated(&scene.cgroup);
         assert_in_range(bytes, 7 * MIB, 8 * MIB);
-        /* One that was over the limit for a moment at the most. */
-        assert_in_range(shared->other_errors, 0, 1);
+        assert_int_equal(shared->other_errors, 0);
+        assert_in_range(shared->delayed, 0, 20);
         worker_end(&worker);
         end(&scene);
 }

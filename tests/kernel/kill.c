@@ -2,8 +2,8 @@
 /*
  * kill -9 at random moments under load: KILLS times (10) the daemon is started and killed while processes create and
  * drop maps in a cgroup with a Max. Never is an admitted creation past it, whether the daemon is starting, running or
- * dead, refusals are counted on, and no pause of the throttle outlives a restart by 2 s. Only in a machine of its own:
- * it takes the place of the system's daemon, with its configuration, as only that one pauses.
+ * dead, refusals and pauses are counted on, and no pause of the throttle outlives a restart by 2 s. Only in a machine
+ * of its own: it takes the place of the system's daemon, with its configuration, as only that one pauses.
  */
 #include "harness.h"
 
@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -86,6 +87,20 @@ static bool read_domain(uint64_t id, struct gate_domain *domain)
         _cleanup_close_ int fd = bpf_obj_get(PINS "/gate_domains");
 
         return fd >= 0 && bpf_map_lookup_elem(fd, &id, domain) == 0;
+}
+
+/* How often the cgroup was paused, as its xattr tells. */
+static unsigned long long read_throttled(const struct test_cgroup *cgroup)
+{
+        unsigned long long throttled = 0;
+        char text[256] = "", *found;
+
+        if (getxattr(cgroup->directory, "user.bpfbudget.events", text, sizeof(text) - 1) < 0)
+                return 0;
+        found = strstr(text, "throttled ");
+        assert_non_null(found);
+        assert_int_equal(sscanf(found, "throttled %llu", &throttled), 1);
+        return throttled;
 }
 
 static uint64_t now_msec(void)
@@ -175,6 +190,7 @@ static void test_kill(void **state)
         struct worker workers[CREATORS];
         unsigned int seeds[CREATORS], seed = 1;
         struct gate_domain domain = {}, before = {};
+        unsigned long long throttled = 0;
         uint64_t longest = 0;
         struct test_cgroup cgroup;
         char *text;
@@ -211,16 +227,18 @@ static void test_kill(void **state)
                 assert_true(read_domain(cgroup.id, &domain));
                 assert_true(domain.denied >= before.denied);
                 before = domain;
+                assert_true(read_throttled(&cgroup) >= throttled);
+                throttled = read_throttled(&cgroup);
         }
         end_daemon(pid, SIGTERM);
-        print_message("# %d kills: %ld creations admitted, %ld refused (%llu counted), worst overshoot %lld bytes, "
-                      "longest freeze after a restart %llu ms\n",
-                        kills, shared->admitted, shared->refused, (unsigned long long) domain.denied,
+        print_message("# %d kills: %ld creations admitted, %ld refused (%llu counted), %llu pauses, worst overshoot "
+                      "%lld bytes, longest freeze after a restart %llu ms\n",
+                        kills, shared->admitted, shared->refused, (unsigned long long) domain.denied, throttled,
                         (long long) (worst > MAX ? worst - MAX : 0), (unsigned long long) longest);
         assert_true(worst > MAX / 2);
         assert_true(worst <= MAX);
         assert_true(longest <= 2000);
-        assert_true(shared->admitted > 0 && shared->refused > 0);
+        assert_true(shared->admitted > 0 && shared->refused > 0 && throttled > 0);
         assert_int_equal(shared->other_errors, 0);
         shared->stop = 1;
         for (int i = 0; i < CREATORS; i++)
