@@ -769,6 +769,27 @@ int BPF_PROG(gate_program_free, struct bpf_prog *trusted)
         return 0;
 }
 
+/* Another LSM may refuse what was booked, and then not all kernels call the hooks above. */
+SEC("fexit/security_bpf_map_create")
+int BPF_PROG(gate_map_denied, struct bpf_map *trusted)
+{
+        u64 result = 0;
+
+        if (bpf_get_func_ret(ctx, &result) == 0 && (int) result != 0)
+                forget_object(address_of(trusted), 0);
+        return 0;
+}
+
+SEC("fexit/security_bpf_prog_load")
+int BPF_PROG(gate_program_denied, struct bpf_prog *trusted)
+{
+        u64 result = 0;
+
+        if (bpf_get_func_ret(ctx, &result) == 0 && (int) result != 0)
+                forget_program(address_of(trusted));
+        return 0;
+}
+
 SEC("kprobe.multi")
 int gate_map_freed(struct pt_regs *regs)
 {

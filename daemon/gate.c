@@ -40,6 +40,8 @@ static const struct {
         [GATE_HOOK_UPDATE] = { "gate_update", true },
         [GATE_HOOK_MAP_FREE] = { "gate_map_free", true },
         [GATE_HOOK_PROGRAM_FREE] = { "gate_program_free", true },
+        [GATE_HOOK_MAP_DENIED] = { "gate_map_denied", true },
+        [GATE_HOOK_PROGRAM_DENIED] = { "gate_program_denied", true },
         [GATE_HOOK_MKDIR] = { "gate_mkdir", false }, /* is of use to the daemon only */
 };
 
@@ -321,7 +323,7 @@ static int set_target(struct gate *gate, size_t i)
                 if (r == 0)
                         r = bpf_program__set_expected_attach_type(program, BPF_LSM_MAC);
         }
-        if (r == 0 && (target->kind == HOOK_LSM || target->kind == HOOK_REFUSAL))
+        if (r == 0 && target->kind != HOOK_TRACEPOINT)
                 r = bpf_program__set_attach_target(program, 0, target->target);
         return r;
 }

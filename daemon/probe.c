@@ -110,6 +110,10 @@ static const struct {
                         { "security_bpf_map_free" }, { "bpf_map_free", "bpf_map_free_security" } },
         [GATE_HOOK_PROGRAM_FREE] = { "gate:program_free", "what the gate counts of programs", HOOK_FUNCTION,
                         { "security_bpf_prog_free" }, { "bpf_prog_free", "bpf_prog_free_security" } },
+        [GATE_HOOK_MAP_DENIED] = { "gate:map_denied", "maps that another LSM refuses", HOOK_FUNCTION,
+                        { "security_bpf_map_create", "security_bpf_map_alloc" } },
+        [GATE_HOOK_PROGRAM_DENIED] = { "gate:program_denied", "programs that another LSM refuses", HOOK_FUNCTION,
+                        { "security_bpf_prog_load", "security_bpf_prog_alloc" } },
         [GATE_HOOK_MKDIR] = { "gate:cgroup_mkdir", "limits of cgroups that are new", HOOK_TRACEPOINT,
                         { "cgroup_mkdir" } },
 };

@@ -73,6 +73,8 @@ enum {
         GATE_HOOK_UPDATE,
         GATE_HOOK_MAP_FREE,
         GATE_HOOK_PROGRAM_FREE,
+        GATE_HOOK_MAP_DENIED,
+        GATE_HOOK_PROGRAM_DENIED,
         GATE_HOOK_MKDIR,
         GATE_HOOKS,
 };

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <linux/magic.h>
 
 #include "bpf/gate.h"
@@ -305,6 +306,81 @@ static void test_program_bytes(void **state)
         bytes = cgroup_allocated(&scene.cgroup);
         assert_in_range(bytes, 200 * KIB, 400 * KIB);
         worker_end(&worker);
+        end(&scene);
+}
+
+static bool has_bpf_lsm(void)
+{
+        _cleanup_fclose_ FILE *file = fopen("/sys/kernel/security/lsm", "re");
+        char list[256] = "";
+
+        return file && fgets(list, sizeof(list), file) && strstr(list, "bpf");
+}
+
+/* Has the kernel refuse all maps of the process @pid with EPERM, beside the gate. Returns a link. */
+static int refuse_maps_of(pid_t pid)
+{
+        const struct bpf_insn program[] = {
+                { .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_pid_tgid },
+                { .code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = BPF_REG_0, .imm = 32 },
+                { .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_0 },
+                { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+                { .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = BPF_REG_1, .off = 1, .imm = pid },
+                { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -EPERM },
+                { .code = BPF_JMP | BPF_EXIT },
+        };
+        enum bpf_attach_type attach = has_bpf_lsm() ? BPF_LSM_MAC : BPF_MODIFY_RETURN;
+        const char *names[] = { has_bpf_lsm() ? "bpf_map_create" : "security_bpf_map_create",
+                has_bpf_lsm() ? "bpf_map_alloc_security" : "security_bpf_map_alloc" };
+        LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach);
+        int id = libbpf_find_vmlinux_btf_id(names[0], attach), fd, link;
+
+        if (id < 0)
+                id = libbpf_find_vmlinux_btf_id(names[1], attach);
+        assert_true(id > 0);
+        opts.attach_btf_id = id;
+        fd = bpf_prog_load(has_bpf_lsm() ? BPF_PROG_TYPE_LSM : BPF_PROG_TYPE_TRACING, "bb_refuses", "GPL", program,
+                        sizeof(program) / sizeof(program[0]), &opts);
+        assert_true(fd >= 0);
+        link = bpf_link_create(fd, 0, attach, NULL);
+        assert_true(link >= 0);
+        close(fd);
+        return link;
+}
+
+static void make_fifty(void *argument)
+{
+        (void) argument;
+        for (int i = 0; i < 50; i++)
+                make_array((1 + i) * 10 * KIB);
+}
+
+/* What the gate lets in and somebody else refuses is not booked. */
+static void test_refused_by_another(void **state)
+{
+        struct worker workers[2];
+        struct scene scene;
+        int link;
+
+        (void) state;
+        cgroup_make(&scene.cgroup, NULL, "gate");
+        worker_enter(&workers[0], &scene.cgroup, make_fifty, NULL);
+        /* The kernel asks the newest program first. */
+        link = refuse_maps_of(workers[0].pid);
+        config_make(scene.config);
+        write_refusing(scene.config, "test.budget", &scene.cgroup, "Max=1M");
+        live_start_with(&scene.daemon, NULL, scene.config);
+        worker_go(&workers[0]);
+        worker_wait(&workers[0]);
+        assert_int_equal(shared->other_errors, 50);
+        assert_int_equal(shared->last_error, EPERM);
+        wait_booked(&scene.cgroup, 0, 0);
+        close(link);
+        worker_start(&workers[1], &scene.cgroup, make_three, NULL);
+        assert_int_equal(shared->admitted, 3);
+        assert_int_equal(shared->refused, 1);
+        for (int i = 0; i < 2; i++)
+                worker_end(&workers[i]);
         end(&scene);
 }
 
@@ -903,6 +979,7 @@ int main(void)
                 TEST(test_hierarchy),
                 TEST(test_counts),
                 TEST(test_program_bytes),
+                TEST(test_refused_by_another),
                 TEST(test_growth),
                 TEST(test_batch),
                 TEST(test_race),
