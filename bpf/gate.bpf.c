@@ -303,7 +303,6 @@ static __noinline int enter_object(u64 key, u64 domain, const struct booking *bo
                 .charged = booking->amount[GATE_CHARGED],
                 .kind = kind,
                 .id = id,
-                .creator = id ? 0 : bpf_get_current_pid_tgid(),
                 .uncharged = booking->amount[GATE_CHARGED] == 0,
         };
 
@@ -556,22 +555,6 @@ struct admission {
         s64 allocated, charged;
 };
 
-/*
- * Whether the object that is being made has an entry: while a new version of the gate takes over, both run, and the
- * first one has booked it. An entry of another object, whose end was missed, is taken off.
- */
-__noinline int is_entered(u64 key)
-{
-        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
-
-        if (!object)
-                return 0;
-        if (object->creator == bpf_get_current_pid_tgid() && !object->id)
-                return 1;
-        forget_object(key, 0);
-        return 0;
-}
-
 __noinline int admit_object(struct admission *admission)
 {
         struct gate_settings *settings = get_settings();
@@ -640,8 +623,8 @@ static __always_inline int judge_map(u64 address)
 
         if (!domain)
                 return UNDECIDED;
-        if (is_entered(address))
-                return 0;
+        /* While a new gate takes over, both judge, and this is the other one's; or the end of an object was missed. */
+        forget_object(address, 0);
         measure_map(address, &size);
         if (css_is_root(css))
                 size.charged = 0;
@@ -699,8 +682,7 @@ static __always_inline int judge_program(u64 address)
                 aux = (void *) BPF_CORE_READ(prog, aux);
         }
         admission.key = (u64) aux;
-        if (is_entered(admission.key))
-                return 0;
+        forget_object(admission.key, 0);
         admission.type = BPF_CORE_READ(prog, type);
         admission.name = (u64) &aux->name;
         bytes = (u64) BPF_CORE_READ(prog, pages) * machine.page_size;

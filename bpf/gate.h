@@ -48,7 +48,6 @@ struct gate_object {
         __u64 window;   /* number of the last window with an admission, in jiffies */
         __u64 mixed;    /* of the last window in which more than one thread had one */
         __u64 grower;   /* pid_tgid of the thread that had the last one */
-        __u64 creator;  /* pid_tgid of who made the object, until the first settlement */
         __u32 id;       /* 0: not yet settled */
         __u32 kind;     /* enum object_kind */
         __u32 lock;

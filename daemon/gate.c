@@ -154,7 +154,8 @@ static void stop_enforcing(void)
         struct bpf_map_info info = {};
         uint32_t size = sizeof(info), key = 0;
 
-        if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.key_size != sizeof(key) ||
+        if (fd < 0 || !is_roots(path) || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ||
+                        info.type != BPF_MAP_TYPE_ARRAY || info.key_size != sizeof(key) ||
                         info.value_size < offsetof(struct gate_settings, fail_closed))
                 return;
         settings = calloc(1, info.value_size);
@@ -204,23 +205,27 @@ int gate_release(void)
         return r;
 }
 
-/* Pins the object @fd as @name; what was pinned there before is replaced without a moment in between. */
-static int pin(int fd, const char *name)
+/* Pins the object @fd beside what is pinned as @name. */
+static int pin_beside(int fd, const char *name)
 {
         /* bpffs reserves names with dots. */
-        _cleanup_free_ char *path = pin_path(name, ""), *new = pin_path(name, "_new");
-        int r = 0;
+        _cleanup_free_ char *new = pin_path(name, "_new");
 
-        if (!path || !new)
+        if (!new)
                 return -ENOMEM;
         unlink(new);
-        if (bpf_obj_pin(fd, new) < 0)
-                return -errno;
-        if (rename(new, path) < 0) {
-                r = -errno;
-                unlink(new);
-        }
-        return r;
+        return bpf_obj_pin(fd, new) < 0 ? -errno : 0;
+}
+
+/* Has what pin_beside() pinned replace what is pinned as @name. */
+static int put_in_place(int fd, const char *name)
+{
+        _cleanup_free_ char *path = pin_path(name, ""), *new = pin_path(name, "_new");
+
+        (void) fd;
+        if (!path || !new)
+                return -ENOMEM;
+        return rename(new, path) < 0 ? -errno : 0;
 }
 
 /* The table that a predecessor has pinned; -ENOENT: none, -EUCLEAN: it is not what this version can use, -E2BIG: it is
@@ -561,10 +566,25 @@ static void remove_others_pins(void)
                 closedir(directory);
 }
 
-/* Tables first: programs without them would be of no use to a successor. */
-static int pin_all(struct gate *gate)
+/* Runs @function for what is to be pinned. Tables first: programs without them would be of no use to a successor. */
+static int for_each_pin(const struct gate *gate, int (*function)(int fd, const char *name))
 {
         int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sizeof(tables) / sizeof(tables[0]); i++)
+                r = function(bpf_map__fd(bpf_object__find_map_by_name(gate->skeleton->obj, tables[i])), tables[i]);
+        for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
+                if (gate->links[i] && programs[i].pinned)
+                        r = function(bpf_link__fd(gate->links[i]), programs[i].name);
+        for (size_t i = 0; r == 0 && i < STAND_INS; i++)
+                if (gate->stand_in_links[i])
+                        r = function(bpf_link__fd(gate->stand_in_links[i]), stand_ins[i].name);
+        return r;
+}
+
+static int pin_all_beside(const struct gate *gate)
+{
+        int r;
 
         if (!is_bpffs(BPFFS)) {
                 log_warning("No bpffs is mounted at %s: the gate holds only while the daemon runs", BPFFS);
@@ -574,33 +594,35 @@ static int pin_all(struct gate *gate)
                 log_warning("%s is not root's alone: it is made anew", GATE_DIRECTORY);
                 remove_pins();
         }
-        if (mkdir(GATE_DIRECTORY, 0700) < 0 && errno != EEXIST)
-                r = -errno;
-        for (size_t i = 0; r == 0 && i < sizeof(tables) / sizeof(tables[0]); i++)
-                r = pin(bpf_map__fd(bpf_object__find_map_by_name(gate->skeleton->obj, tables[i])), tables[i]);
-        for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
-                if (gate->links[i] && programs[i].pinned)
-                        r = pin(bpf_link__fd(gate->links[i]), programs[i].name);
-        for (size_t i = 0; r == 0 && i < STAND_INS; i++)
-                if (gate->stand_in_links[i])
-                        r = pin(bpf_link__fd(gate->stand_in_links[i]), stand_ins[i].name);
-        if (r == 0)
-                remove_others_pins();
-        else
+        r = mkdir(GATE_DIRECTORY, 0700) < 0 && errno != EEXIST ? -errno : for_each_pin(gate, pin_beside);
+        if (r < 0)
                 log_warning("The gate cannot be pinned below %s (%s): it holds only while the daemon runs",
                                 GATE_DIRECTORY, strerror(-r));
         return r;
 }
 
+/*
+ * Whenever the daemon dies, all programs of the gate that is in force are pinned: the old ones before the settings say
+ * that this one is, this one's, beside or in their place, after that.
+ */
 int gate_start(struct gate *gate)
 {
+        int r = pin_all_beside(gate);
+
         gate->settings->instance = gate->skeleton->rodata->instance;
         gate->settings->enforcing = 1;
         /* One with other tables that goes, program by program, is to refuse nothing on its way. */
         if (!gate->started)
                 stop_enforcing();
         gate->started = true;
-        return pin_all(gate);
+        if (r == 0) {
+                r = for_each_pin(gate, put_in_place);
+                if (r < 0)
+                        log_error("What is pinned below %s cannot be replaced: %s", GATE_DIRECTORY, strerror(-r));
+        }
+        if (r != -ENODEV)
+                remove_others_pins();
+        return r;
 }
 
 /* --- Domains and objects ------------------------------------------------------------------------------------------ */

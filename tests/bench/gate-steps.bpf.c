@@ -13,8 +13,9 @@ static int creation(u32 turn, struct gate_steps *steps)
         u64 domain = css ? find_domain((u64) css) : 0, address = steps->map;
         struct size size = {};
 
-        if (!domain || is_entered(address))
+        if (!domain)
                 return 1;
+        forget_object(address, 0);
         measure_map(address, &size);
         if (admit_map(address, domain, &size))
                 return 1;

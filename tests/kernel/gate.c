@@ -317,8 +317,11 @@ static bool has_bpf_lsm(void)
         return file && fgets(list, sizeof(list), file) && strstr(list, "bpf");
 }
 
-/* Has the kernel refuse all maps of the process @pid with EPERM, beside the gate. Returns a link. */
-static int refuse_maps_of(pid_t pid)
+/*
+ * Has the kernel refuse with EPERM, beside the gate, what the process @pid is doing at the hook @name of the LSMs, or
+ * the function that calls it; @old_name is what it had until 6.8. Returns a link.
+ */
+static int refuse_beside(pid_t pid, const char *name, const char *old_name)
 {
         const struct bpf_insn program[] = {
                 { .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_pid_tgid },
@@ -329,17 +332,16 @@ static int refuse_maps_of(pid_t pid)
                 { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -EPERM },
                 { .code = BPF_JMP | BPF_EXIT },
         };
-        enum bpf_attach_type attach = has_bpf_lsm() ? BPF_LSM_MAC : BPF_MODIFY_RETURN;
-        const char *names[] = { has_bpf_lsm() ? "bpf_map_create" : "security_bpf_map_create",
-                has_bpf_lsm() ? "bpf_map_alloc_security" : "security_bpf_map_alloc" };
+        bool lsm = strncmp(name, "security_", strlen("security_")) != 0;
+        enum bpf_attach_type attach = lsm ? BPF_LSM_MAC : BPF_MODIFY_RETURN;
         LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach);
-        int id = libbpf_find_vmlinux_btf_id(names[0], attach), fd, link;
+        int id = libbpf_find_vmlinux_btf_id(name, attach), fd, link;
 
         if (id < 0)
-                id = libbpf_find_vmlinux_btf_id(names[1], attach);
+                id = libbpf_find_vmlinux_btf_id(old_name, attach);
         assert_true(id > 0);
         opts.attach_btf_id = id;
-        fd = bpf_prog_load(has_bpf_lsm() ? BPF_PROG_TYPE_LSM : BPF_PROG_TYPE_TRACING, "bb_refuses", "GPL", program,
+        fd = bpf_prog_load(lsm ? BPF_PROG_TYPE_LSM : BPF_PROG_TYPE_TRACING, "bb_refuses", "GPL", program,
                         sizeof(program) / sizeof(program[0]), &opts);
         assert_true(fd >= 0);
         link = bpf_link_create(fd, 0, attach, NULL);
@@ -348,11 +350,13 @@ static int refuse_maps_of(pid_t pid)
         return link;
 }
 
-static void make_fifty(void *argument)
+static void make_hundred(void *argument)
 {
         (void) argument;
-        for (int i = 0; i < 50; i++)
+        for (int i = 0; i < 50; i++) {
                 make_array((1 + i) * 10 * KIB);
+                load_program();
+        }
 }
 
 /* What the gate lets in and somebody else refuses is not booked. */
@@ -360,22 +364,29 @@ static void test_refused_by_another(void **state)
 {
         struct worker workers[2];
         struct scene scene;
-        int link;
+        int map, program;
 
         (void) state;
         cgroup_make(&scene.cgroup, NULL, "gate");
-        worker_enter(&workers[0], &scene.cgroup, make_fifty, NULL);
-        /* The kernel asks the newest program first. */
-        link = refuse_maps_of(workers[0].pid);
+        worker_enter(&workers[0], &scene.cgroup, make_hundred, NULL);
+        /* Before the gate: the kernel asks the newest program first. */
+        if (has_bpf_lsm()) {
+                map = refuse_beside(workers[0].pid, "bpf_map_create", "bpf_map_alloc_security");
+                program = refuse_beside(workers[0].pid, "bpf_prog_load", "bpf_prog_alloc_security");
+        } else {
+                map = refuse_beside(workers[0].pid, "security_bpf_map_create", "security_bpf_map_alloc");
+                program = refuse_beside(workers[0].pid, "security_bpf_prog_load", "security_bpf_prog_alloc");
+        }
         config_make(scene.config);
-        write_refusing(scene.config, "test.budget", &scene.cgroup, "Max=1M");
+        write_refusing(scene.config, "test.budget", &scene.cgroup, "Max=1M\nProgramsMax=10");
         live_start_with(&scene.daemon, NULL, scene.config);
         worker_go(&workers[0]);
         worker_wait(&workers[0]);
-        assert_int_equal(shared->other_errors, 50);
+        assert_int_equal(shared->other_errors, 100);
         assert_int_equal(shared->last_error, EPERM);
         wait_booked(&scene.cgroup, 0, 0);
-        close(link);
+        close(map);
+        close(program);
         worker_start(&workers[1], &scene.cgroup, make_three, NULL);
         assert_int_equal(shared->admitted, 3);
         assert_int_equal(shared->refused, 1);
