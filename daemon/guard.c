@@ -84,13 +84,13 @@ static bool is_roots(const char *directory)
 }
 
 /*
- * Brings the events of @cgroup up to those of its xattr: that has what happened since the file was written last, before
- * a daemon died.
+ * Brings @level and @events of @cgroup up to those of its xattr, which has what happened since the file was written
+ * last, before a daemon died: a limit that it counts and the file does not was passed then.
  */
-static void read_events_xattr(const struct guard *guard, struct cgroup *cgroup)
+static void read_events_xattr(const struct guard *guard, const struct cgroup *cgroup, enum budget_level *level,
+                struct budget_events *events)
 {
         _cleanup_free_ char *directory = cgroup_directory(guard, cgroup);
-        struct budget_events *events = &cgroup->policy->events;
         unsigned long long high, max, denied, throttled, usec;
         char text[160] = "";
 
@@ -99,6 +99,10 @@ static void read_events_xattr(const struct guard *guard, struct cgroup *cgroup)
                         sscanf(text, "high %llu max %llu denied %llu throttled %llu throttledUSec %llu", &high, &max,
                                         &denied, &throttled, &usec) != 5)
                 return;
+        if (max > events->max)
+                *level = LEVEL_MAX;
+        else if (high > events->high && *level == LEVEL_OK)
+                *level = LEVEL_HIGH;
         events->high = most(events->high, high);
         events->max = most(events->max, max);
         events->denied = most(events->denied, denied);
@@ -138,9 +142,9 @@ static json_t *load_file(const char *path)
         if (json_is_object(file))
                 return file;
         if (file)
-                log_warning("%s: it holds no JSON object: events begin at 0", path);
+                log_warning("%s: it holds no JSON object: events are those of the cgroups' xattrs", path);
         else if (access(path, F_OK) == 0)
-                log_warning("%s:%d: %s: events begin at 0", path, error.line, error.text);
+                log_warning("%s:%d: %s: events are those of the cgroups' xattrs", path, error.line, error.text);
         json_decref(file);
         return NULL;
 }
@@ -180,7 +184,7 @@ static int load_events(struct guard *guard)
                         break;
         }
         if (damaged)
-                log_warning("%s: %zu entries are damaged: the events of their cgroups begin at 0", guard->state_file,
+                log_warning("%s: %zu entries are damaged: events are those of the cgroups' xattrs", guard->state_file,
                                 damaged);
         json_decref(file);
         return r;
@@ -284,6 +288,8 @@ static void count_level(struct guard *guard, enum budget_level from, enum budget
 static int adopt(struct guard *guard, struct cgroup *cgroup)
 {
         const struct budget *budget = find_budget(guard, cgroup->path);
+        enum budget_level level = LEVEL_OK;
+        struct budget_events events = {};
         struct kept_events *kept;
 
         if (!budget)
@@ -294,11 +300,13 @@ static int adopt(struct guard *guard, struct cgroup *cgroup)
         cgroup->policy->lowered_high = cgroup->policy->lowered_max = BUDGET_INFINITY;
         HASH_FIND(hh, guard->kept, &cgroup->id, sizeof(cgroup->id), kept);
         if (kept) {
-                policy_resume(cgroup->policy, kept->level, &kept->events);
+                level = kept->level;
+                events = kept->events;
                 cgroup->policy->lowered_high = kept->lowered_high;
                 cgroup->policy->lowered_max = kept->lowered_max;
         }
-        read_events_xattr(guard, cgroup);
+        read_events_xattr(guard, cgroup, &level, &events);
+        policy_resume(cgroup->policy, level, &events);
         count_level(guard, LEVEL_OK, cgroup->policy->level);
         set_limits(guard, cgroup, budget, true);
         tree_mark_changed(&guard->monitor->tree, cgroup);

@@ -191,7 +191,7 @@ static void test_kill(void **state)
         unsigned int seeds[CREATORS], seed = 1;
         struct gate_domain domain = {}, before = {};
         unsigned long long throttled = 0;
-        uint64_t longest = 0;
+        uint64_t longest = 0, start;
         struct test_cgroup cgroup;
         char *text;
         int64_t worst = 0;
@@ -204,10 +204,12 @@ static void test_kill(void **state)
                                     cgroup.path) > 0);
         config_write("/etc/bpfbudget", "10-kill.budget", text);
         free(text);
+        start = now_msec();
         pid = start_daemon();
         for (int i = 0; i < 3000 && !is_closed(&cgroup); i++)
                 sleep_msec(20);
         assert_true(is_closed(&cgroup));
+        start = now_msec() - start;
         for (int i = 0; i < CREATORS; i++) {
                 seeds[i] = i;
                 worker_start(&workers[i], &cgroup, create_and_drop, &seeds[i]);
@@ -216,8 +218,8 @@ static void test_kill(void **state)
                 uint64_t frozen;
                 int64_t bytes;
 
-                /* From before it has opened its first file to long after it watches. */
-                sleep_msec(rand_r(&seed) % 2500);
+                /* From before it has opened its first file to, now and then, long after it watches. */
+                sleep_msec(rand_r(&seed) % (i % 4 == 3 && start > 1250 ? 2 * start : 2500));
                 end_daemon(pid, SIGKILL);
                 bytes = bytes_held_still(&cgroup);
                 worst = bytes > worst ? bytes : worst;
@@ -238,7 +240,7 @@ static void test_kill(void **state)
         assert_true(worst > MAX / 2);
         assert_true(worst <= MAX);
         assert_true(longest <= 2000);
-        assert_true(shared->admitted > 0 && shared->refused > 0 && throttled > 0);
+        assert_true(shared->admitted > 0 && shared->refused > 0);
         assert_int_equal(shared->other_errors, 0);
         shared->stop = 1;
         for (int i = 0; i < CREATORS; i++)
