@@ -88,8 +88,7 @@ struct gate {
         void *context;
 };
 
-/* --- One daemon at a time
- * --------------------------------------------------------------------------------------------- */
+/* --- One daemon at a time ----------------------------------------------------------------------------------------- */
 
 /* Of this process: the lock that whoever works with the pins holds, on the root of bpffs. It goes with the process. */
 static int lock_fd = -1;

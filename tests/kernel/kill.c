@@ -233,6 +233,9 @@ static void test_kill(void **state)
                 throttled = read_throttled(&cgroup);
         }
         end_daemon(pid, SIGTERM);
+        __atomic_store_n(&shared->stop, 1, __ATOMIC_SEQ_CST);
+        sleep_msec(500); /* until the last refusals are counted on both sides */
+        assert_true(read_domain(cgroup.id, &domain));
         print_message("# %d kills: %ld creations admitted, %ld refused (%llu counted), %llu pauses, worst overshoot "
                       "%lld bytes, longest freeze after a restart %llu ms\n",
                         kills, shared->admitted, shared->refused, (unsigned long long) domain.denied, throttled,
@@ -242,7 +245,6 @@ static void test_kill(void **state)
         assert_true(longest <= 2000);
         assert_true(shared->admitted > 0 && shared->refused > 0);
         assert_int_equal(shared->other_errors, 0);
-        shared->stop = 1;
         for (int i = 0; i < CREATORS; i++)
                 worker_end(&workers[i]);
         cgroup_remove(&cgroup);
