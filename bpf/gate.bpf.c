@@ -210,6 +210,35 @@ __noinline int book(u64 id, struct booking *booking)
         return -ENOMEM;
 }
 
+/* A way up to a domain above. */
+struct climb {
+        u64 id;     /* where it is */
+        u64 to;     /* where it ends */
+        u32 levels; /* that are below that */
+        u32 reserved;
+};
+
+static int climb(u32 level, struct climb *climb)
+{
+        u64 id = climb->id;
+        struct gate_domain *domain = id && id != climb->to ? bpf_map_lookup_elem(&gate_domains, &id) : NULL;
+
+        if (!domain)
+                return 1;
+        climb->levels++;
+        climb->id = domain->parent;
+        return 0;
+}
+
+/* How many domains there are from @id up to, and without, @above; 0: that is not above it. */
+__noinline u32 levels_below(u64 id, u64 above)
+{
+        struct climb way = { .id = id, .to = above };
+
+        bpf_loop(LEVELS_MAX, climb, &way, 0);
+        return way.id == above ? way.levels : 0;
+}
+
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
 
 /*
@@ -341,6 +370,7 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
         s64 admitted, kept, charged, old_allocated, old_charged;
         struct booking booking = {};
         u64 domain;
+        u32 below;
 
         if (!object || !to || !lock(object))
                 return 1;
@@ -366,11 +396,20 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
                 booking.amount[GATE_CHARGED] -= old_charged;
                 book(domain, &booking);
         } else {
-                set_objects(&booking, object->kind, 1);
-                book(domain, &booking);
+                below = levels_below(object->domain, domain);
+                /* What is above both has it booked already, and is not to have it twice for a moment. */
+                if (below) {
+                        booking.amount[GATE_ALLOCATED] -= old_allocated;
+                        booking.amount[GATE_CHARGED] -= old_charged;
+                        book(domain, &booking);
+                        set_objects(&booking, object->kind, 1);
+                } else {
+                        set_objects(&booking, object->kind, 1);
+                        book(domain, &booking);
+                }
                 booking.amount[GATE_ALLOCATED] = old_allocated;
                 booking.amount[GATE_CHARGED] = old_charged;
-                unbook(object->domain, &booking, LEVELS_MAX);
+                unbook(object->domain, &booking, below ?: LEVELS_MAX);
                 object->domain = domain;
         }
         object->allocated = to->allocated;
