@@ -47,7 +47,8 @@ static const struct {
 
 /*
  * Programs that stand in for those where refusing takes fmod_ret, which a preemptible kernel leaves out at times: at
- * the function's entry a probe does the work, which cannot be preempted, and others refuse what it judged.
+ * the function's entry a probe does the work, which cannot be preempted, and others refuse what it judged. Other
+ * kernels are spared them: they double what the gate costs.
  */
 static const struct {
         const char *name;
@@ -350,7 +351,7 @@ static int set_stand_ins(struct gate *gate)
         const struct gate_target *map = &gate->options.machine->gate[GATE_HOOK_MAP];
         int r = 0;
 
-        gate->probed = map->kind == HOOK_REFUSAL && map->target && probe_entry(map->target);
+        gate->probed = map->kind == HOOK_REFUSAL && map->target && probe_entry(map->target) && probe_preemption();
         gate->skeleton->rodata->probed = gate->probed;
         for (size_t i = 0; r == 0 && i < STAND_INS; i++) {
                 const char *target = stand_in_target(gate, i);

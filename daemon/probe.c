@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -165,6 +166,72 @@ static int trial_load(enum hook_kind kind, int btf_id)
                 return fd;
         close(fd);
         return 0;
+}
+
+/* kernel/sched/core.c: of preempt_dynamic_mode, which a kernel has whose preemption is chosen by preempt=. */
+enum {
+        PREEMPT_NONE,
+        PREEMPT_VOLUNTARY,
+};
+
+/* Addresses of the kernel's symbols @names from /proc/kallsyms; 0: not told. It takes tens of milliseconds. */
+static void find_symbols(const char *const names[], uint64_t addresses[], size_t n)
+{
+        _cleanup_fclose_ FILE *file = fopen("/proc/kallsyms", "re");
+        char line[512];
+        size_t found = 0;
+
+        while (file && found < n && fgets(line, sizeof(line), file)) {
+                char *name = strrchr(line, ' ');
+
+                if (!name)
+                        continue;
+                name[1 + strcspn(name + 1, "\n")] = '\0';
+                for (size_t i = 0; i < n; i++)
+                        if (strcmp(name + 1, names[i]) == 0) {
+                                addresses[i] = strtoull(line, NULL, 16);
+                                found++;
+                        }
+        }
+}
+
+/* The int at @address of the kernel, which is not negative, or a negative errno. */
+static int read_kernel_int(uint64_t address)
+{
+        const struct bpf_insn instructions[] = {
+                { .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10 },
+                { .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_1, .imm = -8 },
+                { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = sizeof(int) },
+                { .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_3, .imm = (uint32_t) address },
+                { .imm = address >> 32 },
+                { .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_read_kernel },
+                { .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = BPF_REG_0, .off = 1, .imm = 0 },
+                { .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = BPF_REG_0, .src_reg = BPF_REG_10, .off = -8 },
+                { .code = BPF_JMP | BPF_EXIT },
+        };
+        LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = BPF_F_SLEEPABLE);
+        LIBBPF_OPTS(bpf_test_run_opts, run);
+        _cleanup_close_ int fd = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, NULL, "GPL", instructions,
+                        sizeof(instructions) / sizeof(instructions[0]), &opts);
+        int r = fd < 0 ? fd : bpf_prog_test_run_opts(fd, &run);
+
+        return r < 0 ? r : (int) run.retval;
+}
+
+bool probe_preemption(void)
+{
+        static const char *const name[] = { "preempt_dynamic_mode" };
+        uint64_t address = 0;
+        struct utsname kernel;
+        int mode;
+
+        if (uname(&kernel) == 0 && !strstr(kernel.version, "PREEMPT"))
+                return false;
+        find_symbols(name, &address, 1);
+        if (!address)
+                return true;
+        mode = read_kernel_int(address);
+        return mode != PREEMPT_NONE && mode != PREEMPT_VOLUNTARY;
 }
 
 bool probe_entry(const char *function)
@@ -470,28 +537,14 @@ static bool read_nobpf(void)
 }
 
 /*
- * Where the functions of the workers are that free maps and programs, from /proc/kallsyms. It takes tens of
- * milliseconds, and is of use only where mod_memcg_state has to stand in for hooks that need trampolines.
+ * Where the functions of the workers are that free maps and programs. Of use only where mod_memcg_state has to stand in
+ * for hooks that need trampolines.
  */
 static void read_free_functions(uint64_t addresses[2])
 {
         static const char *const names[] = { "bpf_map_free_deferred", "bpf_prog_free_deferred" };
-        _cleanup_fclose_ FILE *file = fopen("/proc/kallsyms", "re");
-        char line[512];
-        int found = 0;
 
-        while (file && found < 2 && fgets(line, sizeof(line), file)) {
-                char *name = strrchr(line, ' ');
-
-                if (!name || strncmp(name + 1, "bpf_", 4) != 0)
-                        continue;
-                name[1 + strcspn(name + 1, "\n")] = '\0';
-                for (size_t i = 0; i < 2; i++)
-                        if (strcmp(name + 1, names[i]) == 0) {
-                                addresses[i] = strtoull(line, NULL, 16);
-                                found++;
-                        }
-        }
+        find_symbols(names, addresses, 2);
 }
 
 static void read_machine(

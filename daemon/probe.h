@@ -114,6 +114,9 @@ struct machine {
  */
 int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capability *table, struct machine *machine);
 
+/* Whether a task can be preempted while it is in the kernel; true as well if that cannot be told. */
+bool probe_preemption(void);
+
 /* Whether a BPF program can be run at the entry of the kernel's @function: kprobe.multi, which takes CONFIG_FPROBE. */
 bool probe_entry(const char *function);
 
