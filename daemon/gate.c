@@ -22,6 +22,7 @@
 #include "cleanup.h"
 #include "coretypes.h"
 #include "log.h"
+#include "owner.h"
 #include "skeleton.h"
 
 #define BPFFS "/sys/fs/bpf"
@@ -125,14 +126,6 @@ static bool is_bpffs(const char *path)
         struct statfs fs;
 
         return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
-}
-
-/* Whether only root can have made or changed what is at @path. */
-static bool is_roots(const char *path)
-{
-        struct stat st;
-
-        return lstat(path, &st) == 0 && st.st_uid == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 static char *pin_path(const char *name, const char *suffix)

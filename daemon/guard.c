@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "event.h"
 #include "log.h"
+#include "owner.h"
 #include "probe.h"
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -73,14 +74,6 @@ static void write_events_xattr(const struct guard *guard, const struct cgroup *c
                         (unsigned long long) events->denied, (unsigned long long) events->throttled,
                         (unsigned long long) events->throttled_usec);
         setxattr(directory, XATTR_EVENTS, text, n, 0);
-}
-
-/* Whether only root can have set a user.* xattr of @directory. */
-static bool is_roots(const char *directory)
-{
-        struct stat st;
-
-        return stat(directory, &st) == 0 && st.st_uid == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 /*
