@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The neighbours of guard.c for its tests: they record what they are asked, and answer what a test has put here before.
+ * Directories of cgroups have owners and xattrs by a table, so that the tests need neither root nor a hierarchy. For
+ * one program only: it is linked with --wrap for what is called __wrap_ here.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "daemon/guard.h"
+
+#include "daemon/api.h"
+#include "daemon/log.h"
+#include "daemon/probe.h"
+
+#include "fake-cgroups.h"
+
+#define FAKE_MOUNT "/fake/cgroup"
+
+#define FAKE_CALLS_MAX 64
+
+/* What a test sets, and what it looks at afterwards; zeroed before each one. */
+static struct fakes {
+        uint64_t now;         /* microseconds */
+        unsigned int callocs; /* the one that fails, counted down; 0: none */
+        bool reallocarray_fails;
+
+        struct fake_hierarchy hierarchy;
+        int walk_error;
+        unsigned int walks;
+
+        struct fake_xattr {
+                char path[64], name[32], value[192];
+        } xattrs[16];
+        unsigned int xattr_count, xattr_writes;
+        struct fake_directory {
+                const char *path;
+                uint32_t uid, mode;
+        } directories[4];
+
+        char log[8192];
+
+        int alert_error;
+        struct sent_alert {
+                struct alert alert;
+                struct growth_cause cause;
+                uint64_t objects;
+                bool dry_run;
+        } alerts[FAKE_CALLS_MAX];
+        unsigned int alert_count;
+        struct sent_throttle {
+                struct throttle_alert alert;
+                bool dry_run;
+        } throttles[FAKE_CALLS_MAX];
+        unsigned int throttle_count;
+        struct refusal refusals[FAKE_CALLS_MAX];
+        unsigned int refusal_count;
+        struct budget_event events[FAKE_CALLS_MAX];
+        const struct api *event_api;
+        unsigned int event_count;
+
+        uint64_t watched[FAKE_CALLS_MAX];
+        unsigned int watch_count;
+        uint64_t looked_again[FAKE_CALLS_MAX];
+        unsigned int look_again_count;
+        int look_again_error;
+        monitor_by_holder_t by_holder;
+        void *by_holder_context;
+
+        struct capability capabilities[CAPABILITIES];
+        const struct capability *enforce_capability;
+        const char *enforce_obstacle;
+        int enforce_init_error;
+        bool grown_before;
+        const char *frozen_file;
+        const struct settings *enforce_settings;
+        bool enforce_dry_run, enforce_ended;
+        struct grown_call {
+                uint64_t id, grown, now;
+                enum budget_level level; /* of the cgroup when it was asked */
+        } grown[FAKE_CALLS_MAX];
+        unsigned int grown_count;
+        struct pause pauses[4]; /* by cgroup: what the growth of it costs */
+        uint64_t reviewed;      /* at */
+        bool reviewed_before_thaw;
+        struct thawed thaws[4]; /* what is due */
+        unsigned int thaw_count;
+        bool thawed_all;
+        uint64_t thawed_usec; /* at */
+        uint64_t next_thaw_usec;
+        uint64_t forgotten[FAKE_CALLS_MAX];
+        unsigned int forget_count;
+
+        const char *obstacle, *obstacle_after; /* of admission, before and after it failed to start */
+        int start_error;
+        unsigned int start_count, stop_count, flush_count, end_count;
+        bool flushed_before_changes, admission_wants_flush;
+        struct set_call {
+                uint64_t id, max;
+        } set[FAKE_CALLS_MAX];
+        unsigned int set_count;
+        uint64_t removed[FAKE_CALLS_MAX];
+        unsigned int remove_count;
+
+        struct gate_event gate_events[4];
+        unsigned int gate_event_count;
+        uint64_t untold;
+        struct {
+                uint64_t id, denied;
+        } domains[4];
+        unsigned int domain_reads;
+} fake;
+
+/* Counts a call, and returns its place in the list. */
+static unsigned int fake_call(unsigned int *count)
+{
+        if (*count == FAKE_CALLS_MAX)
+                abort();
+        return (*count)++;
+}
+
+/* --- libc --------------------------------------------------------------------------------------------------------- */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+int __real_stat(const char *path, struct stat *st);
+int __wrap_stat(const char *path, struct stat *st);
+int __real_lstat(const char *path, struct stat *st);
+int __wrap_lstat(const char *path, struct stat *st);
+ssize_t __wrap_getxattr(const char *path, const char *name, void *value, size_t size);
+int __wrap_setxattr(const char *path, const char *name, const void *value, size_t size, int flags);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+        if (fake.callocs > 0 && --fake.callocs == 0)
+                return NULL;
+        return __real_calloc(n, size);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+        return fake.reallocarray_fails ? NULL : __real_reallocarray(p, n, size);
+}
+
+static void fake_status(const char *path, struct stat *st)
+{
+        *st = (struct stat){ .st_mode = S_IFDIR | 0755 };
+        for (size_t i = 0; i < sizeof(fake.directories) / sizeof(fake.directories[0]); i++)
+                if (fake.directories[i].path && strcmp(path + strlen(FAKE_MOUNT), fake.directories[i].path) == 0) {
+                        st->st_uid = fake.directories[i].uid;
+                        st->st_mode = S_IFDIR | fake.directories[i].mode;
+                }
+}
+
+int __wrap_stat(const char *path, struct stat *st)
+{
+        if (strncmp(path, FAKE_MOUNT, strlen(FAKE_MOUNT)) != 0)
+                return __real_stat(path, st);
+        fake_status(path, st);
+        return 0;
+}
+
+int __wrap_lstat(const char *path, struct stat *st)
+{
+        if (strncmp(path, FAKE_MOUNT, strlen(FAKE_MOUNT)) != 0)
+                return __real_lstat(path, st);
+        fake_status(path, st);
+        return 0;
+}
+
+static struct fake_xattr *find_xattr(const char *path, const char *name)
+{
+        for (unsigned int i = 0; i < fake.xattr_count; i++)
+                if (strcmp(fake.xattrs[i].path, path) == 0 && strcmp(fake.xattrs[i].name, name) == 0)
+                        return &fake.xattrs[i];
+        return NULL;
+}
+
+ssize_t __wrap_getxattr(const char *path, const char *name, void *value, size_t size)
+{
+        const struct fake_xattr *xattr = find_xattr(path, name);
+
+        if (!xattr) {
+                errno = ENODATA;
+                return -1;
+        }
+        if (strlen(xattr->value) > size) {
+                errno = ERANGE;
+                return -1;
+        }
+        memcpy(value, xattr->value, strlen(xattr->value));
+        return strlen(xattr->value);
+}
+
+/* The xattr @name of the cgroup at @path becomes @value; NULL: there is none. */
+static void set_xattr(const char *path, const char *name, const char *value)
+{
+        char directory[64];
+        struct fake_xattr *xattr;
+
+        snprintf(directory, sizeof(directory), "%s%s", FAKE_MOUNT, path);
+        xattr = find_xattr(directory, name);
+        if (!xattr) {
+                if (fake.xattr_count == sizeof(fake.xattrs) / sizeof(fake.xattrs[0]))
+                        abort();
+                xattr = &fake.xattrs[fake.xattr_count++];
+        }
+        if (!value) {
+                *xattr = (struct fake_xattr){};
+                return;
+        }
+        strcpy(xattr->path, directory);
+        strcpy(xattr->name, name);
+        strcpy(xattr->value, value);
+}
+
+int __wrap_setxattr(const char *path, const char *name, const void *value, size_t size, int flags)
+{
+        char text[192] = "";
+
+        if (flags != 0 || size >= sizeof(text) || strncmp(path, FAKE_MOUNT, strlen(FAKE_MOUNT)) != 0)
+                abort();
+        memcpy(text, value, size);
+        set_xattr(path + strlen(FAKE_MOUNT), name, text);
+        fake.xattr_writes++;
+        return 0;
+}
+
+/* "": there is none. */
+static const char *get_xattr(const char *path, const char *name)
+{
+        char directory[64];
+        const struct fake_xattr *xattr;
+
+        snprintf(directory, sizeof(directory), "%s%s", FAKE_MOUNT, path);
+        xattr = find_xattr(directory, name);
+        return xattr ? xattr->value : "";
+}
+
+/* --- log.h, monitor.h, kernel.h, cgroupfs.h ----------------------------------------------------------------------- */
+
+void log_message(int priority, const char *format, ...)
+{
+        size_t used = strlen(fake.log);
+        va_list ap;
+
+        used += snprintf(fake.log + used, sizeof(fake.log) - used, "<%d>", priority);
+        va_start(ap, format);
+        used += vsnprintf(fake.log + used, sizeof(fake.log) - used, format, ap);
+        va_end(ap);
+        if (used + 2 > sizeof(fake.log))
+                abort();
+        strcpy(fake.log + used, "\n");
+}
+
+/* How often @text was logged; what was is forgotten with forget_log(). */
+static unsigned int count_logged(const char *text)
+{
+        unsigned int count = 0;
+
+        for (const char *at = fake.log; (at = strstr(at, text)); at++)
+                count++;
+        return count;
+}
+
+static void forget_log(void)
+{
+        fake.log[0] = '\0';
+}
+
+uint64_t now_usec(void)
+{
+        return fake.now;
+}
+
+int monitor_look_again(struct monitor *monitor, uint64_t cgroup_id)
+{
+        (void) monitor;
+        fake.looked_again[fake_call(&fake.look_again_count)] = cgroup_id;
+        return fake.look_again_error;
+}
+
+void monitor_set_by_holder(struct monitor *monitor, monitor_by_holder_t by_holder, void *context)
+{
+        (void) monitor;
+        fake.by_holder = by_holder;
+        fake.by_holder_context = context;
+}
+
+void kernel_watch_cgroup(struct kernel *kernel, uint64_t id)
+{
+        (void) kernel;
+        fake.watched[fake_call(&fake.watch_count)] = id;
+}
+
+const struct capability *kernel_capabilities(const struct kernel *kernel, size_t *count)
+{
+        (void) kernel;
+        *count = CAPABILITIES;
+        return fake.capabilities;
+}
+
+char *cgroupfs_file(const struct cgroupfs *fs, const char *path)
+{
+        char *file;
+
+        return asprintf(&file, "%s%s", fs->mount, path) < 0 ? NULL : file;
+}
+
+int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **path, uint64_t *parent_id)
+{
+        (void) fs;
+        return fake_lookup(&fake.hierarchy, id, path, parent_id);
+}
+
+int cgroupfs_walk(const struct cgroupfs *fs, cgroupfs_walk_t callback, void *context)
+{
+        int r = fake.walk_error;
+
+        (void) fs;
+        fake.walks++;
+        for (size_t i = 0; i < fake.hierarchy.count && r == 0; i++)
+                if (!fake.hierarchy.cgroups[i].gone)
+                        r = callback(context, fake.hierarchy.cgroups[i].id, fake.hierarchy.cgroups[i].path);
+        return r;
+}
+
+/* --- alert.h, api.h ----------------------------------------------------------------------------------------------- */
+
+int alert_send(const struct alert *alert, const struct ledger *ledger, bool dry_run)
+{
+        struct sent_alert *sent = &fake.alerts[fake_call(&fake.alert_count)];
+
+        *sent = (struct sent_alert){ .alert = *alert, .objects = ledger->count, .dry_run = dry_run };
+        if (alert->cause)
+                sent->cause = *alert->cause;
+        return fake.alert_error;
+}
+
+int alert_send_throttle(const struct throttle_alert *alert, bool dry_run)
+{
+        fake.throttles[fake_call(&fake.throttle_count)] = (struct sent_throttle){ *alert, dry_run };
+        return fake.alert_error;
+}
+
+int alert_send_refusal(const struct refusal *refusal)
+{
+        fake.refusals[fake_call(&fake.refusal_count)] = *refusal;
+        return fake.alert_error;
+}
+
+void api_event(struct api *api, const struct budget_event *event)
+{
+        fake.event_api = api;
+        fake.events[fake_call(&fake.event_count)] = *event;
+}
+
+/* --- enforce.h ---------------------------------------------------------------------------------------------------- */
+
+int enforce_init(struct enforce *enforce, const struct settings *settings, const struct tree *tree,
+                const struct cgroupfs *cgroupfs, const struct capability *capability, const char *file, bool dry_run)
+{
+        (void) cgroupfs;
+        fake.grown_before = tree->grown;
+        fake.enforce_capability = capability;
+        *enforce = (struct enforce){ .settings = settings, .tree = tree };
+        fake.enforce_settings = settings;
+        fake.frozen_file = file;
+        fake.enforce_dry_run = dry_run;
+        return fake.enforce_init_error;
+}
+
+void enforce_deinit(struct enforce *enforce)
+{
+        (void) enforce;
+        fake.enforce_ended = true;
+}
+
+const char *enforce_obstacle(const struct enforce *enforce)
+{
+        (void) enforce;
+        return fake.enforce_obstacle;
+}
+
+bool enforce_grown(struct enforce *enforce, struct cgroup *cgroup, uint64_t grown, uint64_t now, struct pause *pause)
+{
+        struct cgroup *up = cgroup;
+
+        (void) enforce;
+        while (up && !up->policy)
+                up = up->parent;
+        fake.grown[fake_call(&fake.grown_count)] = (struct grown_call){ cgroup->id, grown, now,
+                up ? up->policy->level : LEVEL_OK };
+        for (size_t i = 0; i < sizeof(fake.pauses) / sizeof(fake.pauses[0]); i++)
+                if (fake.pauses[i].cgroup == cgroup) {
+                        *pause = fake.pauses[i];
+                        pause->payer->policy->events.throttled++;
+                        return true;
+                }
+        return false;
+}
+
+void enforce_review(struct enforce *enforce, uint64_t now)
+{
+        (void) enforce;
+        fake.reviewed = now;
+}
+
+bool enforce_thaw(struct enforce *enforce, uint64_t now, bool all, struct thawed *thawed)
+{
+        (void) enforce;
+        fake.thawed_all = all;
+        fake.thawed_usec = now;
+        fake.reviewed_before_thaw = fake.reviewed == now;
+        if (fake.thaw_count == 0)
+                return false;
+        *thawed = fake.thaws[--fake.thaw_count];
+        if (thawed->payer)
+                thawed->payer->policy->events.throttled_usec += thawed->usec;
+        return true;
+}
+
+uint64_t enforce_next_usec(const struct enforce *enforce)
+{
+        (void) enforce;
+        return fake.next_thaw_usec;
+}
+
+void enforce_forget(struct enforce *enforce, uint64_t id)
+{
+        (void) enforce;
+        fake.forgotten[fake_call(&fake.forget_count)] = id;
+}
+
+/* --- admission.h, gate.h ------------------------------------------------------------------------------------------ */
+
+static char fake_gate;
+
+void admission_init(struct admission *admission, struct monitor *monitor)
+{
+        *admission = (struct admission){ .monitor = monitor };
+}
+
+void admission_deinit(struct admission *admission)
+{
+        *admission = (struct admission){};
+        fake.end_count++;
+}
+
+const char *admission_obstacle(const struct admission *admission)
+{
+        (void) admission;
+        return fake.start_count ? fake.obstacle_after : fake.obstacle;
+}
+
+int admission_start(struct admission *admission, const struct settings *settings)
+{
+        (void) settings;
+        fake.start_count++;
+        if (fake.start_error == 0)
+                admission->gate = (struct gate *) &fake_gate;
+        return fake.start_error;
+}
+
+void admission_stop(struct admission *admission)
+{
+        admission->gate = NULL;
+        fake.stop_count++;
+}
+
+void admission_set(struct admission *admission, const struct cgroup *cgroup)
+{
+        (void) admission;
+        fake.set[fake_call(&fake.set_count)] = (struct set_call){ cgroup->id, cgroup->policy->max };
+}
+
+void admission_remove(struct admission *admission, const struct cgroup *cgroup)
+{
+        (void) admission;
+        fake.removed[fake_call(&fake.remove_count)] = cgroup->id;
+}
+
+void admission_flush(struct admission *admission)
+{
+        fake.flush_count++;
+        fake.flushed_before_changes = admission->monitor->tree.changed;
+}
+
+bool admission_wants_flush(const struct admission *admission)
+{
+        (void) admission;
+        return fake.admission_wants_flush;
+}
+
+int gate_read_domain(const struct gate *gate, uint64_t id, struct gate_domain *domain)
+{
+        if ((const char *) gate != &fake_gate)
+                abort();
+        fake.domain_reads++;
+        for (size_t i = 0; i < sizeof(fake.domains) / sizeof(fake.domains[0]); i++)
+                if (fake.domains[i].id == id) {
+                        *domain = (struct gate_domain){ .denied = fake.domains[i].denied };
+                        return 0;
+                }
+        return -ENOENT;
+}
+
+int gate_events_fd(const struct gate *gate)
+{
+        return (const char *) gate == &fake_gate ? 77 : -EINVAL;
+}
+
+int gate_take_events(struct gate *gate, gate_event_t callback, void *context)
+{
+        unsigned int count = fake.gate_event_count;
+
+        if ((const char *) gate != &fake_gate)
+                abort();
+        for (unsigned int i = 0; i < count; i++)
+                callback(context, &fake.gate_events[i]);
+        fake.gate_event_count = 0;
+        return count;
+}
+
+uint64_t gate_untold(const struct gate *gate)
+{
+        (void) gate;
+        return fake.untold;
+}
