@@ -1,0 +1,889 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which limits and objects the gate is told of, and what is done when it says no. The gate is a table that records;
+ * tree, ledger and policy are the real ones.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/admission.h"
+#include "daemon/log.h"
+#include "daemon/policy.h"
+
+#include "fake-cgroups.h"
+
+#define MIB (1024ULL * 1024)
+
+#define ROOT 1
+#define A    10
+#define AB   11
+#define ABC  12
+#define C    20
+
+/* --- The gate ----------------------------------------------------------------------------------------------------- */
+
+#define DOMAINS     8
+#define SETTLED_MAX 8192
+
+struct gate {
+        struct gate_options options;
+        bool closed, started;
+};
+
+static struct fakes {
+        struct gate gates[4];
+        unsigned int open_count;
+        int open_error, release_result;
+        unsigned int releases;
+
+        struct domain {
+                uint64_t id, parent, max[GATE_RESOURCES], denied;
+                bool busy;  /* something is booked in it */
+                int error;  /* that setting it fails with, */
+                bool fresh; /* only on a gate that is not */
+        } domains[DOMAINS];
+        unsigned int sets, removes;
+
+        struct gate_settlement settled[SETTLED_MAX]; /* by the last call */
+        size_t settled_count;
+        unsigned int settle_count;
+        int settle_error;
+        uint64_t again; /* key of what is to be settled again */
+
+        uint64_t unbooked, missed;
+        struct capability capabilities[CAPABILITIES];
+        size_t lost;
+        char lost_reason[64];
+        uint64_t own;
+        int own_error;
+        char log[4096];
+        bool reallocarray_fails;
+} fake;
+
+static char fake_machine;
+
+static struct domain *find_domain(uint64_t id)
+{
+        for (size_t i = 0; i < DOMAINS; i++)
+                if (fake.domains[i].id == id)
+                        return &fake.domains[i];
+        return NULL;
+}
+
+static void add_domain(uint64_t id, bool busy)
+{
+        *find_domain(0) = (struct domain){ .id = id, .busy = busy };
+}
+
+int gate_open(const struct gate_options *options, struct gate **gate)
+{
+        if (fake.open_error < 0)
+                return fake.open_error;
+        *gate = &fake.gates[fake.open_count++];
+        **gate = (struct gate){ .options = *options };
+        return 0;
+}
+
+void gate_close(struct gate *gate)
+{
+        if (!gate)
+                return;
+        assert_false(gate->closed);
+        gate->closed = true;
+}
+
+int gate_release(void)
+{
+        fake.releases++;
+        return fake.release_result;
+}
+
+int gate_start(struct gate *gate)
+{
+        gate->started = true;
+        return 0;
+}
+
+int gate_set_domain(struct gate *gate, uint64_t id, uint64_t parent, const uint64_t max[GATE_RESOURCES], uint64_t denied)
+{
+        struct domain *domain = find_domain(id) ?: find_domain(0);
+
+        assert_false(gate->closed);
+        fake.sets++;
+        if (domain->error < 0 && !(domain->fresh && gate->options.fresh))
+                return domain->error;
+        domain->id = id;
+        domain->parent = parent;
+        memcpy(domain->max, max, sizeof(domain->max));
+        domain->denied = denied;
+        return 0;
+}
+
+int gate_remove_domain(struct gate *gate, uint64_t id)
+{
+        struct domain *domain = find_domain(id);
+
+        assert_false(gate->closed);
+        fake.removes++;
+        if (!domain)
+                return 0;
+        if (domain->busy)
+                return -EBUSY;
+        *domain = (struct domain){};
+        return 0;
+}
+
+int gate_next_domain(const struct gate *gate, uint64_t *id)
+{
+        size_t i = 0;
+
+        assert_false(gate->closed);
+        if (*id != 0)
+                while (fake.domains[i++].id != *id)
+                        assert_true(i < DOMAINS);
+        for (; i < DOMAINS; i++)
+                if (fake.domains[i].id != 0) {
+                        *id = fake.domains[i].id;
+                        return 0;
+                }
+        return -ENOENT;
+}
+
+int gate_settle(struct gate *gate, struct gate_settlement *settlements, size_t n)
+{
+        assert_false(gate->closed);
+        assert_true(n <= SETTLED_MAX);
+        fake.settle_count++;
+        if (fake.settle_error < 0)
+                return fake.settle_error;
+        for (size_t i = 0; i < n; i++)
+                settlements[i].again = settlements[i].key == fake.again;
+        if (n)
+                memcpy(fake.settled, settlements, n * sizeof(*settlements));
+        fake.settled_count = n;
+        return 0;
+}
+
+uint64_t gate_unbooked(const struct gate *gate)
+{
+        assert_false(gate->closed);
+        return fake.unbooked;
+}
+
+uint64_t gate_missed(const struct gate *gate)
+{
+        assert_false(gate->closed);
+        return fake.missed;
+}
+
+/* --- Other neighbours --------------------------------------------------------------------------------------------- */
+
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+        return fake.reallocarray_fails ? NULL : __real_reallocarray(p, n, size);
+}
+
+const struct capability *kernel_capabilities(const struct kernel *kernel, size_t *count)
+{
+        (void) kernel;
+        *count = CAPABILITIES;
+        return fake.capabilities;
+}
+
+const struct machine *kernel_machine(const struct kernel *kernel)
+{
+        (void) kernel;
+        return (const struct machine *) &fake_machine;
+}
+
+void kernel_capability_lost(struct kernel *kernel, size_t index, const char *reason)
+{
+        (void) kernel;
+        fake.lost = index;
+        snprintf(fake.lost_reason, sizeof(fake.lost_reason), "%s", reason);
+}
+
+int cgroupfs_own(const struct cgroupfs *fs, uint64_t *id, bool *alone)
+{
+        (void) fs;
+        *id = fake.own;
+        *alone = true;
+        return fake.own_error;
+}
+
+void log_message(int priority, const char *format, ...)
+{
+        size_t used = strlen(fake.log);
+        va_list ap;
+
+        used += snprintf(fake.log + used, sizeof(fake.log) - used, "<%d>", priority);
+        va_start(ap, format);
+        used += vsnprintf(fake.log + used, sizeof(fake.log) - used, format, ap);
+        va_end(ap);
+        assert_true(used + 2 <= sizeof(fake.log));
+        strcpy(fake.log + used, "\n");
+}
+
+static void assert_logged(const char *text)
+{
+        if (!strstr(fake.log, text))
+                fail_msg("\"%s\" is not in \"%s\"", text, fake.log);
+        fake.log[0] = '\0';
+}
+
+/* --- Start and end ------------------------------------------------------------------------------------------------ */
+
+static struct fake_cgroup cgroups[] = { { A, ROOT, "/a", false }, { AB, A, "/a/b", false },
+        { ABC, AB, "/a/b/c", false }, { C, ROOT, "/c", false } };
+static struct fake_hierarchy hierarchy;
+static struct monitor monitor;
+static struct admission admission;
+static struct settings settings;
+static struct budget deny, alert;
+static struct policy policies[4];
+static unsigned int policy_count;
+
+static int setup(void **state)
+{
+        (void) state;
+        fake = (struct fakes){ .own = 99 };
+        fake.capabilities[CAPABILITY_GATE + GATE_HOOK_MAP].available = true;
+        fake.capabilities[CAPABILITY_GATE + GATE_HOOK_MAP_FREE].available = true;
+        for (size_t i = 0; i < 4; i++)
+                cgroups[i].gone = false;
+        hierarchy = (struct fake_hierarchy){ .cgroups = cgroups, .count = 4 };
+        settings = (struct settings){};
+        deny = (struct budget){ .on_max = ACTION_DENY, .maps_max = 30, .programs_max = 40 };
+        alert = (struct budget){ .on_max = ACTION_ALERT };
+        policy_count = 0;
+        monitor = (struct monitor){ .cgroupfs = { .root_id = ROOT } };
+        if (tree_init(&monitor.tree, ROOT, fake_lookup, &hierarchy) < 0)
+                return -1;
+        ledger_init(&monitor.ledger, &monitor.tree);
+        admission_init(&admission, &monitor);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        (void) state;
+        admission_deinit(&admission);
+        ledger_deinit(&monitor.ledger);
+        tree_deinit(&monitor.tree);
+        return 0;
+}
+
+static struct cgroup *get(uint64_t id)
+{
+        struct cgroup *cgroup;
+
+        assert_int_equal(tree_get(&monitor.tree, id, &cgroup), 0);
+        return cgroup;
+}
+
+static struct cgroup *give(uint64_t id, const struct budget *budget, uint64_t max)
+{
+        struct cgroup *cgroup = get(id);
+
+        assert_true(policy_count < 4);
+        cgroup->policy = &policies[policy_count++];
+        *cgroup->policy = (struct policy){ .budget = budget, .max = max, .high = 1, .events = { .denied = 50 + id } };
+        return cgroup;
+}
+
+static void put(uint64_t cgroup, uint32_t kind, uint32_t id, uint64_t allocated, uint64_t charged, uint32_t marks)
+{
+        struct object_record record = {
+                .kind = kind,
+                .id = id,
+                .address = id + 1000,
+                .identity = id + 2000,
+                .cgroup_id = cgroup,
+                .allocated = allocated,
+                .allocated_min = allocated,
+                .charged = charged,
+                .marks = marks,
+        };
+
+        assert_true(ledger_put(&monitor.ledger, &record) >= 0);
+}
+
+static void start(void)
+{
+        assert_int_equal(admission_start(&admission, &settings), 0);
+}
+
+static void assert_domain(uint64_t id, uint64_t parent, uint64_t allocated, uint64_t charged)
+{
+        const struct domain *domain = find_domain(id);
+
+        assert_non_null(domain);
+        assert_int_equal(domain->parent, parent);
+        assert_int_equal(domain->max[GATE_ALLOCATED], allocated);
+        assert_int_equal(domain->max[GATE_CHARGED], charged);
+        assert_int_equal(domain->max[GATE_MAPS], 30);
+        assert_int_equal(domain->max[GATE_PROGRAMS], 40);
+        assert_int_equal(domain->denied, 50 + id);
+        assert_true(get(id)->policy->has_domain);
+}
+
+/* What was settled of the object @id. */
+static const struct gate_settlement *settled(uint32_t id)
+{
+        for (size_t i = 0; i < fake.settled_count; i++)
+                if (fake.settled[i].id == id)
+                        return &fake.settled[i];
+        fail_msg("%u was not settled", id);
+        return NULL;
+}
+
+/* --- Domains ------------------------------------------------------------------------------------------------------ */
+
+/* One for each cgroup that refuses, below the nearest that does. */
+static void test_domains(void **state)
+{
+        struct budget charged = deny;
+
+        (void) state;
+        charged.count = COUNT_CHARGED;
+        give(A, &deny, 5 * MIB);
+        give(AB, &alert, MIB);
+        give(ABC, &charged, 2 * MIB);
+        get(C);
+        start();
+        assert_int_equal(fake.sets, 2);
+        assert_domain(A, 0, 5 * MIB, GATE_UNLIMITED);
+        assert_domain(ABC, A, GATE_UNLIMITED, 2 * MIB);
+        assert_null(find_domain(AB));
+        assert_string_equal(fake.log, "");
+        assert_true(fake.gates[0].started);
+        assert_false(fake.gates[0].closed);
+}
+
+static void test_gone_cgroup_has_none(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        cgroups[0].gone = true;
+        tree_check(&monitor.tree, get(A));
+        give(C, &deny, MIB);
+        start();
+        assert_null(find_domain(A));
+        assert_non_null(find_domain(C));
+        admission_set(&admission, get(A));
+        assert_int_equal(fake.sets, 1);
+}
+
+/* Where there is no room, the next domain above has its objects. */
+static void test_no_room(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        give(AB, &deny, MIB);
+        give(ABC, &deny, MIB);
+        fake.domains[3] = (struct domain){ .id = AB, .error = -E2BIG };
+        put(AB, OBJECT_MAP, 1, 10, 10, 0);
+        start();
+        assert_logged("<3>/a/b: its Max cannot be enforced: the table of budgeted cgroups is full; raise MaxCgroups=\n");
+        assert_false(get(AB)->policy->has_domain);
+        assert_int_equal(settled(1)->domain, A);
+        assert_domain(ABC, A, MIB, GATE_UNLIMITED);
+        /* It is there later. */
+        fake.domains[3].error = 0;
+        admission_set(&admission, get(AB));
+        assert_domain(AB, A, MIB, GATE_UNLIMITED);
+        /* And not any more. */
+        fake.domains[3].error = -EIO;
+        admission_set(&admission, get(AB));
+        assert_logged("<3>/a/b: its Max cannot be enforced: Input/output error\n");
+        assert_false(get(AB)->policy->has_domain);
+}
+
+static void test_set(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        admission_set(&admission, get(A));
+        assert_int_equal(fake.sets, 0);
+        start();
+        get(A)->policy->max = 3 * MIB;
+        admission_set(&admission, get(A));
+        assert_domain(A, 0, 3 * MIB, GATE_UNLIMITED);
+        give(C, &alert, MIB);
+        admission_set(&admission, get(C));
+        assert_int_equal(fake.sets, 2);
+        /* Another parent: a start follows, and what is there stays until then. */
+        find_domain(A)->error = -EEXIST;
+        admission_set(&admission, get(A));
+        assert_true(get(A)->policy->has_domain);
+        assert_string_equal(fake.log, "");
+}
+
+/* Domains that have other parents by now need another gate. */
+static void test_fresh_gate(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        give(C, &deny, MIB);
+        fake.domains[0] = (struct domain){ .id = C, .error = -EEXIST, .fresh = true };
+        start();
+        assert_int_equal(fake.open_count, 2);
+        assert_false(fake.gates[0].options.fresh);
+        assert_true(fake.gates[0].closed);
+        assert_false(fake.gates[0].started);
+        assert_true(fake.gates[1].options.fresh);
+        assert_true(fake.gates[1].started);
+        assert_ptr_equal(admission.gate, &fake.gates[1]);
+        assert_domain(C, 0, MIB, GATE_UNLIMITED);
+        assert_domain(A, 0, MIB, GATE_UNLIMITED);
+        assert_string_equal(fake.log, "");
+}
+
+/* Those of cgroups that are gone or refuse no more are taken out, wherever they stand in the table. */
+static void test_prune(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        give(C, &alert, MIB);
+        add_domain(4711, false);
+        add_domain(C, false);
+        add_domain(A, false);
+        add_domain(4712, true);
+        start();
+        assert_null(find_domain(4711));
+        assert_null(find_domain(C));
+        assert_non_null(find_domain(A));
+        assert_non_null(find_domain(4712));
+        assert_int_equal(fake.removes, 3);
+        /* What is booked in one keeps it until that is gone. */
+        admission_flush(&admission);
+        assert_non_null(find_domain(4712));
+        find_domain(4712)->busy = false;
+        admission_flush(&admission);
+        assert_null(find_domain(4712));
+        assert_int_equal(fake.removes, 5);
+        admission_flush(&admission);
+        assert_int_equal(fake.removes, 5);
+}
+
+static void test_removed_cgroups(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        give(C, &deny, MIB);
+        admission_remove(&admission, get(A));
+        assert_int_equal(fake.removes, 0);
+        start();
+        admission_remove(&admission, get(C));
+        assert_null(find_domain(C));
+        find_domain(A)->busy = true;
+        admission_remove(&admission, get(A));
+        admission_remove(&admission, get(A));
+        assert_int_equal(admission.retired_count, 1);
+        /* It refuses again meanwhile: it stays. */
+        admission_flush(&admission);
+        assert_int_equal(admission.retired_count, 0);
+        assert_non_null(find_domain(A));
+        /* It does not. */
+        admission_remove(&admission, get(A));
+        get(A)->policy = NULL;
+        admission_flush(&admission);
+        assert_int_equal(admission.retired_count, 1);
+        find_domain(A)->busy = false;
+        admission_flush(&admission);
+        assert_int_equal(admission.retired_count, 0);
+        assert_null(find_domain(A));
+}
+
+/* Of several that wait those that are still busy stay. */
+static void test_several_wait(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        for (uint64_t id = 4711; id < 4715; id++)
+                add_domain(id, true);
+        start();
+        assert_int_equal(admission.retired_count, 4);
+        find_domain(4711)->busy = find_domain(4713)->busy = false;
+        admission_flush(&admission);
+        assert_int_equal(admission.retired_count, 2);
+        assert_null(find_domain(4711));
+        assert_null(find_domain(4713));
+        find_domain(4712)->busy = find_domain(4714)->busy = false;
+        admission_flush(&admission);
+        assert_null(find_domain(4712));
+        assert_null(find_domain(4714));
+}
+
+static void test_retire_without_memory(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        start();
+        find_domain(A)->busy = true;
+        fake.reallocarray_fails = true;
+        admission_remove(&admission, get(A));
+        assert_int_equal(admission.retired_count, 0);
+}
+
+/* --- Objects ------------------------------------------------------------------------------------------------------ */
+
+/* All there are at the start, and how much of each counts. */
+static void test_settled_at_start(void **state)
+{
+        const struct gate_settlement *settlement;
+
+        (void) state;
+        give(A, &deny, MIB);
+        put(AB, OBJECT_MAP, 1, 100, 60, 0);
+        put(C, OBJECT_PROGRAM, 2, 100, 0, 0);
+        put(A, OBJECT_MAP, 3, 100, 60, OBJECT_MEMLOCK);
+        start();
+        assert_int_equal(fake.settle_count, 1);
+        assert_int_equal(fake.settled_count, 3);
+        settlement = settled(1);
+        assert_int_equal(settlement->key, 2001);
+        assert_int_equal(settlement->address, 1001);
+        assert_int_equal(settlement->domain, A);
+        assert_int_equal(settlement->allocated, 100);
+        assert_int_equal(settlement->charged, 60);
+        assert_int_equal(settlement->kind, OBJECT_MAP);
+        assert_int_equal(settlement->measure, GATE_MEASURE);
+        settlement = settled(2);
+        assert_int_equal(settlement->domain, 0);
+        assert_int_equal(settlement->charged, 0);
+        assert_int_equal(settlement->kind, OBJECT_PROGRAM);
+        assert_int_equal(settlement->measure, GATE_MEASURE_NOBODYS);
+        settlement = settled(3);
+        assert_int_equal(settlement->domain, A);
+        assert_int_equal(settlement->measure, GATE_AS_TOLD);
+        assert_false(admission_wants_flush(&admission));
+}
+
+/* What the ledger tells since is settled with the next flush, once. */
+static void test_settled_later(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        put(C, OBJECT_MAP, 1, 100, 60, 0);
+        put(AB, OBJECT_MAP, 2, 100, 60, OBJECT_MEMLOCK);
+        start();
+        put(AB, OBJECT_MAP, 3, 100, 60, 0);
+        assert_true(admission_wants_flush(&admission));
+        assert_true(ledger_remove(&monitor.ledger, OBJECT_MAP, 2));
+        admission_flush(&admission);
+        assert_int_equal(fake.settled_count, 2);
+        assert_int_equal(settled(3)->domain, A);
+        assert_int_equal(settled(2)->domain, 0);
+        assert_int_equal(settled(2)->measure, GATE_FORGET);
+        assert_false(admission_wants_flush(&admission));
+        admission_flush(&admission);
+        assert_int_equal(fake.settled_count, 0);
+}
+
+/* What the gate wants to settle again stays in the queue, and only that. */
+static void test_settled_again(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        for (uint32_t id = 1; id <= 100; id++)
+                put(AB, OBJECT_MAP, id, 100, 60, 0);
+        fake.again = 2050;
+        start();
+        assert_int_equal(fake.settled_count, 100);
+        assert_true(admission_wants_flush(&admission));
+        admission_flush(&admission);
+        assert_int_equal(fake.settled_count, 1);
+        assert_int_equal(settled(50)->key, 2050);
+        fake.again = 0;
+        admission_flush(&admission);
+        assert_int_equal(fake.settled_count, 1);
+        assert_false(admission_wants_flush(&admission));
+}
+
+/* What could not be queued is made up for: all are settled. */
+static void test_queue_without_memory(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        start();
+        fake.reallocarray_fails = true;
+        put(AB, OBJECT_MAP, 1, 100, 60, 0);
+        assert_true(admission_wants_flush(&admission));
+        fake.reallocarray_fails = false;
+        put(AB, OBJECT_MAP, 2, 100, 60, 0);
+        admission_flush(&admission);
+        assert_int_equal(fake.settled_count, 2);
+        settled(1);
+        settled(2);
+        assert_false(admission_wants_flush(&admission));
+}
+
+/* It is logged once for each error, and tried again. */
+static void test_settling_fails(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        start();
+        put(AB, OBJECT_MAP, 1, 100, 60, 0);
+        fake.settle_error = -EIO;
+        admission_flush(&admission);
+        assert_logged("<4>What the gate has booked cannot be brought up to date: Input/output error\n");
+        admission_flush(&admission);
+        assert_string_equal(fake.log, "");
+        assert_true(admission_wants_flush(&admission));
+        fake.settle_error = -ENOMEM;
+        admission_flush(&admission);
+        assert_logged("Cannot allocate memory");
+        fake.settle_error = 0;
+        admission_flush(&admission);
+        assert_int_equal(fake.settled_count, 1);
+        assert_string_equal(fake.log, "");
+        fake.settle_error = -ENOMEM;
+        admission_flush(&admission);
+        assert_logged("Cannot allocate memory");
+}
+
+/* --- What the gate could not do ----------------------------------------------------------------------------------- */
+
+static void test_unbooked(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        fake.unbooked = 5; /* by a predecessor: told by it */
+        start();
+        assert_string_equal(fake.log, "");
+        fake.unbooked = 8;
+        admission_flush(&admission);
+        assert_logged("<4>3 maps and programs could not be booked");
+        admission_flush(&admission);
+        assert_string_equal(fake.log, "");
+        fake.unbooked = 9;
+        admission_flush(&admission);
+        assert_logged("<4>1 maps");
+}
+
+/* The first, and whenever they have doubled. */
+static void test_missed(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        start();
+        assert_string_equal(fake.log, "");
+        fake.missed = 1;
+        admission_flush(&admission);
+        assert_logged("<4>The kernel let up to 1 calls");
+        fake.missed = 2;
+        admission_flush(&admission);
+        assert_string_equal(fake.log, "");
+        fake.missed = 3;
+        admission_flush(&admission);
+        assert_logged("up to 3 calls");
+        fake.missed = 6;
+        admission_flush(&admission);
+        assert_string_equal(fake.log, "");
+        /* Another gate counts from the beginning. */
+        admission_stop(&admission);
+        fake.missed = 1;
+        start();
+        assert_logged("up to 1 calls");
+}
+
+/* --- Start and end ------------------------------------------------------------------------------------------------ */
+
+static void test_options(void **state)
+{
+        const struct gate_options *options = &fake.gates[0].options;
+
+        (void) state;
+        give(A, &deny, MIB);
+        start();
+        assert_ptr_equal(options->machine, &fake_machine);
+        assert_int_equal(options->own_cgroup, 99);
+        assert_int_equal(options->domains_max, 1024);
+        assert_int_equal(options->objects_max, 16384);
+        assert_false(options->fail_closed);
+        assert_false(options->fresh);
+}
+
+static void test_options_of_settings(void **state)
+{
+        const struct gate_options *options = &fake.gates[0].options;
+
+        (void) state;
+        settings.cgroups_max = 77;
+        settings.fail_closed = true;
+        fake.own = ROOT; /* all cgroups are below it: no exception is made */
+        give(A, &deny, MIB);
+        start();
+        assert_int_equal(options->domains_max, 77);
+        assert_true(options->fail_closed);
+        assert_int_equal(options->own_cgroup, 0);
+}
+
+static void test_own_cgroup_is_unknown(void **state)
+{
+        (void) state;
+        fake.own_error = -ENOENT;
+        give(A, &deny, MIB);
+        start();
+        assert_int_equal(fake.gates[0].options.own_cgroup, 0);
+}
+
+/* Tables have room for twice the cgroups and four times the objects that there are. */
+static void test_tables_of_a_big_machine(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        for (uint32_t id = 1; id <= 4097; id++)
+                put(C, OBJECT_MAP, id, 1, 1, 0);
+        for (uint64_t id = 1000; monitor.tree.count < 513; id++)
+                get(id);
+        start();
+        assert_int_equal(fake.gates[0].options.domains_max, 2048);
+        assert_int_equal(fake.gates[0].options.objects_max, 32768);
+}
+
+/* A second start goes on with the gate that there is, and settles all anew. */
+static void test_start_again(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        put(C, OBJECT_MAP, 1, 1, 1, 0);
+        start();
+        put(C, OBJECT_MAP, 2, 1, 1, 0);
+        give(C, &deny, MIB);
+        start();
+        assert_int_equal(fake.open_count, 1);
+        assert_int_equal(fake.settled_count, 2);
+        assert_int_equal(settled(1)->domain, C);
+        assert_non_null(find_domain(C));
+}
+
+static void test_start_fails(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        fake.open_error = -EIO;
+        fake.release_result = 3;
+        assert_int_equal(admission_start(&admission, &settings), -EIO);
+        assert_null(admission.gate);
+        assert_int_equal(fake.lost, CAPABILITY_GATE + GATE_HOOK_MAP);
+        assert_string_equal(fake.lost_reason, "Input/output error");
+        assert_int_equal(fake.releases, 1);
+        assert_logged("<4>The gate of a predecessor is open now: nothing is refused (FailMode=open)\n");
+        assert_null(monitor.ledger.notice);
+        admission_flush(&admission);
+        assert_int_equal(fake.settle_count, 0);
+        assert_false(admission_wants_flush(&admission));
+        /* There was none. */
+        fake.release_result = 0;
+        assert_int_equal(admission_start(&admission, &settings), -EIO);
+        assert_string_equal(fake.log, "");
+        /* Another daemon's stays. */
+        fake.open_error = -EBUSY;
+        fake.release_result = -EBUSY;
+        assert_int_equal(admission_start(&admission, &settings), -EBUSY);
+        assert_string_equal(fake.lost_reason, "another bpfbudgetd has it");
+        assert_string_equal(fake.log, "");
+}
+
+/* FailMode=closed: what a predecessor's gate refuses stays refused. */
+static void test_start_fails_closed(void **state)
+{
+        (void) state;
+        settings.fail_closed = true;
+        fake.open_error = -EIO;
+        fake.release_result = 3;
+        give(A, &deny, MIB);
+        assert_int_equal(admission_start(&admission, &settings), -EIO);
+        assert_int_equal(fake.releases, 0);
+        assert_string_equal(fake.log, "");
+}
+
+/* A gate that is fresh and has a domain elsewhere all the same cannot be had. */
+static void test_fresh_gate_fails(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        fake.domains[0] = (struct domain){ .id = A, .error = -EEXIST };
+        assert_int_equal(admission_start(&admission, &settings), -EEXIST);
+        assert_int_equal(fake.open_count, 2);
+        assert_true(fake.gates[1].closed);
+        assert_false(fake.gates[1].started);
+        assert_null(admission.gate);
+}
+
+static void test_stop(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        add_domain(4711, true);
+        put(A, OBJECT_MAP, 1, 1, 1, 0);
+        fake.again = 2001;
+        start();
+        assert_non_null(monitor.ledger.notice);
+        admission_stop(&admission);
+        assert_true(fake.gates[0].closed);
+        assert_int_equal(fake.releases, 1);
+        assert_null(monitor.ledger.notice);
+        assert_false(admission_wants_flush(&admission));
+        assert_int_equal(admission.count, 0);
+        assert_int_equal(admission.retired_count, 0);
+        /* Without a gate it is released all the same: a predecessor may have left one. */
+        admission_stop(&admission);
+        assert_int_equal(fake.releases, 2);
+}
+
+/* The end of the daemon does not open the gate. */
+static void test_end(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        start();
+        admission_deinit(&admission);
+        assert_true(fake.gates[0].closed);
+        assert_int_equal(fake.releases, 0);
+        assert_null(monitor.ledger.notice);
+        assert_null(admission.monitor);
+        admission_deinit(&admission);
+}
+
+static void test_obstacle(void **state)
+{
+        struct capability *map = &fake.capabilities[CAPABILITY_GATE + GATE_HOOK_MAP],
+                          *map_free = &fake.capabilities[CAPABILITY_GATE + GATE_HOOK_MAP_FREE];
+
+        (void) state;
+        strcpy(map->reason, "no fmod_ret");
+        strcpy(map_free->reason, "no fentry");
+        assert_null(admission_obstacle(&admission));
+        map_free->available = false;
+        assert_string_equal(admission_obstacle(&admission), "no fentry");
+        map->available = false;
+        assert_string_equal(admission_obstacle(&admission), "no fmod_ret");
+        map_free->available = true;
+        assert_string_equal(admission_obstacle(&admission), "no fmod_ret");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        const struct CMUnitTest tests[] = {
+@TESTS@
+        };
+
+        return cmocka_run_group_tests_name("admission", tests, NULL, NULL);
+}

@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the journal is sent, field by field, and what is logged instead where it takes nothing. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+
+#include <linux/bpf.h>
+
+#include "daemon/alert.h"
+#include "daemon/log.h"
+#include "daemon/process.h"
+
+#include "fake-cgroups.h"
+#include "fake-kernel.h"
+
+#define KIB 1024ULL
+#define MIB (1024 * KIB)
+
+#define ROOT 1
+#define A    10
+#define UNIT 11
+#define C    20
+
+/* They never change, so they are not those of messages.h. */
+#define HIGH_ID      "c570d457cacf49c5a4e01e1985aa493e"
+#define MAX_ID       "dda326b36cb048359238f145b8ae605e"
+#define CLEAR_ID     "4969eae01ee449faa597c5903b2cf77d"
+#define EASED_ID     "764750921aad4f78b76f82cdca417f52"
+#define THROTTLED_ID "c6f7bec2685746d4987612749c1424c8"
+#define DENIED_ID    "60e2a96862874c56857233fff960dd75"
+
+/* --- The journal -------------------------------------------------------------------------------------------------- */
+
+static bool journal;                   /* there is one */
+static int journal_result;             /* what it answers */
+static unsigned int entries, n;        /* that were sent, and fields of the last one */
+static char sent[32][1200];            /* the latter */
+static unsigned int failing_vasprintf; /* counted down; 0: none fails */
+static char logged[1200];
+static int logged_priority;
+
+int __wrap_access(const char *path, int mode);
+int __real_vasprintf(char **text, const char *format, va_list ap);
+int __wrap_vasprintf(char **text, const char *format, va_list ap);
+char *__wrap_read_build_id(uint32_t pid, char buffer[BUILD_ID_MAX]);
+
+int __wrap_access(const char *path, int mode)
+{
+        assert_string_equal(path, "/run/systemd/journal/socket");
+        assert_int_equal(mode, W_OK);
+        errno = ENOENT;
+        return journal ? 0 : -1;
+}
+
+int __wrap_vasprintf(char **text, const char *format, va_list ap)
+{
+        if (failing_vasprintf > 0 && --failing_vasprintf == 0)
+                return -1;
+        return __real_vasprintf(text, format, ap);
+}
+
+/* Process 7 has one, others have not. */
+char *__wrap_read_build_id(uint32_t pid, char buffer[BUILD_ID_MAX])
+{
+        strcpy(buffer, pid == 7 ? "0123abcd" : "");
+        return buffer;
+}
+
+int sd_journal_sendv(const struct iovec *fields, int count)
+{
+        entries++;
+        assert_true(count > 0 && count <= 32);
+        n = count;
+        for (int i = 0; i < count; i++) {
+                assert_true(fields[i].iov_len < sizeof(sent[i]));
+                memcpy(sent[i], fields[i].iov_base, fields[i].iov_len);
+                sent[i][fields[i].iov_len] = '\0';
+                assert_int_equal(strlen(sent[i]), fields[i].iov_len);
+        }
+        return journal_result;
+}
+
+void log_message(int priority, const char *format, ...)
+{
+        va_list ap;
+
+        logged_priority = priority;
+        va_start(ap, format);
+        vsnprintf(logged, sizeof(logged), format, ap);
+        va_end(ap);
+}
+
+/* The last entry has the field @name once, with @value. */
+static void assert_field(const char *name, const char *value)
+{
+        size_t length = strlen(name);
+        unsigned int count = 0;
+
+        for (unsigned int i = 0; i < n; i++)
+                if (strncmp(sent[i], name, length) == 0 && sent[i][length] == '=') {
+                        assert_string_equal(sent[i] + length + 1, value);
+                        count++;
+                }
+        if (count != 1)
+                fail_msg("%s is there %u times", name, count);
+}
+
+static void assert_no_field(const char *name)
+{
+        size_t length = strlen(name);
+
+        for (unsigned int i = 0; i < n; i++)
+                assert_false(strncmp(sent[i], name, length) == 0 && sent[i][length] == '=');
+}
+
+/* --- What it is about --------------------------------------------------------------------------------------------- */
+
+static struct fake_cgroup cgroups[] = { { A, ROOT, "/a", false }, { UNIT, A, "/a/agent.service/inner", false },
+        { C, ROOT, "/c", false } };
+static struct fake_hierarchy hierarchy = { .cgroups = cgroups, .count = 3 };
+static struct tree tree;
+static struct ledger ledger;
+static struct budget budget = { .name = (char *) "agents" };
+static struct policy policy;
+
+static int setup(void **state)
+{
+        (void) state;
+        journal = true;
+        journal_result = 0;
+        entries = n = failing_vasprintf = 0;
+        logged[0] = '\0';
+        logged_priority = -1;
+        policy = (struct policy){ .budget = &budget,
+                .high = MIB,
+                .max = 2 * MIB,
+                .events = { .denied = 71, .throttled = 72, .throttled_usec = 73 } };
+        if (tree_init(&tree, ROOT, fake_lookup, &hierarchy) < 0)
+                return -1;
+        ledger_init(&ledger, &tree);
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        (void) state;
+        ledger_deinit(&ledger);
+        tree_deinit(&tree);
+        return 0;
+}
+
+static struct cgroup *get(uint64_t id)
+{
+        struct cgroup *cgroup;
+
+        assert_int_equal(tree_get(&tree, id, &cgroup), 0);
+        cgroup->policy = &policy;
+        return cgroup;
+}
+
+static void put(uint64_t cgroup, uint32_t kind, uint32_t id, const char *name, uint64_t allocated)
+{
+        struct object_record record = {
+                .kind = kind,
+                .id = id,
+                .address = id,
+                .cgroup_id = cgroup,
+                .allocated = allocated,
+                .allocated_min = allocated,
+                .charged = 100 * MIB - allocated, /* another order */
+        };
+
+        memcpy(record.name, name, strnlen(name, sizeof(record.name)));
+        assert_int_equal(ledger_put(&ledger, &record), LEDGER_NEW);
+}
+
+static struct alert an_alert(enum budget_level from, enum budget_level to, enum budget_limit limit)
+{
+        return (struct alert){
+                .cgroup = get(A),
+                .policy = &policy,
+                .change = { from, to, limit },
+                .usage = 3 * MIB,
+                .delta = 5,
+        };
+}
+
+/* --- Changes of level --------------------------------------------------------------------------------------------- */
+
+static void test_each_change(void **state)
+{
+        static const struct {
+                enum budget_level from, to;
+                enum budget_limit limit;
+                const char *id, *priority, *state, *name, *text;
+        } cases[] = {
+                { LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH, HIGH_ID, "4", "high", "High", "is over High of budget agents" },
+                { LEVEL_OK, LEVEL_HIGH, LIMIT_FOOTPRINT_RATIO, HIGH_ID, "4", "high", "FootprintRatioHigh",
+                                "is over FootprintRatioHigh of budget agents" },
+                { LEVEL_OK, LEVEL_MAX, LIMIT_MAX, MAX_ID, "3", "max", "Max", "is over Max of budget agents" },
+                { LEVEL_HIGH, LEVEL_MAX, LIMIT_MAPS, MAX_ID, "3", "max", "MapsMax",
+                                "is over MapsMax of budget agents" },
+                { LEVEL_HIGH, LEVEL_MAX, LIMIT_PROGRAMS, MAX_ID, "3", "max", "ProgramsMax",
+                                "is over ProgramsMax of budget agents" },
+                { LEVEL_MAX, LEVEL_HIGH, LIMIT_HIGH, EASED_ID, "5", "high", "High",
+                                "is below Max but still over High of budget agents" },
+                { LEVEL_MAX, LEVEL_OK, LIMIT_MAX, CLEAR_ID, "5", "ok", "Max", "is within the limits of budget agents" },
+                { LEVEL_HIGH, LEVEL_OK, LIMIT_HIGH, CLEAR_ID, "5", "ok", "High",
+                                "is within the limits of budget agents" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct alert alert = an_alert(cases[i].from, cases[i].to, cases[i].limit);
+                char text[256];
+
+                assert_int_equal(alert_send(&alert, &ledger, false), 0);
+                assert_int_equal(entries, i + 1);
+                assert_field("MESSAGE_ID", cases[i].id);
+                assert_field("PRIORITY", cases[i].priority);
+                assert_field("BPFBUDGET_STATE", cases[i].state);
+                assert_field("BPFBUDGET_LIMIT", cases[i].name);
+                snprintf(text, sizeof(text), "BPF memory of /a %s: 3.0M (High 1.0M, Max 2.0M)", cases[i].text);
+                assert_field("MESSAGE", text);
+        }
+        assert_string_equal(logged, "");
+}
+
+static void test_all_fields(void **state)
+{
+        struct growth_cause cause = { .cgroup_id = A, .pid = 7, .comm = "fifteen_letters" };
+        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+
+        (void) state;
+        put(A, OBJECT_MAP, 1, "flows", MIB + MIB / 2);
+        alert.cgroup = get(A);
+        alert.delta = -6;
+        alert.cause = &cause;
+        alert.suppressed = 9;
+        assert_int_equal(alert_send(&alert, &ledger, true), 0);
+        assert_field("MESSAGE",
+                        "(dry run) BPF memory of /a is over High of budget agents: 3.0M (High 1.0M, Max 2.0M); "
+                        "largest: map flows (1.5M); growth by fifteen_letters; 9 earlier messages were suppressed");
+        assert_field("CGROUP", "/a");
+        assert_no_field("OBJECT_SYSTEMD_UNIT");
+        assert_field("BPFBUDGET_BUDGET", "agents");
+        assert_field("BPFBUDGET_HIGH", "1048576");
+        assert_field("BPFBUDGET_MAX", "2097152");
+        assert_field("BPFBUDGET_USAGE", "3145728");
+        assert_field("BPFBUDGET_DELTA", "-6");
+        assert_field("BPFBUDGET_TOP", "map flows (1.5M)");
+        assert_field("BPFBUDGET_SUPPRESSED", "9");
+        assert_field("BPFBUDGET_PID", "7");
+        assert_field("BPFBUDGET_COMM", "fifteen_letters");
+        assert_field("BPFBUDGET_BUILD_ID", "0123abcd");
+        assert_int_equal(n, 16);
+}
+
+/* What is not known, and what is not set. */
+static void test_nothing_known(void **state)
+{
+        struct growth_cause cause = { .cgroup_id = A, .comm = "agent" };
+        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+
+        (void) state;
+        policy.high = policy.max = BUDGET_INFINITY;
+        for (int i = 0; i < 2; i++) {
+                alert.cause = i ? &cause : NULL;
+                assert_int_equal(alert_send(&alert, &ledger, false), 0);
+                assert_field("MESSAGE",
+                                "BPF memory of /a is over High of budget agents: 3.0M (High infinity, Max infinity)");
+                assert_field("BPFBUDGET_HIGH", "infinity");
+                assert_field("BPFBUDGET_MAX", "infinity");
+                assert_field("BPFBUDGET_TOP", "none");
+                assert_field("BPFBUDGET_SUPPRESSED", "0");
+                assert_field("BPFBUDGET_PID", "unknown");
+                assert_field("BPFBUDGET_COMM", "unknown");
+                assert_no_field("BPFBUDGET_BUILD_ID");
+                assert_int_equal(n, 15);
+        }
+        /* A process without a build id. */
+        cause.pid = 8;
+        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_field("BPFBUDGET_PID", "8");
+        assert_no_field("BPFBUDGET_BUILD_ID");
+}
+
+static void test_unit(void **state)
+{
+        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+
+        (void) state;
+        alert.cgroup = get(UNIT);
+        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_field("CGROUP", "/a/agent.service/inner");
+        assert_field("OBJECT_SYSTEMD_UNIT", "agent.service");
+}
+
+static void test_no_path(void **state)
+{
+        struct cgroup cgroup = { .id = C, .policy = &policy };
+        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+
+        (void) state;
+        alert.cgroup = &cgroup;
+        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_field("CGROUP", "");
+        assert_field("MESSAGE", "BPF memory of (unknown) is over High of budget agents: 3.0M (High 1.0M, Max 2.0M)");
+}
+
+static void send_and_check_top(const char *top)
+{
+        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+
+        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_field("BPFBUDGET_TOP", top);
+}
+
+/* The three largest of the subtree, in falling order, in whatever order they came. */
+static void test_largest_objects(void **state)
+{
+        (void) state;
+        put(A, OBJECT_MAP, 1, "second", 20 * KIB);
+        send_and_check_top("map second (20.0K)");
+        put(UNIT, OBJECT_PROGRAM, 1, "first", 30 * KIB);
+        send_and_check_top("program first (30.0K), map second (20.0K)");
+        put(A, OBJECT_MAP, 3, "fourth", 5 * KIB);
+        put(C, OBJECT_MAP, 4, "anothers", 100 * KIB);
+        put(ROOT, OBJECT_MAP, 5, "above", 100 * KIB);
+        send_and_check_top("program first (30.0K), map second (20.0K), map fourth (5.0K)");
+        put(A, OBJECT_MAP, 6, "third", 10 * KIB);
+        send_and_check_top("program first (30.0K), map second (20.0K), map third (10.0K)");
+        put(A, OBJECT_MAP, 7, "sixteen_letters_", 40 * KIB);
+        send_and_check_top("map sixteen_letters_ (40.0K), program first (30.0K), map second (20.0K)");
+}
+
+/* Of equal ones those that came first are named. */
+static void test_equal_objects(void **state)
+{
+        (void) state;
+        put(A, OBJECT_MAP, 1, "one", KIB);
+        put(A, OBJECT_MAP, 2, "two", KIB);
+        put(A, OBJECT_MAP, 3, "three", KIB);
+        put(A, OBJECT_MAP, 4, "four", KIB);
+        send_and_check_top("map one (1.0K), map two (1.0K), map three (1.0K)");
+}
+
+/* --- Where the journal takes nothing ------------------------------------------------------------------------------ */
+
+static void test_no_journal(void **state)
+{
+        struct alert alert = an_alert(LEVEL_OK, LEVEL_MAX, LIMIT_MAX);
+        struct throttle_alert throttle = { .cgroup = get(A), .payer = get(A) };
+        struct gate_event event = { .kind = GATE_REFUSED_MAP };
+        struct refusal refusal = { .cgroup = get(A), .event = &event };
+
+        (void) state;
+        journal = false;
+        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_string_equal(logged, "BPF memory of /a is over Max of budget agents: 3.0M (High 1.0M, Max 2.0M)");
+        assert_int_equal(logged_priority, LOG_ERR);
+        alert.change = (struct policy_change){ LEVEL_MAX, LEVEL_OK, LIMIT_MAX };
+        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_int_equal(logged_priority, LOG_NOTICE);
+        assert_int_equal(alert_send_throttle(&throttle, false), 0);
+        assert_int_equal(logged_priority, LOG_WARNING);
+        assert_int_equal(alert_send_refusal(&refusal), 0);
+        assert_int_equal(logged_priority, LOG_ERR);
+        assert_int_equal(entries, 0);
+}
+
+static void test_journal_fails(void **state)
+{
+        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+
+        (void) state;
+        journal_result = -EIO;
+        assert_int_equal(alert_send(&alert, &ledger, false), -EIO);
+        assert_int_equal(entries, 1);
+        assert_string_equal(logged, "BPF memory of /a is over High of budget agents: 3.0M (High 1.0M, Max 2.0M)");
+        assert_int_equal(logged_priority, LOG_WARNING);
+        journal_result = 5;
+        logged[0] = '\0';
+        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_string_equal(logged, "");
+}
+
+/* An entry that lacks a field is not sent. */
+static void test_no_memory(void **state)
+{
+        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+
+        (void) state;
+        for (unsigned int i = 1; i <= 15; i++) {
+                failing_vasprintf = i;
+                logged[0] = '\0';
+                assert_int_equal(alert_send(&alert, &ledger, false), -ENOMEM);
+                assert_int_equal(entries, 0);
+                assert_string_not_equal(logged, "");
+        }
+}
+
+/* --- Pauses ------------------------------------------------------------------------------------------------------- */
+
+static void test_pause(void **state)
+{
+        struct growth_cause cause = { .cgroup_id = A, .pid = 7, .comm = "agent" };
+        struct throttle_alert alert = {
+                .cgroup = get(UNIT),
+                .payer = get(A),
+                .usage = 3 * MIB,
+                .grown = 4 * KIB,
+                .pause_usec = 56789,
+                .cause = &cause,
+                .suppressed = 6,
+        };
+
+        (void) state;
+        assert_int_equal(alert_send_throttle(&alert, true), 0);
+        assert_field("MESSAGE",
+                        "(dry run) /a/agent.service/inner grew by 4.0K of BPF memory over High of budget agents of /a: "
+                        "paused for 56 ms (3.0M in use, High 1.0M); growth by agent; 6 earlier pauses were not told");
+        assert_field("MESSAGE_ID", THROTTLED_ID);
+        assert_field("PRIORITY", "4");
+        assert_field("CGROUP", "/a/agent.service/inner");
+        assert_field("OBJECT_SYSTEMD_UNIT", "agent.service");
+        assert_field("BPFBUDGET_CGROUP", "/a");
+        assert_field("BPFBUDGET_BUDGET", "agents");
+        assert_field("BPFBUDGET_HIGH", "1048576");
+        assert_field("BPFBUDGET_USAGE", "3145728");
+        assert_field("BPFBUDGET_DELTA", "4096");
+        assert_field("BPFBUDGET_PAUSE_USEC", "56789");
+        assert_field("BPFBUDGET_THROTTLED", "72");
+        assert_field("BPFBUDGET_THROTTLED_USEC", "73");
+        assert_field("BPFBUDGET_SUPPRESSED", "6");
+        assert_field("BPFBUDGET_PID", "7");
+        assert_field("BPFBUDGET_COMM", "agent");
+        assert_field("BPFBUDGET_BUILD_ID", "0123abcd");
+        assert_int_equal(n, 17);
+}
+
+/* By its own budget, and by nobody that is known. */
+static void test_pause_by_own_budget(void **state)
+{
+        struct growth_cause cause = { .cgroup_id = A, .comm = "agent" };
+        struct throttle_alert alert = {
+                .cgroup = get(A), .payer = get(A), .usage = MIB, .grown = KIB, .pause_usec = 1000
+        };
+
+        (void) state;
+        policy.high = BUDGET_INFINITY;
+        for (int i = 0; i < 2; i++) {
+                alert.cause = i ? &cause : NULL;
+                assert_int_equal(alert_send_throttle(&alert, false), 0);
+                assert_field("MESSAGE",
+                                "/a grew by 1.0K of BPF memory over High of budget agents: paused for 1 ms (1.0M in "
+                                "use, High infinity)");
+                assert_field("BPFBUDGET_HIGH", "infinity");
+                assert_field("BPFBUDGET_SUPPRESSED", "0");
+                assert_field("BPFBUDGET_PID", "unknown");
+                assert_no_field("OBJECT_SYSTEMD_UNIT");
+        }
+        journal_result = -EIO;
+        assert_int_equal(alert_send_throttle(&alert, false), -EIO);
+        assert_int_equal(logged_priority, LOG_WARNING);
+}
+
+static void test_pause_without_paths(void **state)
+{
+        struct cgroup cgroup = { .id = C }, payer = { .id = A, .policy = &policy };
+        struct throttle_alert alert = { .cgroup = &cgroup, .payer = &payer, .usage = MIB, .grown = KIB };
+
+        (void) state;
+        assert_int_equal(alert_send_throttle(&alert, false), 0);
+        assert_field("MESSAGE",
+                        "(unknown) grew by 1.0K of BPF memory over High of budget agents of (unknown): paused for 0 ms "
+                        "(1.0M in use, High 1.0M)");
+        assert_field("CGROUP", "");
+        assert_field("BPFBUDGET_CGROUP", "");
+}
+
+/* --- Refusals ----------------------------------------------------------------------------------------------------- */
+
+static struct gate_event a_refusal(void)
+{
+        return (struct gate_event){
+                .domain = A,
+                .cgroup_id = UNIT,
+                .wanted = 512 * KIB,
+                .usage = MIB,
+                .max = MIB + MIB / 4,
+                .kind = GATE_REFUSED_MAP,
+                .resource = GATE_ALLOCATED,
+                .type = BPF_MAP_TYPE_HASH,
+                .pid = 7,
+                .name = "flows",
+                .comm = "agent",
+        };
+}
+
+static void test_refusal(void **state)
+{
+        struct gate_event event = a_refusal();
+        struct refusal refusal = { .cgroup = get(A), .grower = get(UNIT), .event = &event, .suppressed = 6 };
+
+        (void) state;
+        assert_int_equal(alert_send_refusal(&refusal), 0);
+        assert_field("MESSAGE",
+                        "agent in /a/agent.service/inner was refused the creation of map flows (hash, 512.0K): 1.0M of "
+                        "Max of budget agents for /a are in use, Max is 1.2M; 6 earlier messages were suppressed");
+        assert_field("MESSAGE_ID", DENIED_ID);
+        assert_field("PRIORITY", "3");
+        assert_field("CGROUP", "/a/agent.service/inner");
+        assert_field("OBJECT_SYSTEMD_UNIT", "agent.service");
+        assert_field("BPFBUDGET_CGROUP", "/a");
+        assert_field("BPFBUDGET_BUDGET", "agents");
+        assert_field("BPFBUDGET_LIMIT", "Max");
+        assert_field("BPFBUDGET_MAX", "1310720");
+        assert_field("BPFBUDGET_USAGE", "1048576");
+        assert_field("BPFBUDGET_WANTED", "524288");
+        assert_field("BPFBUDGET_OBJECT", "flows");
+        assert_field("BPFBUDGET_TYPE", "hash");
+        assert_field("BPFBUDGET_DENIED", "71");
+        assert_field("BPFBUDGET_SUPPRESSED", "6");
+        assert_field("BPFBUDGET_PID", "7");
+        assert_field("BPFBUDGET_COMM", "agent");
+        assert_field("BPFBUDGET_BUILD_ID", "0123abcd");
+        assert_int_equal(n, 18);
+}
+
+/* What was refused, and of what. */
+static void test_refused_objects(void **state)
+{
+        static const struct {
+                enum gate_event_kind kind;
+                enum gate_resource resource;
+                uint32_t type;
+                const char *limit, *type_name, *text;
+        } cases[] = {
+                { GATE_REFUSED_MAP, GATE_CHARGED, BPF_MAP_TYPE_ARRAY, "Max", "array",
+                                "creation of map flows (array, 512.0K): 1.0M of Max of budget agents are in use, Max "
+                                "is 1.2M" },
+                { GATE_REFUSED_GROWTH, GATE_ALLOCATED, BPF_MAP_TYPE_HASH, "Max", "hash",
+                                "growth of map flows (hash, 512.0K): 1.0M of Max of budget agents are in use, Max is "
+                                "1.2M" },
+                { GATE_REFUSED_MAP, GATE_MAPS, BPF_MAP_TYPE_HASH, "MapsMax", "hash",
+                                "creation of map flows (hash, 524288): 1048576 of MapsMax of budget agents are in use, "
+                                "MapsMax is 1310720" },
+                { GATE_REFUSED_PROGRAM, GATE_PROGRAMS, BPF_PROG_TYPE_XDP, "ProgramsMax", "xdp",
+                                "load of program flows (xdp, 524288): 1048576 of ProgramsMax of budget agents are in "
+                                "use, ProgramsMax is 1310720" },
+                { GATE_REFUSED_PROGRAM, GATE_ALLOCATED, BPF_PROG_TYPE_UNSPEC, "Max", "unspec",
+                                "load of a program (512.0K): 1.0M of Max of budget agents are in use, Max is 1.2M" },
+                { GATE_REFUSED_MAP, GATE_ALLOCATED, BPF_MAP_TYPE_UNSPEC, "Max", "unspec",
+                                "creation of map flows (unspec, 512.0K): 1.0M of Max of budget agents are in use, Max "
+                                "is 1.2M" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct gate_event event = a_refusal();
+                struct refusal refusal = { .cgroup = get(A), .grower = get(A), .event = &event };
+                char text[256];
+
+                event.kind = cases[i].kind;
+                event.resource = cases[i].resource;
+                event.type = cases[i].type;
+                assert_int_equal(alert_send_refusal(&refusal), 0);
+                snprintf(text, sizeof(text), "agent in /a was refused the %s", cases[i].text);
+                assert_field("MESSAGE", text);
+                assert_field("BPFBUDGET_LIMIT", cases[i].limit);
+                assert_field("BPFBUDGET_TYPE", cases[i].type_name);
+                assert_field("BPFBUDGET_SUPPRESSED", "0");
+                assert_no_field("OBJECT_SYSTEMD_UNIT");
+        }
+}
+
+/* Who is gone is told of in the cgroup whose limit it was; names need not end with a zero. */
+static void test_refusal_of_nobody(void **state)
+{
+        struct cgroup nameless = { .id = C };
+        struct gate_event event = a_refusal();
+        struct refusal refusal = { .cgroup = get(A), .event = &event };
+
+        (void) state;
+        memcpy(event.name, "sixteen_letters_", sizeof(event.name));
+        event.pid = 0;
+        for (int i = 0; i < 2; i++) {
+                refusal.grower = i ? &nameless : NULL;
+                assert_int_equal(alert_send_refusal(&refusal), 0);
+                assert_field("MESSAGE",
+                                "agent in /a was refused the creation of map sixteen_letters_ (hash, 512.0K): 1.0M of "
+                                "Max of budget agents are in use, Max is 1.2M");
+                assert_field("CGROUP", "/a");
+                assert_field("BPFBUDGET_OBJECT", "sixteen_letters_");
+                assert_field("BPFBUDGET_PID", "unknown");
+        }
+        nameless.policy = &policy;
+        refusal.cgroup = &nameless;
+        assert_int_equal(alert_send_refusal(&refusal), 0);
+        assert_field("CGROUP", "");
+        assert_field("BPFBUDGET_CGROUP", "");
+        journal_result = -EIO;
+        assert_int_equal(alert_send_refusal(&refusal), -EIO);
+        assert_int_equal(logged_priority, LOG_ERR);
+}
+
+/* A record that this version does not know says nothing. */
+static void test_unknown_refusals(void **state)
+{
+        struct gate_event event = a_refusal();
+        struct refusal refusal = { .cgroup = get(A), .event = &event };
+
+        (void) state;
+        event.kind = GATE_REFUSED_MAP - 1;
+        assert_int_equal(alert_send_refusal(&refusal), 0);
+        event.kind = GATE_CGROUP_NEW;
+        assert_int_equal(alert_send_refusal(&refusal), 0);
+        event.kind = GATE_REFUSED_MAP;
+        event.resource = GATE_RESOURCES;
+        assert_int_equal(alert_send_refusal(&refusal), 0);
+        assert_int_equal(entries, 0);
+        assert_string_equal(logged, "");
+        event.resource = GATE_PROGRAMS;
+        assert_int_equal(alert_send_refusal(&refusal), 0);
+        assert_int_equal(entries, 1);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                TEST(test_each_change),
+                TEST(test_all_fields),
+                TEST(test_nothing_known),
+                TEST(test_unit),
+                TEST(test_no_path),
+                TEST(test_largest_objects),
+                TEST(test_equal_objects),
+                TEST(test_no_journal),
+                TEST(test_journal_fails),
+                TEST(test_no_memory),
+                TEST(test_pause),
+                TEST(test_pause_by_own_budget),
+                TEST(test_pause_without_paths),
+                TEST(test_refusal),
+                TEST(test_refused_objects),
+                TEST(test_refusal_of_nobody),
+                TEST(test_unknown_refusals),
+        };
+
+        return cmocka_run_group_tests_name("alert", tests, NULL, NULL);
+}
