@@ -113,7 +113,8 @@ int gate_start(struct gate *gate)
         return 0;
 }
 
-int gate_set_domain(struct gate *gate, uint64_t id, uint64_t parent, const uint64_t max[GATE_RESOURCES], uint64_t denied)
+int gate_set_domain(
+                struct gate *gate, uint64_t id, uint64_t parent, const uint64_t max[GATE_RESOURCES], uint64_t denied)
 {
         struct domain *domain = find_domain(id) ?: find_domain(0);
 
@@ -396,7 +397,8 @@ static void test_no_room(void **state)
         fake.domains[3] = (struct domain){ .id = AB, .error = -E2BIG };
         put(AB, OBJECT_MAP, 1, 10, 10, 0);
         start();
-        assert_logged("<3>/a/b: its Max cannot be enforced: the table of budgeted cgroups is full; raise MaxCgroups=\n");
+        assert_logged("<3>/a/b: its Max cannot be enforced: the table of budgeted cgroups is full; raise "
+                      "MaxCgroups=\n");
         assert_false(get(AB)->policy->has_domain);
         assert_int_equal(settled(1)->domain, A);
         assert_domain(ABC, A, MIB, GATE_UNLIMITED);
@@ -882,7 +884,33 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
-@TESTS@
+                TEST(test_domains),
+                TEST(test_gone_cgroup_has_none),
+                TEST(test_no_room),
+                TEST(test_set),
+                TEST(test_fresh_gate),
+                TEST(test_prune),
+                TEST(test_removed_cgroups),
+                TEST(test_several_wait),
+                TEST(test_retire_without_memory),
+                TEST(test_settled_at_start),
+                TEST(test_settled_later),
+                TEST(test_settled_again),
+                TEST(test_queue_without_memory),
+                TEST(test_settling_fails),
+                TEST(test_unbooked),
+                TEST(test_missed),
+                TEST(test_options),
+                TEST(test_options_of_settings),
+                TEST(test_own_cgroup_is_unknown),
+                TEST(test_tables_of_a_big_machine),
+                TEST(test_start_again),
+                TEST(test_start_fails),
+                TEST(test_start_fails_closed),
+                TEST(test_fresh_gate_fails),
+                TEST(test_stop),
+                TEST(test_end),
+                TEST(test_obstacle),
         };
 
         return cmocka_run_group_tests_name("admission", tests, NULL, NULL);
