@@ -43,6 +43,7 @@ static struct fakes {
         struct fake_directory {
                 const char *path;
                 uint32_t uid, mode;
+                uint32_t link_uid; /* of the link that leads there; 0: none does */
         } directories[4];
 
         char log[8192];
@@ -174,6 +175,9 @@ int __wrap_lstat(const char *path, struct stat *st)
         if (strncmp(path, FAKE_MOUNT, strlen(FAKE_MOUNT)) != 0)
                 return __real_lstat(path, st);
         fake_status(path, st);
+        for (size_t i = 0; i < sizeof(fake.directories) / sizeof(fake.directories[0]); i++)
+                if (fake.directories[i].link_uid && strcmp(path + strlen(FAKE_MOUNT), fake.directories[i].path) == 0)
+                        st->st_uid = fake.directories[i].link_uid;
         return 0;
 }
 

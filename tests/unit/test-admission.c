@@ -758,6 +758,16 @@ static void test_tables_of_a_big_machine(void **state)
         assert_int_equal(fake.gates[0].options.objects_max, 32768);
 }
 
+static void test_largest_table(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        for (uint64_t id = 1000; monitor.tree.count < 65537; id++)
+                get(id);
+        start();
+        assert_int_equal(fake.gates[0].options.domains_max, 65536);
+}
+
 /* A second start goes on with the gate that there is, and settles all anew. */
 static void test_start_again(void **state)
 {
@@ -904,6 +914,7 @@ int main(void)
                 TEST(test_options_of_settings),
                 TEST(test_own_cgroup_is_unknown),
                 TEST(test_tables_of_a_big_machine),
+                TEST(test_largest_table),
                 TEST(test_start_again),
                 TEST(test_start_fails),
                 TEST(test_start_fails_closed),

@@ -540,6 +540,7 @@ static void test_held_of_two_cgroups(void **state)
         flush();
         assert_int_equal(fake.alert_count, 4);
         assert_ptr_equal(fake.alerts[3].alert.cgroup, get(C));
+        assert_int_equal(fake.alerts[3].alert.suppressed, 1);
         assert_int_equal(guard.held_due_usec, UINT64_MAX);
 }
 
@@ -666,6 +667,31 @@ static void test_xattr_nonsense(void **state)
         assert_string_equal(fake.log, "");
 }
 
+/* What just fits, what just does not, and nothing at all. */
+static void test_xattr_sizes(void **state)
+{
+        char text[65] = "512K\n";
+
+        (void) state;
+        memset(text + 5, 'x', 58);
+        assert_int_equal(strlen(text), 63);
+        set_xattr("/a", XATTR_HIGH, text);
+        get(A);
+        start();
+        assert_int_equal(policy_of(A)->high, 512 * KIB);
+        assert_string_equal(fake.log, "");
+        text[63] = 'x';
+        set_xattr("/a", XATTR_HIGH, text);
+        restart();
+        assert_int_equal(policy_of(A)->high, MIB);
+        assert_int_equal(count_logged("\"(too long)\" is not a size"), 1);
+        forget_log();
+        set_xattr("/a", XATTR_HIGH, "");
+        restart();
+        assert_int_equal(policy_of(A)->high, MIB);
+        assert_int_equal(count_logged("user.bpfbudget.high: \"\" is not a size"), 1);
+}
+
 /* Of a cgroup that is gone nothing is read or written: another one may have its path now. */
 static void test_xattrs_of_a_gone_cgroup(void **state)
 {
@@ -775,7 +801,7 @@ static void test_budget_by_owner(void **state)
 {
         (void) state;
         write_file("10-a.budget", "[Match]\nUser=12321\n[Budget]\nHigh=1M\n");
-        fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755 };
+        fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755, 0 };
         start();
         assert_null(get(A)->policy);
         assert_non_null(get(C)->policy);
@@ -785,7 +811,7 @@ static void test_user_root(void **state)
 {
         (void) state;
         write_file("10-a.budget", "[Match]\nUser=0\n[Budget]\nHigh=1M\n");
-        fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755 };
+        fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755, 0 };
         start();
         assert_non_null(get(A)->policy);
         assert_null(get(C)->policy);
@@ -832,7 +858,8 @@ static void test_events_on_the_cgroup(void **state)
         assert_string_equal(get_xattr("/a", XATTR_EVENTS), "high 1 max 1 denied 3 throttled 4 throttledUSec 5");
         use_and_flush(A, 0);
         use_and_flush(A, 2 * MIB);
-        assert_string_equal(get_xattr("/a", XATTR_EVENTS), "high 2 max 1 denied 3 throttled 4 throttledUSec 5");
+        assert_string_equal(
+                        get_xattr("/a", "user.bpfbudget.events"), "high 2 max 1 denied 3 throttled 4 throttledUSec 5");
 }
 
 static void test_dry_run_writes_nothing(void **state)
@@ -1009,15 +1036,16 @@ static void test_xattr_has_what_came_since(void **state)
 static void test_xattr_of_others_is_ignored(void **state)
 {
         static const struct {
-                uint32_t uid, mode;
+                uint32_t uid, mode, link_uid;
                 bool without_file;
-        } cases[] = { { 12321, 0755, false }, { 0, 0775, false }, { 0, 0757, false }, { 0, 0755, true } };
+        } cases[] = { { 12321, 0755, 0, false }, { 0, 0775, 0, false }, { 0, 0757, 0, false },
+                { 0, 0755, 12321, false }, { 0, 0755, 0, true } };
 
         (void) state;
         get(A);
         set_xattr("/a", XATTR_EVENTS, "high 3 max 2 denied 4 throttled 5 throttledUSec 6");
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-                fake.directories[0] = (struct fake_directory){ "/a", cases[i].uid, cases[i].mode };
+                fake.directories[0] = (struct fake_directory){ "/a", cases[i].uid, cases[i].mode, cases[i].link_uid };
                 assert_int_equal(try_start(cases[i].without_file ? NULL : state_file, false), 0);
                 assert_int_equal(policy_of(A)->level, LEVEL_OK);
                 assert_int_equal(policy_of(A)->events.high, 0);
@@ -1193,10 +1221,13 @@ static void test_budget_goes(void **state)
         flush();
         assert_int_equal(guard.over_high, 1);
         remove_file("10-a.budget");
+        use(A, 3 * MIB); /* it was about to be looked at */
+        tree_flush(&monitor.tree);
         reload();
         assert_int_equal(guard.over_high, 0);
         fake.now += 100 * SECOND;
         flush();
+        assert_int_equal(fake.alert_count, 2);
         assert_int_equal(guard_due_usec(&guard), UINT64_MAX);
 
         write_file("20-c.budget", BUDGET_C);
@@ -1370,19 +1401,21 @@ static void test_pause(void **state)
         get(C);
         set_causes(causes, 2);
         use(C, 5);
+        use(A, 7);
         use_and_flush(AB, 3 * MIB);
         /* All growth is looked at, by the levels of this flush. */
-        assert_int_equal(fake.grown_count, 2);
+        assert_int_equal(fake.grown_count, 3);
         assert_int_equal(fake.grown[0].id, AB);
         assert_int_equal(fake.grown[0].grown, 3 * MIB);
         assert_int_equal(fake.grown[0].now, START);
         assert_int_equal(fake.grown[0].level, LEVEL_MAX);
-        assert_int_equal(fake.grown[1].id, C);
+        assert_int_equal(fake.grown[1].id, A);
+        assert_int_equal(fake.grown[2].id, C);
 
         assert_int_equal(fake.throttle_count, 1);
         assert_ptr_equal(fake.throttles[0].alert.cgroup, get(AB));
         assert_ptr_equal(fake.throttles[0].alert.payer, get(A));
-        assert_int_equal(fake.throttles[0].alert.usage, 3 * MIB);
+        assert_int_equal(fake.throttles[0].alert.usage, 3 * MIB + 7);
         assert_int_equal(fake.throttles[0].alert.grown, 123);
         assert_int_equal(fake.throttles[0].alert.pause_usec, 45678);
         assert_ptr_equal(fake.throttles[0].alert.cause, &causes[0]);
@@ -1393,7 +1426,7 @@ static void test_pause(void **state)
         assert_int_equal(fake.events[1].kind, EVENT_THROTTLE);
         assert_ptr_equal(fake.events[1].cgroup, get(AB));
         assert_ptr_equal(fake.events[1].policy, policy_of(A));
-        assert_int_equal(fake.events[1].usage, 3 * MIB);
+        assert_int_equal(fake.events[1].usage, 3 * MIB + 7);
         assert_int_equal(fake.events[1].pid, 7);
         assert_string_equal(fake.events[1].comm, "agent");
         assert_int_equal(fake.events[1].pause_usec, 45678);
@@ -1987,6 +2020,7 @@ int main(void)
                 TEST(test_xattr_in_percent),
                 TEST(test_xattr_changes),
                 TEST(test_xattr_nonsense),
+                TEST(test_xattr_sizes),
                 TEST(test_xattrs_of_a_gone_cgroup),
                 TEST(test_lowered_limits),
                 TEST(test_lowered_max_alone),
