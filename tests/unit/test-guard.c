@@ -1421,6 +1421,7 @@ static void test_pause(void **state)
         assert_ptr_equal(fake.throttles[0].alert.cause, &causes[0]);
         assert_int_equal(fake.throttles[0].alert.suppressed, 9);
         assert_false(fake.throttles[0].dry_run);
+        assert_string_equal(fake.log, "");
 
         assert_int_equal(fake.event_count, 2);
         assert_int_equal(fake.events[1].kind, EVENT_THROTTLE);
