@@ -518,6 +518,8 @@ static void test_several_wait(void **state)
                 add_domain(id, true);
         start();
         assert_int_equal(admission.retired_count, 4);
+        start(); /* each waits once */
+        assert_int_equal(admission.retired_count, 4);
         find_domain(4711)->busy = find_domain(4713)->busy = false;
         admission_flush(&admission);
         assert_int_equal(admission.retired_count, 2);

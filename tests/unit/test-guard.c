@@ -796,6 +796,18 @@ static void test_budget_of_a_new_cgroup(void **state)
         assert_int_equal(fake.set_count, 1);
 }
 
+/* The gate hears of a Max of 0 as of any other. */
+static void test_max_of_nothing(void **state)
+{
+        (void) state;
+        write_file("10-a.budget", "[Match]\nCgroup=/a\n[Budget]\nMax=0\nOnMax=deny\n");
+        start();
+        get(A);
+        assert_int_equal(fake.set_count, 1);
+        assert_int_equal(fake.set[0].id, A);
+        assert_int_equal(fake.set[0].max, 0);
+}
+
 /* User= goes by the owner of the directory. */
 static void test_budget_by_owner(void **state)
 {
@@ -1201,6 +1213,22 @@ static void test_gone_cgroup_without_events(void **state)
         tree_prune(&monitor.tree);
         assert_null(tree_find(&monitor.tree, A));
         assert_int_equal(guard_due_usec(&guard), UINT64_MAX);
+}
+
+/* A cgroup that is there still may only be forgotten by the tree: what was kept of it stays in the file. */
+static void test_forgotten_cgroup(void **state)
+{
+        (void) state;
+        write_file("20-c.budget", BUDGET_C);
+        start();
+        use_and_flush(A, 2 * MIB);
+        monitor.tree.freed(monitor.tree.notice_context, get(A));
+        assert_null(get(A)->policy);
+        assert_int_equal(guard.over_high, 0);
+        fake.now += SECOND;
+        use_and_flush(C, 2 * MIB);
+        assert_saved("20", SAVED(1, 1, 0, 0, 0, 0, -1, -1));
+        assert_saved("10", SAVED(1, 1, 0, 0, 0, 0, -1, -1));
 }
 
 /* A budget that goes takes its cgroups out of those over High; when it comes back they go on where they were. */
@@ -1857,6 +1885,7 @@ static void test_refusal(void **state)
         assert_int_equal(fake.events[0].usage, 222);
         assert_int_equal(fake.events[0].limit, LIMIT_MAX);
         assert_int_equal(fake.events[0].pid, 44);
+        assert_string_equal(fake.events[0].comm, "agent");
         assert_int_equal(fake.events[0].object.kind, OBJECT_MAP);
         assert_int_equal(fake.events[0].object.type, 9);
         assert_string_equal(fake.events[0].object.name, "flows_with_name");
@@ -2028,6 +2057,7 @@ int main(void)
                 TEST(test_lowered_and_xattr),
                 TEST(test_lowering_without_memory),
                 TEST(test_budget_of_a_new_cgroup),
+                TEST(test_max_of_nothing),
                 TEST(test_budget_by_owner),
                 TEST(test_user_root),
                 TEST(test_no_path),
@@ -2050,6 +2080,7 @@ int main(void)
                 TEST(test_no_file),
                 TEST(test_gone_cgroup),
                 TEST(test_gone_cgroup_without_events),
+                TEST(test_forgotten_cgroup),
                 TEST(test_budget_goes),
                 TEST(test_reload_with_other_limits),
                 TEST(test_reload_without_memory),
