@@ -123,6 +123,8 @@ static int keep(struct guard *guard, uint64_t id, const struct policy *policy)
         kept->events = policy->events;
         kept->lowered_high = policy->lowered_high;
         kept->lowered_max = policy->lowered_max;
+        kept->held = policy->held;
+        kept->suppressed = policy->suppressed;
         return 0;
 }
 
@@ -297,6 +299,10 @@ static int adopt(struct guard *guard, struct cgroup *cgroup)
                 events = kept->events;
                 cgroup->policy->lowered_high = kept->lowered_high;
                 cgroup->policy->lowered_max = kept->lowered_max;
+                cgroup->policy->held = kept->held;
+                cgroup->policy->suppressed = kept->suppressed;
+                if (kept->held.from != kept->held.to)
+                        guard->held_due_usec = 0; /* the rate limit begins anew */
         }
         read_events_xattr(guard, cgroup, &level, &events);
         policy_resume(cgroup->policy, level, &events);

@@ -35,6 +35,8 @@ struct kept_events {
         enum budget_level level;
         struct budget_events events;
         uint64_t lowered_high, lowered_max;
+        struct policy_change held; /* this and the next are not in the file: a reload goes on with them */
+        uint32_t suppressed;
         UT_hash_handle hh;
 };
 

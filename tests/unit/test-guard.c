@@ -559,6 +559,26 @@ static void test_held_keeps_the_earliest(void **state)
         assert_int_equal(guard.held_due_usec, START + 60 * SECOND);
 }
 
+/* Nor does a reload leave the reader with a state that is not so any more. */
+static void test_reload_with_a_held_alert(void **state)
+{
+        (void) state;
+        write_file("bpfbudgetd.conf", ONE_A_MINUTE);
+        start();
+        use_and_flush(A, 2 * MIB);
+        use_and_flush(A, MIB / 2);
+        assert_int_equal(fake.alert_count, 1);
+        reload();
+        flush();
+        assert_int_equal(fake.alert_count, 2);
+        assert_alert(1, A, LEVEL_HIGH, LEVEL_OK, LIMIT_HIGH, MIB / 2, 0);
+        assert_int_equal(fake.alerts[1].alert.suppressed, 1);
+        assert_int_equal(guard.held_due_usec, UINT64_MAX);
+        reload();
+        flush();
+        assert_int_equal(fake.alert_count, 2);
+}
+
 static void test_burst(void **state)
 {
         (void) state;
@@ -2044,6 +2064,7 @@ int main(void)
                 TEST(test_max_is_not_held),
                 TEST(test_held_of_two_cgroups),
                 TEST(test_held_keeps_the_earliest),
+                TEST(test_reload_with_a_held_alert),
                 TEST(test_burst),
                 TEST(test_owner_lowers_by_xattr),
                 TEST(test_owner_cannot_raise),
