@@ -1000,6 +1000,20 @@ static void test_damaged_files(void **state)
         assert_int_equal(policy_of(A)->level, LEVEL_OK);
 }
 
+static void test_several_entries(void **state)
+{
+        (void) state;
+        write_file("events.json",
+                        "{\"20\": " SAVED(1, 8, 0, 0, 0, 0, -1, -1) ", \"10\": " SAVED(2, 7, 6, 5, 4, 3, -1, -1) "}");
+        write_file("20-c.budget", BUDGET_C);
+        get(A);
+        get(C);
+        start();
+        assert_int_equal(policy_of(A)->events.high, 7);
+        assert_int_equal(policy_of(C)->events.high, 8);
+        assert_int_equal(guard.over_high, 2);
+}
+
 static void test_damaged_entries(void **state)
 {
         (void) state;
@@ -1019,7 +1033,8 @@ static void test_damaged_entries(void **state)
 static void test_loading_without_memory(void **state)
 {
         (void) state;
-        write_file("events.json", "{\"10\": " SAVED(2, 7, 6, 5, 4, 3, 2, 1) "}");
+        write_file("events.json",
+                        "{\"10\": " SAVED(2, 7, 6, 5, 4, 3, 2, 1) ", \"20\": " SAVED(2, 7, 6, 5, 4, 3, 2, 1) "}");
         failing_calloc = 1;
         assert_int_equal(try_start(state_file, false), -ENOMEM);
 }
@@ -2089,6 +2104,7 @@ int main(void)
                 TEST(test_restart_of_a_later_cgroup),
                 TEST(test_file_without_lowered_limits),
                 TEST(test_damaged_files),
+                TEST(test_several_entries),
                 TEST(test_damaged_entries),
                 TEST(test_loading_without_memory),
                 TEST(test_xattr_has_what_came_since),
