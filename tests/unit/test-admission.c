@@ -41,7 +41,7 @@ struct gate {
 
 static struct fakes {
         struct gate gates[4];
-        unsigned int open_count;
+        unsigned int open_count, good_opens; /* so many work before open_error counts */
         int open_error, release_result;
         unsigned int releases;
 
@@ -86,7 +86,7 @@ static void add_domain(uint64_t id, bool busy)
 
 int gate_open(const struct gate_options *options, struct gate **gate)
 {
-        if (fake.open_error < 0)
+        if (fake.open_error < 0 && fake.open_count >= fake.good_opens)
                 return fake.open_error;
         *gate = &fake.gates[fake.open_count++];
         **gate = (struct gate){ .options = *options };
@@ -840,6 +840,20 @@ static void test_fresh_gate_fails(void **state)
         assert_null(admission.gate);
 }
 
+static void test_fresh_gate_cannot_be_opened(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        fake.domains[0] = (struct domain){ .id = A, .error = -EEXIST, .fresh = true };
+        fake.open_error = -EIO;
+        fake.good_opens = 1;
+        assert_int_equal(admission_start(&admission, &settings), -EIO);
+        assert_true(fake.gates[0].closed);
+        assert_null(admission.gate);
+        assert_string_equal(fake.lost_reason, "Input/output error");
+        assert_int_equal(fake.sets, 1);
+}
+
 static void test_stop(void **state)
 {
         (void) state;
@@ -921,6 +935,7 @@ int main(void)
                 TEST(test_start_fails),
                 TEST(test_start_fails_closed),
                 TEST(test_fresh_gate_fails),
+                TEST(test_fresh_gate_cannot_be_opened),
                 TEST(test_stop),
                 TEST(test_end),
                 TEST(test_obstacle),
