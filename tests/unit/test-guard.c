@@ -1942,6 +1942,7 @@ static void test_refusal(void **state)
         assert_int_equal(fake.domain_reads, 2);
         assert_string_equal(fake.log, "");
         refuse(a_refusal());
+        assert_ptr_equal(fake.refusals[1].grower, get(AB));
         assert_int_equal(fake.watch_count, 1);
 }
 
@@ -2019,6 +2020,10 @@ static void test_denied_does_not_fall(void **state)
         fake.domains[0].id = A;
         fake.domains[0].denied = 3;
         start();
+        flush();
+        assert_int_equal(policy_of(A)->events.denied, 9);
+        fake.domains[0].denied = 9;
+        restart();
         flush();
         assert_int_equal(policy_of(A)->events.denied, 9);
         assert_int_equal(fake.xattr_writes, 0);
