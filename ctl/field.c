@@ -26,13 +26,15 @@ uint64_t field_integer(const json_t *json, const char *path)
 {
         uint64_t sum = 0;
 
-        do {
+        for (;;) {
                 json_int_t value = json_integer_value(field_get(json, path));
 
                 sum += value < 0 ? 0 : value;
                 path = strchr(path, '+');
-        } while (path++);
-        return sum;
+                if (!path)
+                        return sum;
+                path++;
+        }
 }
 
 const char *field_string(const json_t *json, const char *path)
