@@ -338,10 +338,12 @@ static int add_columns(const struct table *table, struct libscols_table *lines)
 {
         for (size_t c = 0; c < table->column_count; c++) {
                 int flags = column_descends(&table->columns[c]) ? SCOLS_FL_RIGHT : 0;
+                /* A title makes its column as wide as it is, even where it is not shown. */
+                const char *title = table->legend ? table->columns[c].title : "";
 
                 if (table->parents && c == 0)
                         flags |= SCOLS_FL_TREE | SCOLS_FL_TRUNC;
-                if (!scols_table_new_column(lines, table->columns[c].title, 0, flags))
+                if (!scols_table_new_column(lines, title, 0, flags))
                         return -ENOMEM;
         }
         return 0;
