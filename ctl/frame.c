@@ -205,6 +205,9 @@ static char *format_cell(const struct frame_input *input, const struct frame_col
 
 /* --- Lines -------------------------------------------------------------------------------------------------------- */
 
+/* Bytes of a terabyte are 13 digits. */
+#define EXACT_WIDTH 13
+
 /* The width of each column on this screen, SIZE_MAX where it is left out. */
 struct widths {
         size_t of[LENGTH(cgroup_columns)];
@@ -229,22 +232,25 @@ static size_t longest(const struct frame_input *input, const struct frame_column
 static void lay_out(const struct frame_input *input, struct widths *widths)
 {
         const struct frame_column *columns = views[input->view].columns;
-        size_t n = views[input->view].count, screen = input->width ?: SIZE_MAX, used = 0, elastic = 0;
+        size_t n = views[input->view].count, screen = input->width ?: SIZE_MAX / 2, used = 0, elastic = 0;
+        size_t wider = 0;
 
         for (size_t c = 0; c < n; c++) {
-                widths->of[c] = columns[c].wide_from && screen >= columns[c].wide_from ? columns[c].wide
-                                                                                       : columns[c].width;
-                if (screen < columns[c].from)
+                size_t more = input->exact && columns[c].cell == FRAME_SIZE ? EXACT_WIDTH - columns[c].width : 0;
+
+                /* Wider columns leave less room to those that not every screen has. */
+                if (screen < columns[c].from + wider + more) {
                         widths->of[c] = SIZE_MAX;
-                else if (columns[c].width)
+                        continue;
+                }
+                wider += more;
+                widths->of[c] = columns[c].wide_from && screen >= columns[c].wide_from + wider
+                                                ? columns[c].wide
+                                                : columns[c].width + more;
+                if (columns[c].width)
                         used += widths->of[c] + 1;
                 else
                         elastic = c;
-                /* Bytes of a terabyte are 13 digits. */
-                if (input->exact && columns[c].cell == FRAME_SIZE && widths->of[c] != SIZE_MAX) {
-                        used += 13 - widths->of[c];
-                        widths->of[c] = 13;
-                }
         }
         if (!input->width)
                 widths->of[elastic] = longest(input, &columns[elastic]);

@@ -485,6 +485,75 @@ static void test_frame_fits(void **state)
         assert_fits(120, 10);
 }
 
+/* On a screen of any width, sizes in bytes too, the last column is whole and the path has eight columns at least. */
+static void test_frame_widths(void **state)
+{
+        json_t *rows = parse(CGROUPS);
+
+        (void) state;
+        for (size_t width = 75; width < 300; width++)
+                for (int exact = 0; exact < 2; exact++) {
+                        struct frame frame;
+                        struct frame_input input = {
+                                .view = VIEW_CGROUPS, .rows = rows, .width = width, .selected = -1, .exact = exact
+                        };
+                        const char *header;
+
+                        assert_int_equal(frame_make(&frame, &input), 0);
+                        header = frame.lines[3].text;
+                        assert_string_equal(header + strlen(header) - strlen("LAST MINUTE"), "LAST MINUTE");
+                        assert_int_equal(strncmp(header, "CGROUP   ", 9), 0);
+                        assert_non_null(strstr(frame.lines[4].text, exact ? " 4096 " : " 4.0K "));
+                        frame_deinit(&frame);
+                }
+        json_decref(rows);
+}
+
+/* Which columns there are, by the width of the screen: wider ones, as bytes are, leave room for fewer. */
+static void test_frame_columns(void **state)
+{
+        static const struct {
+                size_t width;
+                bool exact;
+                const char *columns;
+        } cases[] = {
+                { 80, false, "CGROUP BPF NOBODY OBJ STATE BUDGET LAST MINUTE" },
+                { 99, false, "CGROUP BPF NOBODY OBJ STATE BUDGET LAST MINUTE" },
+                { 100, false, "CGROUP BPF CHARGED NOBODY OBJ STATE BUDGET LAST MINUTE" },
+                { 110, false, "CGROUP BPF CHARGED NOBODY OBJ RSS STATE BUDGET LAST MINUTE" },
+                { 120, false, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET LAST MINUTE" },
+                { 149, false, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET LAST MINUTE" },
+                { 150, false, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET HIGH MAX LAST MINUTE" },
+                { 109, true, "CGROUP BPF NOBODY OBJ STATE BUDGET LAST MINUTE" },
+                { 110, true, "CGROUP BPF CHARGED NOBODY OBJ STATE BUDGET LAST MINUTE" },
+                { 150, true, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET LAST MINUTE" },
+                { 200, true, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET HIGH MAX LAST MINUTE" },
+        };
+        json_t *rows = parse(CGROUPS);
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct frame frame;
+                struct frame_input input = { .view = VIEW_CGROUPS,
+                        .rows = rows,
+                        .width = cases[i].width,
+                        .selected = -1,
+                        .exact = cases[i].exact };
+                char titles[256] = "", *saved, *header;
+
+                assert_int_equal(frame_make(&frame, &input), 0);
+                header = strdup(frame.lines[3].text);
+                for (char *word = strtok_r(header, " ", &saved); word; word = strtok_r(NULL, " ", &saved)) {
+                        strcat(titles, *titles ? " " : "");
+                        strcat(titles, word);
+                }
+                assert_string_equal(titles, cases[i].columns);
+                free(header);
+                frame_deinit(&frame);
+        }
+        json_decref(rows);
+}
+
 static void test_frame_is_cut(void **state)
 {
         json_t *rows = parse(CGROUPS);
@@ -535,6 +604,8 @@ int main(void)
                 cmocka_unit_test(test_tree),
                 cmocka_unit_test(test_event_text),
                 cmocka_unit_test(test_frame_fits),
+                cmocka_unit_test(test_frame_widths),
+                cmocka_unit_test(test_frame_columns),
                 cmocka_unit_test(test_frame_is_cut),
         };
 
