@@ -21,6 +21,7 @@ static char directory[64];
 static int setup(void **state)
 {
         (void) state;
+        umask(022);
         strcpy(directory, "/tmp/test-runtime-XXXXXX");
         return mkdtemp(directory) ? 0 : -1;
 }
@@ -206,6 +207,171 @@ static void test_refused(void **state)
         assert_int_equal(runtime_write("/nonexistent", "/a", &budget, &before), -ENOENT);
 }
 
+/* --- Files -------------------------------------------------------------------------------------------------------- */
+
+static char *read_file(const char *name)
+{
+        _cleanup_free_ char *path = NULL;
+        _cleanup_fclose_ FILE *file = NULL;
+        char *text = calloc(1, 4096);
+
+        assert_non_null(text);
+        assert_true(asprintf(&path, "%s/%s", directory, name) > 0);
+        file = fopen(path, "re");
+        if (!file)
+                fail_msg("there is no %s", name);
+        assert_true(fread(text, 1, 4095, file) > 0);
+        return text;
+}
+
+/* What people see in the directory: names as systemd-escape makes them, and all that is not the default. */
+static void test_files(void **state)
+{
+        static const struct {
+                const char *path, *name;
+        } names[] = {
+                { "/", "+runtime--.budget" },
+                { "/a/b.service", "+runtime-a-b.service.budget" },
+                { "/azAZ09:_.", "+runtime-azAZ09:_..budget" },
+                { "/`{@[;", "+runtime-\\x60\\x7b\\x40\\x5b\\x3b.budget" },
+                { "/a-b", "+runtime-a\\x2db.budget" },
+        };
+        struct budget budget = { .high = 1,
+                .max = 2,
+                .maps_max = 3,
+                .programs_max = 4,
+                .footprint_ratio_high = 5,
+                .on_high = ACTION_THROTTLE,
+                .on_max = ACTION_DENY,
+                .count = COUNT_CHARGED,
+                .clear_percent = 6 };
+        char *before, *text;
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                write_budget(names[i].path, 5);
+                free(read_file(names[i].name));
+        }
+        text = read_file("+runtime-a-b.service.budget");
+        assert_string_equal(text, "# Set at run time. It is gone when the machine boots.\n[Match]\n"
+                                  "Cgroup=/a/b.service\n[Budget]\nMax=5\n");
+        free(text);
+        assert_int_equal(runtime_write(directory, "/a*", &budget, &before), 0);
+        text = read_file("+runtime-a\\x2a.budget");
+        assert_string_equal(text, "# Set at run time. It is gone when the machine boots.\n[Match]\nCgroup=/a[*]\n"
+                                  "[Budget]\nHigh=1\nMax=2\nMapsMax=3\nProgramsMax=4\nFootprintRatioHigh=5%\n"
+                                  "OnHigh=throttle\nOnMax=deny\nCount=charged\nClearPercent=6%\n");
+        free(text);
+}
+
+/* The longest path whose name is its own, and one that is longer: a dash is four characters of a name. */
+static void test_longest_name(void **state)
+{
+        char path[128] = "/", name[300] = "+runtime-", *end;
+        struct dirent *entry;
+        size_t found = 0;
+        DIR *d;
+
+        (void) state;
+        for (int i = 0; i < 40; i++) {
+                strcat(path, "-");
+                strcat(name, "\\x2d");
+        }
+        for (int i = 0; i < 59; i++) {
+                strcat(path, "a");
+                strcat(name, "a");
+        }
+        end = name + strlen(name);
+        strcpy(end, ".budget");
+        write_budget(path, 5);
+        free(read_file(name));
+        strcat(path, "a");
+        write_budget(path, 6);
+        strcpy(end, "-");
+        d = opendir(directory);
+        assert_non_null(d);
+        while ((entry = readdir(d)))
+                found += strncmp(entry->d_name, name, strlen(name)) == 0 &&
+                         strspn(entry->d_name + strlen(name), "0123456789abcdef") == 16 &&
+                         strcmp(entry->d_name + strlen(name) + 16, ".budget") == 0;
+        closedir(d);
+        assert_int_equal(found, 1);
+        assert_int_equal(max_of(path), 6);
+}
+
+static void test_is_runtime(void **state)
+{
+        static const struct {
+                const char *file;
+                bool runtime;
+        } cases[] = {
+                { "/run/b/+runtime-a.budget", true },
+                { "/run/b/50-a.budget", false },
+                { "/run/b/+runtime.budget", false },
+                { "/run/bb/+runtime-a.budget", false },
+                { "/run/b", false },
+                { "/etc/b/+runtime-a.budget", false },
+                { "/run/b/x/+runtime-a.budget", false },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct budget budget = { .file = (char *) cases[i].file };
+
+                assert_int_equal(runtime_is("/run/b", &budget), cases[i].runtime);
+        }
+}
+
+/* What cannot be read or written is told, and leaves everything as it was. */
+static void test_errors(void **state)
+{
+        _cleanup_free_ char *file = NULL, *new = NULL;
+        struct budget budget = { .high = 1, .max = 3000, .maps_max = 1, .programs_max = 1 };
+        char *before;
+
+        (void) state;
+        assert_true(asprintf(&file, "%s/+runtime-a.budget", directory) > 0);
+        assert_true(asprintf(&new, "%s/.runtime.new", directory) > 0);
+        /* A link is nothing that was made here. */
+        assert_int_equal(symlink("/dev/null", file), 0);
+        assert_int_equal(runtime_write(directory, "/a", &budget, &before), -ELOOP);
+        assert_null(before);
+        assert_int_equal(runtime_remove(directory, "/a", &before), -ELOOP);
+        assert_null(before);
+        unlink(file);
+        assert_int_equal(mkdir(file, 0700), 0);
+        assert_int_equal(runtime_write(directory, "/a", &budget, &before), -EISDIR);
+        assert_null(before);
+        assert_int_equal(runtime_remove(directory, "/a", &before), -EISDIR);
+        assert_null(before);
+        assert_true(runtime_restore(directory, "/a", NULL) < 0);
+        rmdir(file);
+        /* There is nothing to take back. */
+        assert_int_equal(runtime_restore(directory, "/a", NULL), 0);
+        write_budget("/a", 2000);
+        assert_int_not_equal(access(new, F_OK), 0);
+        assert_int_equal(mkdir(new, 0700), 0);
+        assert_int_equal(runtime_write(directory, "/a", &budget, &before), -EISDIR);
+        assert_null(before);
+        assert_int_equal(runtime_restore(directory, "/a", strdup("x")), -EISDIR);
+        assert_int_equal(max_of("/a"), 2000);
+        rmdir(new);
+        assert_int_equal(symlink(file, new), 0);
+        assert_int_equal(runtime_write(directory, "/a", &budget, &before), -ELOOP);
+        assert_null(before);
+        unlink(new);
+        /* All may read it. */
+        write_budget("/a", 2000);
+        {
+                struct stat st;
+
+                assert_int_equal(stat(file, &st), 0);
+                assert_int_equal(st.st_mode & 0777, 0644);
+        }
+        assert_int_equal(runtime_restore("/nonexistent", "/a", strdup("x")), -ENOENT);
+        assert_int_equal(runtime_remove("/nonexistent", "/a", &before), -ENOENT);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -215,6 +381,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_first, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_longest_name, setup, teardown),
+                cmocka_unit_test(test_is_runtime),
+                cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
         };
 
         return cmocka_run_group_tests_name("runtime", tests, NULL, NULL);
