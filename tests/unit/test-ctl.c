@@ -503,6 +503,7 @@ static void test_frame_widths(void **state)
                         header = frame.lines[3].text;
                         assert_string_equal(header + strlen(header) - strlen("LAST MINUTE"), "LAST MINUTE");
                         assert_int_equal(strncmp(header, "CGROUP   ", 9), 0);
+                        assert_null(strstr(header, "…"));
                         assert_non_null(strstr(frame.lines[4].text, exact ? " 4096 " : " 4.0K "));
                         frame_deinit(&frame);
                 }
@@ -586,6 +587,303 @@ static void test_frame_is_cut(void **state)
         json_decref(rows);
 }
 
+/* --- The ends of each --------------------------------------------------------------------------------------------- */
+
+static void test_field_order(void **state)
+{
+        /* Each is less than the next: missing, numbers, texts, lists by their length. */
+        json_t *rows = parse("[{'n': '0'}, {'n': '1', 's': null}, {'n': '2', 's': false}, {'n': '3', 's': true}]"),
+               *more;
+        char key[80];
+
+        (void) state;
+        assert_int_equal(field_compare(json_array_get(rows, 0), json_array_get(rows, 1), "s"), 0);
+        assert_true(field_compare(json_array_get(rows, 1), json_array_get(rows, 2), "s") < 0);
+        assert_true(field_compare(json_array_get(rows, 2), json_array_get(rows, 3), "s") < 0);
+        assert_true(field_compare(json_array_get(rows, 3), json_array_get(rows, 2), "s") > 0);
+        json_decref(rows);
+        rows = parse("[{'n': 'a', 's': [1, 2]}, {'n': 'b', 's': 'x'}, {'n': 'c', 's': [7]}, {'n': 'd', 's': 9}, "
+                     "{'n': 'e'}, {'n': 'f', 's': 'w'}]");
+        assert_int_equal(field_sort(rows, "s", false), 0);
+        assert_order(rows, "n", "e d f b c a");
+        assert_int_equal(field_sort(rows, "s", true), 0);
+        assert_order(rows, "n", "a c b f d e");
+        json_decref(rows);
+        /* A sum as well. */
+        rows = parse("[{'n': 'a', 'x': 1, 'y': 9}, {'n': 'b', 'x': 3, 'y': 1}, {'n': 'c', 'x': 4, 'y': 4}]");
+        assert_int_equal(field_sort(rows, "x+y", true), 0);
+        assert_order(rows, "n", "a c b");
+        json_decref(rows);
+        /* More digits than an int has. */
+        rows = parse("[{'n': 'a', 's': 4294967297}, {'n': 'b', 's': 2}, {'n': 'c', 's': 9000000000000000000}]");
+        assert_int_equal(field_sort(rows, "s", true), 0);
+        assert_order(rows, "n", "c a b");
+        json_decref(rows);
+        /* Keys are short. */
+        memset(key, 'k', sizeof(key));
+        key[63] = '\0';
+        more = json_pack("{si}", key, 5);
+        assert_int_equal(field_integer(more, key), 5);
+        key[63] = 'k';
+        key[64] = '\0';
+        json_object_set_new(more, key, json_integer(6));
+        assert_int_equal(field_integer(more, key), 0);
+        json_decref(more);
+        rows = json_array();
+        assert_int_equal(field_sort(rows, "s", false), 0);
+        json_decref(rows);
+}
+
+static void test_group_labels(void **state)
+{
+        json_t *objects = parse(
+                        "[{'kind': 'map', 'id': 1, 'type': 'hash', 'name': '', 'allocated': 5, 'pins': ['/x'], "
+                        "'usedBy': [4]}, {'kind': 'program', 'id': 4, 'type': 'xdp', 'name': '', 'allocated': 3, "
+                        "'pins': ['relative']}, {'kind': 'map', 'id': 4, 'name': '__a-b', 'allocated': 2, "
+                        "'usedBy': [9]}, {'kind': 'map', 'id': 5, 'name': '_._', 'allocated': 1}]");
+        json_t *groups = group_objects(objects, GROUP_NAME_PREFIX);
+
+        (void) state;
+        assert_order(groups, "group", "(no name) __a _._");
+        assert_group(groups, "(no name)", 1, 1, 8, 0);
+        json_decref(groups);
+        groups = group_objects(objects, GROUP_PIN_DIR);
+        assert_order(groups, "group", "/x relative (not pinned)");
+        json_decref(groups);
+        /* A program without a name is its id; a map of that id is no program. */
+        groups = group_objects(objects, GROUP_PROGRAM);
+        assert_order(groups, "group", "4 9 (no program)");
+        assert_group(groups, "4", 1, 1, 8, 0);
+        assert_group(groups, "9", 1, 0, 2, 0);
+        json_decref(groups);
+        json_decref(objects);
+        for (int i = GROUP_CGROUP; i < GROUPINGS; i++) {
+                static const uint32_t relations[] = { [GROUP_PIN_DIR] = RELATION_PINS,
+                        [GROUP_HOLDER] = RELATION_HOLDERS,
+                        [GROUP_PROGRAM] = RELATION_USES };
+
+                assert_int_equal(grouping_relations(i), relations[i]);
+        }
+}
+
+static void test_graph_steps(void **state)
+{
+        static const uint64_t rise[] = { 0, 1, 2, 3, 4, 5, 6, 7 }, zero[] = { 0, 0 };
+        char line[GRAPH_SIZE_MAX];
+
+        (void) state;
+        assert_string_equal(graph_sparkline(line, 8, rise, 8, true), "▁▂▃▄▅▆▇█");
+        assert_string_equal(graph_sparkline(line, 8, rise, 8, false), "__.--=+#");
+        assert_string_equal(graph_sparkline(line, 2, zero, 2, true), "▁▁");
+        assert_int_equal(strlen(graph_sparkline(line, 1000, rise + 7, 1, true)), GRAPH_SIZE_MAX - 1);
+        /* Each eighth of a column, and half a column in ASCII. */
+        assert_string_equal(graph_bar(line, 1, 1, 8, GRAPH_NO_MARK, true), "▏");
+        assert_string_equal(graph_bar(line, 1, 4, 8, GRAPH_NO_MARK, true), "▌");
+        assert_string_equal(graph_bar(line, 1, 7, 8, GRAPH_NO_MARK, true), "▉");
+        assert_string_equal(graph_bar(line, 2, 11, 16, GRAPH_NO_MARK, false), "# ");
+        assert_string_equal(graph_bar(line, 2, 12, 16, GRAPH_NO_MARK, false), "##");
+        /* A bar that has come into the column of the mark hides it. */
+        assert_string_equal(graph_bar(line, 4, 50, 100, 50, false), "##| ");
+        assert_string_equal(graph_bar(line, 4, 53, 100, 50, true), "██▏ ");
+        assert_string_equal(graph_bar(line, 4, 0, 100, 0, true), "|   ");
+}
+
+static void test_ellipsis(void **state)
+{
+        (void) state;
+        assert_ellipsized("abcdefghij", 9, "abcdef…ij");
+        assert_ellipsized("abcdefghij", 4, "ab…j");
+        assert_ellipsized("abcdefghij", 3, "ab…");
+        assert_ellipsized("abcdefghij", 2, "a…");
+        assert_ellipsized("ab", 1, "…");
+        assert_ellipsized("\x7f\t", 9, "??");
+        /* A combining character takes no column. */
+        assert_int_equal(text_width("e\xcc\x81"), 1);
+        assert_ellipsized("e\xcc\x81", 1, "e\xcc\x81");
+        /* Half a character at the end of a text. */
+        assert_ellipsized("ab\xe6\xbc", 9, "ab??");
+}
+
+static void test_history_gaps(void **state)
+{
+        struct history history = {};
+        uint64_t values[HISTORY_SECONDS];
+
+        (void) state;
+        assert_int_equal(history_put(&history, 1, 1000, 5), 0);
+        assert_int_equal(history_put(&history, 1, 1060, 7), 0);
+        history_get(&history, 1, 1060, values);
+        /* The second 1000 is out of the minute, those behind it had its value. */
+        assert_int_equal(values[0], 5);
+        assert_int_equal(values[58], 5);
+        assert_int_equal(values[59], 7);
+        history_get(&history, 1, 1119, values);
+        assert_int_equal(values[0], 7);
+        assert_true(values[1] == GRAPH_UNKNOWN);
+        history_get(&history, 1, 1120, values);
+        assert_true(values[0] == GRAPH_UNKNOWN);
+        /* Each has its own, and only who is silent is forgotten. */
+        assert_int_equal(history_put(&history, 2, 1100, 9), 0);
+        history_get(&history, 2, 1100, values);
+        assert_true(values[58] == GRAPH_UNKNOWN);
+        assert_int_equal(values[59], 9);
+        history_prune(&history, 1120);
+        history_get(&history, 2, 1120, values);
+        assert_int_equal(values[39], 9);
+        history_get(&history, 1, 1100, values);
+        assert_true(values[59] == GRAPH_UNKNOWN);
+        history_deinit(&history);
+}
+
+static void test_assignment_ends(void **state)
+{
+        char reason[ASSIGNMENT_REASON_MAX];
+        json_t *parameters = json_object(), *expected;
+
+        (void) state;
+        assert_int_equal(assignment_parse("high=infinity", 1000, parameters, reason), 0);
+        assert_int_equal(assignment_parse("MAX=0", 1000, parameters, reason), 0);
+        assert_int_equal(assignment_parse("mapsmax=9223372036854775807", 1000, parameters, reason), 0);
+        assert_int_equal(assignment_parse("ClearPercent=", 1000, parameters, reason), 0);
+        assert_int_equal(assignment_parse("OnHigh=", 1000, parameters, reason), 0);
+        assert_int_equal(assignment_parse("OnMax=alert", 1000, parameters, reason), 0);
+        assert_int_equal(assignment_parse("Count=allocated", 1000, parameters, reason), 0);
+        assert_int_equal(assignment_parse("FootprintRatioHigh=200", 1000, parameters, reason), 0);
+        expected = parse("{'high': null, 'max': 0, 'mapsMax': 9223372036854775807, 'clearPercent': null, 'onHigh': "
+                         "null, "
+                         "'onMax': 'alert', 'count': 'allocated', 'footprintRatioHigh': 200}");
+        assert_true(json_equal(parameters, expected));
+        /* The last one counts. */
+        assert_int_equal(assignment_parse("Max=5", 1000, parameters, reason), 0);
+        assert_int_equal(field_integer(parameters, "max"), 5);
+        json_decref(parameters);
+        json_decref(expected);
+        assert_wrong("MapsMax=9223372036854775808", "not a number");
+        assert_wrong("MapsMax=10%", "not a number");
+        assert_wrong("MapsMax=+1", "not a number");
+        assert_wrong("ClearPercent=5%%", "not a percentage");
+        assert_wrong("ClearPercent=infinity", "not a percentage");
+        assert_wrong("OnHigh=Alert", "alert or throttle");
+        assert_wrong("Count=both", "allocated or charged");
+        assert_wrong("Hig=1", "unknown key");
+        assert_wrong("Highs=1", "unknown key");
+        parameters = json_object();
+        assert_int_equal(assignment_parse("High=10%", 0, parameters, reason), -EINVAL);
+        assert_string_equal(reason, "the size of the RAM is not known");
+        json_decref(parameters);
+}
+
+static void assert_color(const char *text, const char *color)
+{
+        json_t *event = parse(text);
+
+        assert_string_equal(event_color(event), color);
+        json_decref(event);
+}
+
+static void test_event_colors(void **state)
+{
+        char text[EVENT_TEXT_MAX];
+        json_t *event;
+
+        (void) state;
+        assert_color("{'kind': 'refusal'}", "\033[1;31m");
+        assert_color("{'kind': 'state', 'from': 'high', 'to': 'max'}", "\033[1;31m");
+        assert_color("{'kind': 'state', 'from': 'max', 'to': 'high'}", "\033[1;33m");
+        assert_color("{'kind': 'throttle'}", "\033[1;33m");
+        assert_color("{'kind': 'state', 'from': 'high', 'to': 'ok'}", "");
+        /* No character of a name controls anything. */
+        event = parse("{'kind': 'new', 'cgroup': '/\\u0001\\u001f\\u007f\\u0080\\u009f\\u00a0 ~', 'usage': 5}");
+        assert_string_equal(event_text(event, false, text), "/???????\u00a0 ~: new at 5B");
+        json_decref(event);
+        event = parse("{'kind': 'state', 'cgroup': '/a', 'usage': 2048, 'high': 1, 'max': 2, 'from': 'ok', 'to': "
+                      "'max', "
+                      "'limit': 'Max'}");
+        assert_string_equal(event_text(event, true, text), "/a: ok -> max (2048), High 1, Max 2");
+        json_decref(event);
+        event = parse("{'kind': 'throttle', 'cgroup': '/a', 'usage': 2048, 'high': null, 'pauseUSec': 12345, 'pid': 3, "
+                      "'comm': 'c'}");
+        assert_string_equal(event_text(event, true, text), "/a: throttled for 12.3 ms at 2048, High none by c[3]");
+        json_decref(event);
+}
+
+/* One line of a picture, without the time. */
+static void assert_row(const struct frame_input *input, size_t line, enum frame_look look, const char *expected)
+{
+        struct frame frame;
+
+        assert_int_equal(frame_make(&frame, input), 0);
+        assert_true(line < frame.count);
+        assert_string_equal(frame.lines[line].text, expected);
+        assert_int_equal(frame.lines[line].look, look);
+        frame_deinit(&frame);
+}
+
+static void test_frame_rows(void **state)
+{
+        json_t *rows = parse(
+                        "[{'path': '/a', 'id': 1, 'exists': true, 'bpf': {'allocated': 1, 'uncharged': 2, 'objects': "
+                        "3}, 'budget': {'state': 'max', 'usage': 5, 'high': null, 'max': 10}},"
+                        "{'path': '/a/b', 'id': 2, 'exists': false, 'bpf': {'allocated': 4, 'uncharged': 5, "
+                        "'objects': 6}, 'budget': {'state': 'max', 'usage': 5, 'high': 10, 'max': null}},"
+                        "{'path': null, 'id': 3, 'bpf': {}, 'budget': {'state': 'ok', 'usage': 5, 'high': null, "
+                        "'max': null}}]");
+        ssize_t parents[] = { -1, 0, -1 };
+        struct history history = {};
+        struct frame_input input = { .view = VIEW_CGROUPS, .rows = rows, .width = 80, .selected = -1 };
+
+        (void) state;
+        assert_row(&input, 0, LOOK_TITLE, "");
+        assert_row(&input, 3, LOOK_HEADER,
+                        "CGROUP                       BPF   NOBODY    OBJ STATE BUDGET       LAST MINUTE");
+        assert_row(&input, 4, LOOK_MAX, "/a                            1B       2B      3 max   [#####     ]");
+        assert_row(&input, 5, LOOK_DIM, "/a/b (gone)                   4B       5B      6 max   [#####     ]");
+        assert_row(&input, 6, LOOK_PLAIN, "(unknown)                      -        -      - ok");
+        input.parents = parents;
+        input.exact = true;
+        assert_row(&input, 5, LOOK_DIM, "  b (gone)                4             5      6 max   [#####     ]");
+        input.selected = 1;
+        assert_row(&input, 5, LOOK_SELECTED, "  b (gone)                4             5      6 max   [#####     ]");
+        input.exact = false;
+        assert_int_equal(history_put(&history, 2, 100, 7), 0);
+        input.history = &history;
+        input.second = 100;
+        assert_row(&input, 5, LOOK_SELECTED,
+                        "  b (gone)                    4B       5B      6 max   [#####     ]            #");
+        history_deinit(&history);
+        json_decref(rows);
+}
+
+static void test_frame_objects(void **state)
+{
+        json_t *rows = parse(
+                        "[{'kind': 'map', 'id': 5, 'type': 'hash', 'name': 'm', 'allocated': 1024, 'charged': 512, "
+                        "'uncharged': 512, 'entries': 3, 'maxEntries': 4, 'holders': [{'comm': 'a', 'pid': 1}, "
+                        "{'comm': 'b', 'pid': 2}], 'pins': ['/p', '/q']},"
+                        "{'kind': 'program', 'id': 6, 'type': 'xdp', 'name': 'a_name_of_sixteen', 'allocated': 0, "
+                        "'charged': 0, 'uncharged': 0, 'entries': null, 'maxEntries': null, 'holders': [], 'pins': "
+                        "['/r']}]");
+        struct frame_input input = { .view = VIEW_OBJECTS, .rows = rows, .width = 120, .selected = -1 };
+
+        (void) state;
+        assert_row(&input, 3, LOOK_HEADER,
+                        "KIND         ID TYPE                   NAME                 BPF  CHARGED   NOBODY   ENTRIES   "
+                        "    MAX HOLDERS AND PINS");
+        assert_row(&input, 4, LOOK_PLAIN,
+                        "map           5 hash                   m                   1.0K     512B     512B         3   "
+                        "      4 a[1] b[2] /p /q");
+        assert_row(&input, 5, LOOK_PLAIN,
+                        "program       6 xdp                    a_name_of_…teen       0B       0B       0B         -   "
+                        "      - /r");
+        input.utf8 = true;
+        input.width = 100;
+        assert_row(&input, 3, LOOK_HEADER,
+                        "KIND         ID TYPE           NAME                 BPF  CHARGED   NOBODY HOLDERS AND PINS");
+        input.width = 80;
+        assert_row(&input, 5, LOOK_PLAIN, "      6 xdp            a_name_of_…teen       0B       0B /r");
+        json_decref(rows);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -607,6 +905,15 @@ int main(void)
                 cmocka_unit_test(test_frame_widths),
                 cmocka_unit_test(test_frame_columns),
                 cmocka_unit_test(test_frame_is_cut),
+                cmocka_unit_test(test_field_order),
+                cmocka_unit_test(test_group_labels),
+                cmocka_unit_test(test_graph_steps),
+                cmocka_unit_test(test_ellipsis),
+                cmocka_unit_test(test_history_gaps),
+                cmocka_unit_test(test_assignment_ends),
+                cmocka_unit_test(test_event_colors),
+                cmocka_unit_test(test_frame_rows),
+                cmocka_unit_test(test_frame_objects),
         };
 
         /* Part of every libc; the texts are UTF-8. */
