@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -1264,6 +1265,26 @@ static void load_installed(struct fixture *f, const char *name)
         assert_int_equal(r, 0);
 }
 
+/* Sizes in percent are of this: what the kernel counts, in bytes. */
+static void test_ram(void **state)
+{
+        struct sysinfo info;
+
+        (void) state;
+        assert_int_equal(sysinfo(&info), 0);
+        assert_int_equal(config_read_ram(), (uint64_t) info.totalram * info.mem_unit);
+}
+
+/* A byte order mark may be all there is in a file. */
+static void test_byte_order_mark(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, ETC CONF, "\xef\xbb\xbf");
+        assert_loads(f, "");
+        assert_default_settings(&f->config.settings);
+}
+
 static void test_default_budget(void **state)
 {
         struct fixture *f = *state;
@@ -1373,6 +1394,8 @@ int main(void)
                 TEST(test_bad_file_names),
                 TEST(test_sixty_broken_files),
                 TEST(test_ram_is_not_known),
+                TEST(test_ram),
+                TEST(test_byte_order_mark),
                 TEST(test_default_budget),
                 TEST(test_examples),
                 TEST(test_documented_defaults),

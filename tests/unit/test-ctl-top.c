@@ -451,6 +451,11 @@ static void test_objects(void **state)
                         "/b/**");
         assert_string_equal(order(top), "x z y");
         assert_int_equal(top->selected[VIEW_OBJECTS], 0);
+        press(fixture, KEY_END);
+        refresh_objects_with(fixture, CGROUP("/b", "2", "8"),
+                        OBJECT("map", "5", "x", "1") "," OBJECT("program", "5", "y", "3"), "/b/**");
+        assert_string_equal(order(top), "x y");
+        assert_int_equal(top->selected[VIEW_OBJECTS], 1);
         press(fixture, '<');
         assert_int_equal(top->sort[VIEW_OBJECTS], 3);
         top->sort[VIEW_OBJECTS] = 0;
