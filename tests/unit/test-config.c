@@ -1275,6 +1275,80 @@ static void test_ram(void **state)
         assert_int_equal(config_read_ram(), (uint64_t) info.totalram * info.mem_unit);
 }
 
+/* The smallest and the largest value of each key, and what is next to them. */
+static void test_bounds(void **state)
+{
+        static const struct {
+                const char *key;
+                const char *taken[4], *refused[4];
+                bool budget;
+        } cases[] = {
+                { "FootprintRatioHigh", { "1%", "1000000%", "infinity" }, { "0%", "1000001%", "-1%" }, true },
+                { "MapsMax", { "0", "4294967295", "infinity" }, { "4294967296", "-1", "1.5" }, true },
+                { "ProgramsMax", { "0", "4294967295", "infinity" }, { "4294967296", "-1", "1.5" }, true },
+                { "ClearPercent", { "1", "100%" }, { "0", "101", "101%" }, true },
+                { "High", { "0", "100%", "9223372036854775807", "infinity" }, { "9223372036854775808", "101%", "-1" },
+                                true },
+                { "Max", { "0", "100%", "8388607T", "infinity" }, { "8388608T", "101%", "-1" }, true },
+                { "PollSec", { "0", "100ms", "1h", "3600" }, { "99999us", "1us", "3600.001s", "-1" }, false },
+                { "AlertIntervalSec", { "0", "1us", "24h", "86400" }, { "86400001ms", "25h", "-1" }, false },
+                { "AlertBurst", { "1", "4294967295" }, { "0", "4294967296" }, false },
+                { "ThrottleMaxSec", { "0", "1us", "60", "1min" }, { "60000001us", "2min" }, false },
+                { "MaxCgroups", { "0", "1", "1048576" }, { "1048577", "-1" }, false },
+        };
+        struct fixture *f = *state;
+        char text[256];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                for (size_t k = 0; k < 2 * ELEMENTSOF(cases[i].taken); k++) {
+                        bool taken = k < ELEMENTSOF(cases[i].taken);
+                        const char *value = taken ? cases[i].taken[k]
+                                                  : cases[i].refused[k - ELEMENTSOF(cases[i].taken)];
+
+                        if (!value)
+                                continue;
+                        snprintf(text, sizeof(text), "%s%s=%s\n", cases[i].budget ? MATCH_A : "[Daemon]\n",
+                                        cases[i].key, value);
+                        put(f, cases[i].budget ? ETC "a.budget" : ETC CONF, text);
+                        if (load_from(f, false) != (taken ? 0 : -EINVAL))
+                                fail_msg("%s=%s is %s", cases[i].key, value, taken ? "refused" : "taken");
+                        unlink(path_of(f, cases[i].budget ? ETC "a.budget" : ETC CONF));
+                }
+}
+
+/* Below 4096 a number without a unit is hardly meant. */
+static void test_suspicious_sizes(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, ETC "a.budget", MATCH_A "High=4096\n");
+        assert_loads(f, "");
+        put(f, ETC "a.budget", MATCH_A "High=0\n");
+        assert_loads(f, "");
+        put(f, ETC "a.budget", MATCH_A "High=4095\n");
+        assert_loads(f, ETC "a.budget:4: warning: High=4095 has no unit and is taken as bytes: "
+                            "write High=4095M if megabytes are meant\n");
+        put(f, ETC "a.budget", MATCH_A "High=3K\n");
+        assert_loads(f, "");
+}
+
+/* In numbers, as the manuals have them. */
+static void test_default_numbers(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, ETC "a.budget", MATCH_A);
+        assert_loads(f, "");
+        assert_int_equal(f->config.budgets[0].clear_percent, 90);
+        assert_int_equal(f->config.settings.poll_usec, 5000000);
+        assert_int_equal(f->config.settings.alert_interval_usec, 60000000);
+        assert_int_equal(f->config.settings.alert_burst, 8);
+        assert_int_equal(f->config.settings.throttle_max_usec, 2000000);
+        assert_int_equal(f->config.settings.cgroups_max, 0);
+        assert_false(f->config.settings.fail_closed);
+        assert_false(f->config.settings.strict);
+}
+
 /* A byte order mark may be all there is in a file. */
 static void test_byte_order_mark(void **state)
 {
@@ -1396,6 +1470,9 @@ int main(void)
                 TEST(test_ram_is_not_known),
                 TEST(test_ram),
                 TEST(test_byte_order_mark),
+                TEST(test_bounds),
+                TEST(test_suspicious_sizes),
+                TEST(test_default_numbers),
                 TEST(test_default_budget),
                 TEST(test_examples),
                 TEST(test_documented_defaults),
