@@ -204,13 +204,47 @@ static void test_endless(void **state)
         bool continues;
         json_t *reply;
         int r = -ETIMEDOUT;
+        size_t sent;
 
         memset(data, 'x', sizeof(data));
-        for (size_t sent = 0; r == -ETIMEDOUT && sent <= 2 * CLIENT_MESSAGE_MAX; sent += sizeof(data)) {
+        for (sent = 0; r == -ETIMEDOUT && sent <= 2 * CLIENT_MESSAGE_MAX; sent += sizeof(data)) {
                 assert_int_equal(write(pair->peer, data, sizeof(data)), sizeof(data));
                 r = client_receive(&pair->client, 0, &reply, &continues);
         }
         assert_int_equal(r, -EMSGSIZE);
+        /* 16 MB, and what was in the socket. */
+        assert_in_range(sent, 16 << 20, (16 << 20) + 2 * sizeof(data));
+}
+
+/* A long one is, whatever the pieces that it comes in, and what is behind it is not lost. */
+static void test_long_message(void **state)
+{
+        static char data[1 << 16];
+        struct pair *pair = *state;
+        bool continues;
+        json_t *reply;
+
+        memset(data, 'x', sizeof(data));
+        answer(pair, "{'parameters': {'x': '");
+        for (int i = 0; i < 9 << 4; i++) {
+                assert_int_equal(write(pair->peer, data, sizeof(data)), sizeof(data));
+                assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), -ETIMEDOUT);
+        }
+        answer(pair, "'}, 'continues': true}|{'parameters': {'y': 7}}|");
+        assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), 0);
+        assert_true(continues);
+        assert_int_equal(strlen(field_string(reply, "x")), 9 << 20);
+        json_decref(reply);
+        /* It lies behind: room for it is made by moving it. */
+        assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), 0);
+        assert_int_equal(field_integer(reply, "y"), 7);
+        json_decref(reply);
+        answer(pair, "{'parameters': {'y': 8");
+        assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), -ETIMEDOUT);
+        answer(pair, "9}}|");
+        assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), 0);
+        assert_int_equal(field_integer(reply, "y"), 89);
+        json_decref(reply);
 }
 
 static void test_connect(void **state)
@@ -223,7 +257,15 @@ static void test_connect(void **state)
         path[sizeof(path) - 1] = '\0';
         assert_int_equal(client_connect(&client, path), -ENAMETOOLONG);
         client_deinit(&client);
+        /* One byte less is a path. */
+        path[108] = '\0';
+        assert_int_equal(client_connect(&client, path), -ENAMETOOLONG);
+        client_deinit(&client);
+        path[107] = '\0';
+        assert_int_equal(client_connect(&client, path), -ENOENT);
+        client_deinit(&client);
         assert_int_equal(client_connect(&client, "/nonexistent/socket"), -ENOENT);
+        assert_string_equal(client.path, "/nonexistent/socket");
         client_deinit(&client);
 }
 
@@ -237,6 +279,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_endless, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_long_message, setup, teardown),
                 cmocka_unit_test(test_connect),
         };
 
