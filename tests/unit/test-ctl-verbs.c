@@ -480,7 +480,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-        static const char *const names[] = { "out", "err", "socket", "a.budget", "b.budget", "seen" };
+        static const char *const names[] = { "out", "err", "socket", "a.budget", "b.budget", "less" };
         char path[128];
 
         (void) state;
@@ -997,6 +997,37 @@ static void test_secure_pager(void **state)
         assert_null(strstr(out, ":{"));
 }
 
+/* The pager of secure mode is told so, and all of them what systemctl's are. */
+static void test_pager_environment(void **state)
+{
+        static const char script[] =
+                        "#!/bin/sh\necho \"$LESS $LESSCHARSET${LESSSECURE:+ $LESSSECURE}.\"\ncat >/dev/null\n";
+        char path[512];
+        int fd = open_file("less");
+
+        (void) state;
+        assert_int_equal(write(fd, script, strlen(script)), strlen(script));
+        assert_int_equal(fchmod(fd, 0700), 0);
+        close(fd);
+        snprintf(path, sizeof(path), "%s:/usr/bin:/bin", directory);
+        setenv("PATH", path, 1);
+        unsetenv("SYSTEMD_PAGER");
+        unsetenv("PAGER");
+        unsetenv("SYSTEMD_LESS");
+        unsetenv("SYSTEMD_LESSCHARSET");
+        unsetenv("LESSSECURE");
+        setenv("SYSTEMD_PAGERSECURE", "yes", 1);
+        terminal = 80;
+        run_ctl("budgets", { MORE_NONE("io.bpfbudget.ListBudgets"), "{'parameters': {'budgets': []}}|" });
+        assert_printed("FRSXMK utf-8 1.\n");
+        setenv("SYSTEMD_PAGERSECURE", "no", 1);
+        setenv("SYSTEMD_LESS", "X", 1);
+        run_ctl("budgets", { MORE_NONE("io.bpfbudget.ListBudgets"), "{'parameters': {'budgets': []}}|" });
+        assert_printed("X utf-8.\n");
+        unsetenv("SYSTEMD_LESS");
+        unsetenv("SYSTEMD_PAGERSECURE");
+}
+
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
 
 #define OBJECT_MAP_5                                                                                                  \
@@ -1139,6 +1170,24 @@ static void test_explain(void **state)
                        "BPF charged to nobody 1024     -\n"
                        "\n"
                        "Nothing.\n");
+        run_ctl("explain /a",
+                        { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                        "{'parameters': {'cgroup': {'path': '/a', 'bpf': {'allocated': 0}, 'budget': "
+                                        "{'name': 'x', 'state': 'ok', 'usage': 1, 'high': null, 'max': 2}}, "
+                                        "'memoryCurrent': 0, 'memoryMax': null, 'bpfCharged': 0, 'bpfUncharged': 0, "
+                                        "'shares': [{'name': 'percpu', 'bytes': 4, 'detail': true}, {'name': 'kernel', "
+                                        "'bytes': 0}], 'objects': [], 'verdict': ''}}|" });
+        assert_printed("/a\n"
+                       "      Memory: 0B in use\n"
+                       "         BPF: 0B: 0B charged, 0B charged to nobody\n"
+                       "      Budget: x: ok; 1B, High none, Max 2B\n"
+                       "\n"
+                       "MEMORY                SIZE SHARE\n"
+                       "  in per-CPU memory     4B     -\n"
+                       "other kernel memory     0B     -\n"
+                       "BPF charged to nobody   0B     -\n"
+                       "\n"
+                       "\n");
         run_ctl("explain /a --json=short", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
                                                            "{'parameters': {'cgroup': {'path': '/a'}}}|" });
         assert_printed("{\"cgroup\":{\"path\":\"/a\"}}\n");
@@ -1411,6 +1460,8 @@ static void test_top(void **state)
         assert_printed(TOP_B TOP_A TOP_C);
         run_ctl("top --no-legend --sort=cgroup", TOP("{}"));
         assert_printed(TOP_C TOP_A TOP_B);
+        run_ctl("top --no-legend --sort=budget", TOP("{}"));
+        assert_printed(TOP_A TOP_C TOP_B);
         run_ctl("top --bytes --no-legend", TOP("{}"));
         assert_int_equal(count_lines(out), 3);
         assert_string_equal(line_of(out, 1),
@@ -1677,6 +1728,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_json_on_a_terminal, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_pager, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_secure_pager, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_pager_environment, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_objects, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_object_relations, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_object_groups, setup, teardown),
