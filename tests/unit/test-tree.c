@@ -4,11 +4,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "daemon/policy.h"
 #include "daemon/tree.h"
+#include "fail-alloc.h"
 #include "fake-cgroups.h"
 
 struct fixture {
@@ -231,6 +235,399 @@ static void test_random_against_naive_sum(void **state)
         assert_int_equal(f->tree.root->total.allocated, own[0] + own[1] + own[2] + own[3]);
 }
 
+/* --- Sums ----------------------------------------------------------------------------------------------------------
+ */
+
+static void test_all_counters(void **state)
+{
+        struct usage usage = { 1, 2, 3, 4, 5, 6, 7, { 8, 9, 10, 11 } }, sum = usage;
+        const struct usage twice = { 2, 4, 6, 8, 10, 12, 14, { 16, 18, 20, 22 } }, zero = {};
+
+        (void) state;
+        usage_add(&sum, &usage);
+        assert_memory_equal(&sum, &twice, sizeof(sum));
+        usage_subtract(&sum, &usage);
+        assert_memory_equal(&sum, &usage, sizeof(sum));
+        usage_subtract(&sum, &usage);
+        assert_memory_equal(&sum, &zero, sizeof(sum));
+        assert_int_equal(usage_footprint(&usage), 1 + 8 + 9 + 10 + 11);
+        assert_int_equal(usage_objects(&usage), 6 + 7);
+        usage.charged = 0;
+        assert_int_equal(usage_uncharged(&usage), 1);
+}
+
+/* Every counter is carried up, and back. */
+static void test_all_counters_reach_the_root(void **state)
+{
+        const struct usage usage = { 1, 2, 3, 4, 5, 6, 7, { 8, 9, 10, 11 } }, zero = {};
+        struct fixture *f = *state;
+        struct usage back = {};
+
+        tree_add(&f->tree, get(f, 20), &usage);
+        tree_flush(&f->tree);
+        assert_memory_equal(&f->tree.root->total, &usage, sizeof(usage));
+        usage_subtract(&back, &usage);
+        tree_add(&f->tree, get(f, 20), &back);
+        tree_flush(&f->tree);
+        assert_memory_equal(&f->tree.root->total, &zero, sizeof(usage));
+}
+
+/* A change of one counter alone is a change. */
+static void test_each_rss_is_a_change(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *b = get(f, 20);
+
+        for (int i = 0; i < RSS_MEMBERS; i++) {
+                uint64_t rss[RSS_MEMBERS] = {};
+
+                rss[i] = 4096 + i;
+                tree_set_rss(&f->tree, b, rss);
+                assert_int_equal(tree_flush(&f->tree), 1);
+                assert_memory_equal(f->tree.root->total.rss, rss, sizeof(rss));
+        }
+}
+
+/* --- Where cgroups hang --------------------------------------------------------------------------------------------
+ */
+
+static void test_is_below(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *a = get(f, 10), *b = get(f, 20), *c = get(f, 30);
+
+        assert_true(tree_is_below(b, b));
+        assert_true(tree_is_below(b, a));
+        assert_true(tree_is_below(b, f->tree.root));
+        assert_false(tree_is_below(a, b));
+        assert_false(tree_is_below(c, b));
+        assert_false(tree_is_below(NULL, b));
+}
+
+/* A lookup that fails otherwise than by the cgroup's absence says nothing of whether it is there. */
+static int denied_lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
+{
+        (void) id;
+        (void) path;
+        (void) parent_id;
+        return *(int *) context;
+}
+
+static void test_not_permitted_is_not_gone(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *a = get(f, 10), *new;
+        int error = -EPERM;
+
+        f->tree.lookup = denied_lookup;
+        f->tree.lookup_context = &error;
+        new = get(f, 40);
+        assert_true(new->exists);
+        assert_null(new->path);
+        assert_ptr_equal(new->parent, f->tree.root);
+        tree_check(&f->tree, a);
+        assert_true(a->exists);
+        error = -ENOMEM;
+        assert_int_equal(tree_get(&f->tree, 50, &new), -ENOMEM);
+        assert_null(tree_find(&f->tree, 50));
+        assert_int_equal(f->tree.count, 3);
+}
+
+/* However deep: cgroup N is below N + 1, so that there is no end. */
+static int bottomless_lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
+{
+        (void) context;
+        *path = strdup("/x");
+        *parent_id = id + 1;
+        return *path ? 0 : -ENOMEM;
+}
+
+static void test_depth_ends(void **state)
+{
+        struct fixture *f = *state;
+        unsigned int depth = 0;
+
+        f->tree.lookup = bottomless_lookup;
+        for (struct cgroup *cgroup = get(f, 1000); cgroup; cgroup = cgroup->parent)
+                depth++;
+        assert_in_range(depth, 256, 4096);
+        assert_int_equal(f->tree.count, depth);
+}
+
+static void test_no_memory(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *cgroup = NULL;
+        int r = -ENOMEM;
+
+        for (unsigned int n = 1; r < 0; n++) {
+                assert_true(n < 100);
+                fail_at = n;
+                r = tree_get(&f->tree, 20, &cgroup);
+                if (fail_at == 0) {
+                        assert_int_equal(r, -ENOMEM);
+                        assert_null(tree_find(&f->tree, 20));
+                }
+                fail_at = 0;
+        }
+        assert_int_equal(r, 0);
+        assert_int_equal(f->tree.count, 3);
+        assert_int_equal(f->tree.root->children, 1);
+}
+
+static void test_no_memory_for_the_root(void **state)
+{
+        struct tree tree;
+        int r = -ENOMEM;
+
+        (void) state;
+        for (unsigned int n = 1; r < 0; n++) {
+                assert_true(n < 100);
+                fail_at = n;
+                r = tree_init(&tree, 1, fake_lookup, NULL);
+                assert_int_equal(r, fail_at > 0 ? 0 : -ENOMEM);
+                fail_at = 0;
+                tree_deinit(&tree);
+        }
+}
+
+/* --- Whose total has changed ---------------------------------------------------------------------------------------
+ */
+
+static struct policy any_policy;
+
+static void test_policies_above_are_marked(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *a = get(f, 10), *b = get(f, 20), *c = get(f, 30), *first, *second;
+
+        a->policy = b->policy = c->policy = &any_policy;
+        add(f, 20, 1);
+        assert_null(tree_take_changed(&f->tree));
+        tree_flush(&f->tree);
+        first = tree_take_changed(&f->tree);
+        second = tree_take_changed(&f->tree);
+        assert_true((first == a && second == b) || (first == b && second == a));
+        assert_null(tree_take_changed(&f->tree));
+
+        /* Of several changes each is given once, and again after it was taken. */
+        b->policy = c->policy = NULL;
+        for (int i = 0; i < 3; i++) {
+                add(f, 20, 1);
+                add(f, 30, 1);
+                add(f, 10, 1);
+                tree_flush(&f->tree);
+                assert_ptr_equal(tree_take_changed(&f->tree), a);
+                assert_null(tree_take_changed(&f->tree));
+        }
+        add(f, 20, 1);
+        tree_flush(&f->tree);
+        add(f, 30, 1);
+        tree_flush(&f->tree);
+        assert_ptr_equal(tree_take_changed(&f->tree), a);
+        assert_null(tree_take_changed(&f->tree));
+}
+
+static void test_no_change_is_not_marked(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *b = get(f, 20);
+
+        b->policy = &any_policy;
+        add(f, 20, 5);
+        add(f, 20, -5);
+        assert_int_equal(tree_flush(&f->tree), 1);
+        assert_null(tree_take_changed(&f->tree));
+        tree_mark_changed(&f->tree, b);
+        tree_mark_changed(&f->tree, b);
+        assert_ptr_equal(tree_take_changed(&f->tree), b);
+        assert_null(tree_take_changed(&f->tree));
+}
+
+/* --- Growth --------------------------------------------------------------------------------------------------------
+ */
+
+static void test_growth_is_summed_up(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *a = get(f, 10), *b = get(f, 20);
+        uint64_t bytes = 99;
+
+        assert_null(tree_take_grown(&f->tree, &bytes));
+        tree_note_growth(&f->tree, a, 0);
+        assert_null(tree_take_grown(&f->tree, &bytes));
+        tree_note_growth(&f->tree, a, 1);
+        tree_note_growth(&f->tree, b, 10);
+        tree_note_growth(&f->tree, a, 2);
+        tree_note_growth(&f->tree, b, 20);
+        for (int i = 0; i < 2; i++) {
+                struct cgroup *cgroup = tree_take_grown(&f->tree, &bytes);
+
+                assert_true(cgroup == a || cgroup == b);
+                assert_int_equal(bytes, cgroup == a ? 3 : 30);
+        }
+        assert_null(tree_take_grown(&f->tree, &bytes));
+        tree_note_growth(&f->tree, a, 4);
+        assert_ptr_equal(tree_take_grown(&f->tree, &bytes), a);
+        assert_int_equal(bytes, 4);
+}
+
+/* One that is freed leaves the list of those that grew, wherever it stands in it. */
+static void test_freed_has_not_grown(void **state)
+{
+        struct fixture *f = *state;
+        static const uint64_t ids[] = { 10, 20, 30 };
+
+        f->cgroups[2].parent_id = f->cgroups[3].parent_id = 1;
+        for (size_t gone = 0; gone < 3; gone++) {
+                struct cgroup *cgroup;
+                uint64_t bytes, sum = 0;
+
+                for (size_t i = 0; i < 3; i++) {
+                        f->cgroups[i + 1].gone = false;
+                        tree_note_growth(&f->tree, get(f, ids[i]), ids[i]);
+                }
+                f->cgroups[gone + 1].gone = true;
+                tree_check(&f->tree, get(f, ids[gone]));
+                tree_prune(&f->tree);
+                assert_null(tree_find(&f->tree, ids[gone]));
+                while ((cgroup = tree_take_grown(&f->tree, &bytes))) {
+                        assert_int_equal(cgroup->id, bytes);
+                        sum += bytes;
+                }
+                assert_int_equal(sum, 60 - ids[gone]);
+        }
+}
+
+/* --- Cgroups that are gone -----------------------------------------------------------------------------------------
+ */
+
+static void check_gone(struct fixture *f, size_t index)
+{
+        f->cgroups[index].gone = true;
+        tree_check(&f->tree, tree_find(&f->tree, f->cgroups[index].id));
+}
+
+/* Parents and children are freed in whatever order they went, also one that was noticed twice. */
+static void test_prune_in_any_order(void **state)
+{
+        static const size_t orders[][4] = { { 1, 2, 3, 1 }, { 3, 2, 1, 3 }, { 2, 1, 3, 2 }, { 3, 1, 2, 1 } };
+        struct fixture *f = *state;
+
+        for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+                for (size_t k = 1; k < 4; k++)
+                        f->cgroups[k].gone = false;
+                get(f, 20);
+                get(f, 30);
+                assert_int_equal(f->tree.count, 4);
+                for (size_t k = 0; k < 4; k++)
+                        check_gone(f, orders[i][k]);
+                tree_prune(&f->tree);
+                assert_int_equal(f->tree.count, 1);
+                assert_null(f->tree.gone);
+                assert_int_equal(f->tree.root->children, 0);
+        }
+}
+
+/* Each of these alone keeps a cgroup that is gone. */
+static void test_prune_keeps_what_is_needed(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *b = get(f, 20);
+        uint64_t rss[RSS_MEMBERS] = { [RSS_SWAP] = 1 };
+
+        check_gone(f, 2);
+        b->references = 1;
+        tree_prune(&f->tree);
+        assert_ptr_equal(tree_find(&f->tree, 20), b);
+        b->references = 0;
+        /* It is still queued: a change that was not carried up, and that comes to nothing. */
+        add(f, 20, 5);
+        add(f, 20, -5);
+        tree_prune(&f->tree);
+        assert_ptr_equal(tree_find(&f->tree, 20), b);
+        tree_flush(&f->tree);
+        tree_mark_changed(&f->tree, b);
+        tree_prune(&f->tree);
+        assert_ptr_equal(tree_find(&f->tree, 20), b);
+        assert_ptr_equal(tree_take_changed(&f->tree), b);
+        tree_set_rss(&f->tree, b, rss);
+        tree_flush(&f->tree);
+        tree_prune(&f->tree);
+        assert_ptr_equal(tree_find(&f->tree, 20), b);
+        rss[RSS_SWAP] = 0;
+        tree_set_rss(&f->tree, b, rss);
+        tree_flush(&f->tree);
+        tree_prune(&f->tree);
+        assert_null(tree_find(&f->tree, 20));
+        assert_int_equal(get(f, 10)->children, 0);
+}
+
+/* One that was gone before it was known is freed as well. */
+static void test_prune_unknown(void **state)
+{
+        struct fixture *f = *state;
+
+        get(f, 999);
+        get(f, 20);
+        tree_prune(&f->tree);
+        assert_null(tree_find(&f->tree, 999));
+        assert_int_equal(f->tree.count, 3);
+}
+
+/* --- Notices -------------------------------------------------------------------------------------------------------
+ */
+
+struct notices {
+        char text[256];
+};
+
+static void note(struct notices *notices, char sign, const struct cgroup *cgroup)
+{
+        size_t n = strlen(notices->text);
+
+        snprintf(notices->text + n, sizeof(notices->text) - n, "%c%s ", sign, cgroup->path ?: "?");
+}
+
+static void note_added(void *context, struct cgroup *cgroup)
+{
+        note(context, cgroup->exists ? '+' : '!', cgroup);
+}
+
+static void note_freed(void *context, struct cgroup *cgroup)
+{
+        note(context, '-', cgroup);
+}
+
+static void assert_noted(struct notices *notices, const char *expected)
+{
+        assert_string_equal(notices->text, expected);
+        *notices->text = '\0';
+}
+
+/* Ancestors are told of first; when one is freed it can be looked at for the last time. */
+static void test_notices(void **state)
+{
+        struct fixture *f = *state;
+        struct notices notices = {};
+
+        f->tree.added = note_added;
+        f->tree.freed = note_freed;
+        f->tree.notice_context = &notices;
+        get(f, 20);
+        assert_noted(&notices, "+/a +/a/b ");
+        get(f, 20);
+        get(f, 999);
+        assert_noted(&notices, "!? ");
+        check_gone(f, 2);
+        tree_prune(&f->tree);
+        assert_true(strcmp(notices.text, "-? -/a/b ") == 0 || strcmp(notices.text, "-/a/b -? ") == 0);
+        *notices.text = '\0';
+        tree_deinit(&f->tree);
+        assert_noted(&notices, "-/ -/a ");
+        assert_null(f->tree.root);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -249,6 +646,22 @@ int main(void)
                 TEST(test_prune_forgets_empty_and_gone),
                 TEST(test_prune_keeps_what_exists),
                 TEST(test_random_against_naive_sum),
+                cmocka_unit_test(test_all_counters),
+                TEST(test_all_counters_reach_the_root),
+                TEST(test_each_rss_is_a_change),
+                TEST(test_is_below),
+                TEST(test_not_permitted_is_not_gone),
+                TEST(test_depth_ends),
+                TEST(test_no_memory),
+                cmocka_unit_test(test_no_memory_for_the_root),
+                TEST(test_policies_above_are_marked),
+                TEST(test_no_change_is_not_marked),
+                TEST(test_growth_is_summed_up),
+                TEST(test_freed_has_not_grown),
+                TEST(test_prune_in_any_order),
+                TEST(test_prune_keeps_what_is_needed),
+                TEST(test_prune_unknown),
+                TEST(test_notices),
         };
 
         return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
