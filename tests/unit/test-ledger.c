@@ -4,11 +4,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "daemon/ledger.h"
+#include "fail-alloc.h"
 #include "fake-cgroups.h"
 
 struct fixture {
@@ -348,6 +351,220 @@ static void test_growth_of_gone(void **state)
         assert_int_equal(grown(f, 1), 0);
 }
 
+/* --- What counts as a change ---------------------------------------------------------------------------------------
+ */
+
+/* Each part of an object's size alone is one, and is booked; what is no size is kept and is none. */
+static void test_each_part_is_a_change(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record program = {
+                .kind = OBJECT_PROGRAM, .id = 1, .cgroup_id = 10, .allocated = 100, .charged = 60, .jit = 40
+        };
+        struct object *object;
+
+        put(f, program);
+        program.charged = 61;
+        assert_int_equal(put(f, program), LEDGER_CHANGED);
+        assert_int_equal(usage(f, 10)->charged, 61);
+        program.jit = 42;
+        assert_int_equal(put(f, program), LEDGER_CHANGED);
+        assert_int_equal(usage(f, 10)->jit, 42);
+        assert_int_equal(usage(f, 10)->programs, 58);
+        program.allocated = 103;
+        assert_int_equal(put(f, program), LEDGER_CHANGED);
+        assert_int_equal(usage(f, 10)->programs, 61);
+        assert_int_equal(usage(f, 10)->maps, 0);
+        assert_int_equal(usage(f, 10)->map_count, 0);
+        program.entries = 7;
+        program.attribution = ATTRIBUTION_CHARGED;
+        assert_int_equal(put(f, program), LEDGER_SAME);
+        object = ledger_find(&f->ledger, OBJECT_PROGRAM, 1);
+        assert_int_equal(object->record.entries, 7);
+        assert_int_equal(object->record.attribution, ATTRIBUTION_CHARGED);
+        assert_int_equal(usage(f, 10)->programs, 61);
+        ledger_remove(&f->ledger, OBJECT_PROGRAM, 1);
+        assert_int_equal(usage(f, 10)->programs, 0);
+        assert_int_equal(usage(f, 10)->jit, 0);
+        assert_int_equal(usage(f, 10)->charged, 0);
+        assert_int_equal(usage(f, 10)->program_count, 0);
+}
+
+struct notices {
+        char text[256];
+};
+
+static void note(void *context, const struct object *object, bool gone)
+{
+        struct notices *notices = context;
+        size_t n = strlen(notices->text);
+
+        snprintf(notices->text + n, sizeof(notices->text) - n, "%c%u:%llu@%llu ", gone ? '-' : '+', object->record.id,
+                        (unsigned long long) object->record.allocated, (unsigned long long) object->cgroup->id);
+}
+
+static void assert_noted(struct notices *notices, const char *expected)
+{
+        assert_string_equal(notices->text, expected);
+        *notices->text = '\0';
+}
+
+static void test_notices(void **state)
+{
+        struct fixture *f = *state;
+        struct notices notices = {};
+
+        f->ledger.notice = note;
+        f->ledger.notice_context = &notices;
+        put(f, map(1, 10, 100));
+        assert_noted(&notices, "+1:100@10 ");
+        put(f, map(1, 10, 100));
+        assert_noted(&notices, "");
+        put(f, map(1, 10, 200));
+        assert_noted(&notices, "+1:200@10 ");
+        put(f, map(1, 20, 200));
+        assert_noted(&notices, "+1:200@20 ");
+        put(f, map(2, 10, 5));
+        assert_noted(&notices, "+2:5@10 ");
+        ledger_remove(&f->ledger, OBJECT_MAP, 2);
+        assert_noted(&notices, "-2:5@10 ");
+        ledger_begin_pass(&f->ledger);
+        ledger_end_pass(&f->ledger);
+        assert_noted(&notices, "-1:200@20 ");
+}
+
+/* Passes follow each other: what a pass has seen is no news to the next. */
+static void test_passes_follow(void **state)
+{
+        struct fixture *f = *state;
+
+        for (int i = 0; i < 3; i++) {
+                ledger_begin_pass(&f->ledger);
+                put(f, map(1, 10, 1));
+                put(f, map(2, 10, 1));
+                assert_int_equal(ledger_end_pass(&f->ledger), 0);
+                assert_int_equal(f->ledger.count, 2);
+        }
+        ledger_begin_pass(&f->ledger);
+        put(f, map(2, 10, 1));
+        assert_int_equal(ledger_end_pass(&f->ledger), 1);
+        assert_null(ledger_find(&f->ledger, OBJECT_MAP, 1));
+        assert_non_null(ledger_find(&f->ledger, OBJECT_MAP, 2));
+}
+
+/* What begins to grow later is in the list from then on, once. */
+static void test_begins_to_grow(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record record = map(1, 10, 1);
+
+        put(f, record);
+        assert_int_equal(growing(&f->ledger), 0);
+        record.marks = OBJECT_GROWS;
+        put(f, record);
+        put(f, record);
+        assert_int_equal(growing(&f->ledger), 1);
+        assert_ptr_equal(f->ledger.growing, ledger_find(&f->ledger, OBJECT_MAP, 1));
+        ledger_begin_pass(&f->ledger);
+        ledger_end_pass(&f->ledger);
+        assert_null(f->ledger.growing);
+}
+
+/* Of a cgroup that nobody knew by its name there is no last path. */
+static void test_reparented_from_unknown(void **state)
+{
+        struct fixture *f = *state;
+        struct object *object;
+
+        put(f, map(1, 999, 100));
+        object = ledger_find(&f->ledger, OBJECT_MAP, 1);
+        assert_int_equal(object->cgroup->id, 999);
+        assert_int_equal(put(f, map(1, 20, 100)), LEDGER_CHANGED);
+        assert_null(object->last_cgroup);
+        f->cgroups[2].gone = true;
+        put(f, map(1, 10, 100));
+        assert_string_equal(object->last_cgroup, "/b");
+}
+
+/* Whoever makes the next object at the same number is another. */
+static void test_removed_is_forgotten(void **state)
+{
+        struct creator creator = { 42, "loader", "abcd" };
+        struct fixture *f = *state;
+        struct object_record record = map(1, 10, 1);
+
+        record.address = 0xffff1000;
+        put(f, record);
+        ledger_set_creator(ledger_find(&f->ledger, OBJECT_MAP, 1), &creator);
+        ledger_remove(&f->ledger, OBJECT_MAP, 1);
+        assert_int_equal(f->ledger.count, 0);
+        assert_null(ledger_next_at(&f->ledger, 0xffff1000, NULL));
+        put(f, record);
+        assert_null(ledger_find(&f->ledger, OBJECT_MAP, 1)->creator);
+        assert_int_equal(f->ledger.count, 1);
+}
+
+/* --- Memory that runs out ------------------------------------------------------------------------------------------
+ */
+
+/* An object that finds no memory is not there at all: neither by its id, nor by its address, nor booked. */
+static void test_no_memory(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record record = map(1, 10, 4096);
+        int r = -ENOMEM;
+
+        record.address = 0xffff1000;
+        record.marks = OBJECT_GROWS;
+        for (unsigned int n = 1; r < 0; n++) {
+                assert_true(n < 100);
+                fail_at = n;
+                r = ledger_put(&f->ledger, &record);
+                if (fail_at == 0) {
+                        assert_int_equal(r, -ENOMEM);
+                        assert_null(ledger_find(&f->ledger, OBJECT_MAP, 1));
+                        assert_null(ledger_next_at(&f->ledger, 0xffff1000, NULL));
+                        assert_null(f->ledger.growing);
+                        assert_int_equal(f->ledger.count, 0);
+                        assert_int_equal(usage(f, 0)->allocated, 0);
+                }
+                fail_at = 0;
+        }
+        assert_int_equal(r, LEDGER_NEW);
+        assert_int_equal(f->ledger.count, 1);
+        assert_int_equal(usage(f, 10)->allocated, 4096);
+}
+
+/* One that is there already stays as it was. */
+static void test_no_memory_for_a_change(void **state)
+{
+        struct creator creator = { 42, "loader", "abcd" };
+        struct fixture *f = *state;
+        struct object *object;
+        int r = -ENOMEM;
+
+        put(f, map(1, 20, 100));
+        object = ledger_find(&f->ledger, OBJECT_MAP, 1);
+        fail_at = 1;
+        assert_int_equal(ledger_set_creator(object, &creator), -ENOMEM);
+        assert_null(object->creator);
+        f->cgroups[2].gone = true;
+        for (unsigned int n = 1; r < 0; n++) {
+                assert_true(n < 100);
+                fail_at = n;
+                r = put(f, map(1, 10, 200));
+                if (fail_at == 0) {
+                        assert_int_equal(r, -ENOMEM);
+                        assert_null(object->last_cgroup);
+                        assert_int_equal(usage(f, 20)->allocated, 100);
+                }
+                fail_at = 0;
+        }
+        assert_int_equal(r, LEDGER_CHANGED);
+        assert_string_equal(object->last_cgroup, "/b");
+        assert_int_equal(usage(f, 10)->allocated, 200);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* --- Programs whose pages do not tell ------------------------------------------------------------------------------
@@ -437,6 +654,44 @@ static void test_recorded_cgroup_goes(void **state)
         ledger_put(&f->ledger, &record);
         assert_int_equal(object->record.attribution, ATTRIBUTION_RECORDED);
         assert_int_equal(usage(f, 10)->charged, 4096);
+}
+
+/* A loader's cgroup that is told later counts, and later than the maps; that of the root is none. */
+static void test_recorded_later(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record record = untold(1, 20);
+        struct object *object;
+
+        ledger_put(&f->ledger, &record);
+        assert_int_equal(usage(f, 20)->charged, 4096);
+        assert_int_equal(ledger_put_recorded(&f->ledger, &record, 10), LEDGER_CHANGED);
+        object = ledger_find(&f->ledger, OBJECT_PROGRAM, 1);
+        assert_int_equal(object->record.attribution, ATTRIBUTION_RECORDED);
+        assert_int_equal(usage(f, 20)->charged, 0);
+        assert_int_equal(usage(f, 10)->charged, 4096);
+        assert_int_equal(ledger_put_recorded(&f->ledger, &record, 1), LEDGER_CHANGED);
+        assert_int_equal(object->record.attribution, ATTRIBUTION_NONE);
+        assert_int_equal(object->record.cgroup_id, 0);
+        assert_int_equal(usage(f, 0)->charged, 0);
+        assert_int_equal(usage(f, 0)->allocated, 4096);
+}
+
+/* Several ancestors may be gone: the next one above that is not. */
+static void test_recorded_below_gone(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record record = untold(1, 0);
+        struct cgroup *cgroup;
+
+        f->cgroups[2].parent_id = 10;
+        assert_int_equal(tree_get(&f->tree, 20, &cgroup), 0);
+        f->cgroups[1].gone = f->cgroups[2].gone = true;
+        tree_check(&f->tree, cgroup);
+        tree_check(&f->tree, cgroup->parent);
+        ledger_put_recorded(&f->ledger, &record, 20);
+        assert_ptr_equal(ledger_find(&f->ledger, OBJECT_PROGRAM, 1)->cgroup, f->tree.root);
+        assert_int_equal(ledger_find(&f->ledger, OBJECT_PROGRAM, 1)->record.attribution, ATTRIBUTION_NONE);
 }
 
 /* --- Holders ------------------------------------------------------------------------------------------------------ */
@@ -566,6 +821,59 @@ static void test_holders_cgroup_goes(void **state)
         assert_int_equal(tree_find(&f->tree, 10)->references, 0);
 }
 
+/* The holder's budget says so no more, though it still holds it. */
+static void test_holders_budget_goes(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 4096));
+        assert_int_equal(HOLD(f, { 20, true }), 1);
+        assert_int_equal(HOLD(f, { 20, false }), 1);
+        assert_int_equal(owner(f), 10);
+        assert_int_equal(tree_find(&f->tree, 10)->references, 0);
+}
+
+/* The charged cgroup takes it up again, in whatever order they come; then lets go. */
+static void test_charged_cgroup_holds_again(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 4096));
+        assert_int_equal(HOLD(f, { 20, true }), 1);
+        assert_int_equal(tree_find(&f->tree, 10)->references, 1);
+        assert_int_equal(HOLD(f, { 20, true }, { 10, true }), 1);
+        assert_int_equal(owner(f), 10);
+        assert_int_equal(tree_find(&f->tree, 10)->references, 0);
+        assert_int_equal(HOLD(f, { 20, true }), 1);
+        assert_int_equal(owner(f), 20);
+        /* Whoever takes an object over has not grown. One that is gone is held by nobody. */
+        assert_int_equal(grown(f, 20), 0);
+        assert_true(ledger_remove(&f->ledger, OBJECT_MAP, 1));
+        assert_int_equal(tree_find(&f->tree, 10)->references, 0);
+        assert_int_equal(usage(f, 20)->allocated, 0);
+        ledger_begin_holders(&f->ledger);
+        ledger_add_holder(&f->ledger, OBJECT_MAP, 1, tree_find(&f->tree, 20), true);
+        assert_int_equal(ledger_end_holders(&f->ledger), 0);
+}
+
+/* A change of the charged cgroup while another holds it moves the reference, and nothing else. */
+static void test_charged_cgroup_changes_while_held(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 10, 4096));
+        put(f, map(2, 10, 1));
+        HOLD(f, { 20, true });
+        assert_int_equal(put(f, map(1, 1, 4096)), LEDGER_SAME);
+        assert_int_equal(owner(f), 20);
+        assert_int_equal(tree_find(&f->tree, 10)->references, 0);
+        assert_int_equal(f->tree.root->references, 1);
+        assert_int_equal(ledger_forget_holders(&f->ledger), 1);
+        assert_int_equal(f->tree.root->references, 0);
+        assert_ptr_equal(ledger_find(&f->ledger, OBJECT_MAP, 1)->cgroup, f->tree.root);
+        assert_int_equal(usage(f, 10)->allocated, 1);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -595,6 +903,19 @@ int main(void)
                 TEST(test_several_holders),
                 TEST(test_charged_cgroup_goes_while_held),
                 TEST(test_holders_cgroup_goes),
+                TEST(test_each_part_is_a_change),
+                TEST(test_notices),
+                TEST(test_passes_follow),
+                TEST(test_begins_to_grow),
+                TEST(test_reparented_from_unknown),
+                TEST(test_removed_is_forgotten),
+                TEST(test_no_memory),
+                TEST(test_no_memory_for_a_change),
+                TEST(test_recorded_later),
+                TEST(test_recorded_below_gone),
+                TEST(test_holders_budget_goes),
+                TEST(test_charged_cgroup_holds_again),
+                TEST(test_charged_cgroup_changes_while_held),
         };
 
         return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);

@@ -284,6 +284,264 @@ static void test_rate_limit(void **state)
         assert_int_equal(suppressed, 0);
 }
 
+/* A number of maps says nothing of the programs', nor the other way round. */
+static void test_programs(void **state)
+{
+        struct budget budget = make_budget(BUDGET_INFINITY, BUDGET_INFINITY);
+        struct usage usage = { .map_count = 1000, .program_count = 5 };
+        struct policy policy;
+        struct policy_change change;
+
+        (void) state;
+        budget.programs_max = 5;
+        policy = make_policy(&budget);
+        assert_false(policy_update(&policy, &usage, &change));
+        usage = (struct usage){ .program_count = 6 };
+        assert_true(policy_update(&policy, &usage, &change));
+        assert_int_equal(change.limit, LIMIT_PROGRAMS);
+        assert_int_equal(change.from, LEVEL_OK);
+        assert_int_equal(change.to, LEVEL_MAX);
+        assert_int_equal(policy.events.max, 1);
+        assert_int_equal(policy.events.high, 0);
+        usage.program_count = 5;
+        assert_true(policy_update(&policy, &usage, &change));
+        assert_int_equal(change.to, LEVEL_OK);
+        assert_int_equal(change.limit, LIMIT_PROGRAMS);
+        budget.programs_max = BUDGET_INFINITY;
+        budget.maps_max = 5;
+        usage = (struct usage){ .map_count = 5, .program_count = 1000 };
+        assert_false(policy_update(&policy, &usage, &change));
+}
+
+/* Of several limits of one level the first is named; of two levels one of the higher. */
+static void test_which_limit(void **state)
+{
+        static const struct {
+                uint64_t bytes, maps, programs, anon;
+                enum budget_limit limit;
+        } table[] = {
+                { 201, 11, 6, 100, LIMIT_MAX },
+                { 150, 11, 6, 100, LIMIT_MAPS },
+                { 150, 10, 6, 100, LIMIT_PROGRAMS },
+                { 150, 10, 5, 100, LIMIT_HIGH },
+                { 100, 10, 5, 399, LIMIT_FOOTPRINT_RATIO },
+                { 100, 10, 5, 400, LIMIT_NONE },
+                { 50, 10, 6, 100, LIMIT_PROGRAMS },
+        };
+        struct budget budget = make_budget(100, 200);
+
+        (void) state;
+        budget.maps_max = 10;
+        budget.programs_max = 5;
+        budget.footprint_ratio_high = 25;
+        for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+                struct policy policy = make_policy(&budget);
+                struct usage usage = { .allocated = table[i].bytes,
+                        .map_count = table[i].maps,
+                        .program_count = table[i].programs,
+                        .rss = { [RSS_ANON] = table[i].anon } };
+                struct policy_change change;
+
+                policy_update(&policy, &usage, &change);
+                assert_int_equal(policy.limit, table[i].limit);
+        }
+}
+
+/* From max, the limit below may be the reason of what stays. */
+static void test_limit_of_a_step_down(void **state)
+{
+        struct budget budget = make_budget(100, 200);
+        struct policy policy = make_policy(&budget);
+        struct policy_change change;
+
+        (void) state;
+        update(&policy, 1000, &change);
+        assert_true(update(&policy, 150, &change));
+        assert_int_equal(change.from, LEVEL_MAX);
+        assert_int_equal(change.to, LEVEL_HIGH);
+        assert_int_equal(change.limit, LIMIT_HIGH);
+        assert_int_equal(policy.limit, LIMIT_HIGH);
+        assert_true(update(&policy, 201, &change));
+        assert_int_equal(policy.events.high, 1);
+        assert_int_equal(policy.events.max, 2);
+        assert_true(update(&policy, 0, &change));
+        assert_int_equal(change.from, LEVEL_MAX);
+        assert_int_equal(change.to, LEVEL_OK);
+        assert_int_equal(change.limit, LIMIT_MAX);
+        assert_int_equal(policy.limit, LIMIT_NONE);
+        assert_int_equal(policy.over, 0);
+}
+
+/* All resident memory is compared with, swap is not; and what is between the limit and ClearPercent= of it stays. */
+static void test_footprint_ratio_of_what(void **state)
+{
+        static const enum rss_member members[] = { RSS_ANON, RSS_FILE, RSS_SHMEM };
+        struct budget budget = make_budget(BUDGET_INFINITY, BUDGET_INFINITY);
+        struct policy_change change;
+
+        (void) state;
+        budget.footprint_ratio_high = 50;
+        for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+                struct usage usage = { .allocated = 100, .rss = { [RSS_SWAP] = 1000000 } };
+                struct policy policy = make_policy(&budget);
+
+                usage.rss[members[i]] = 200;
+                assert_false(policy_update(&policy, &usage, &change));
+                usage.allocated = 101;
+                assert_true(policy_update(&policy, &usage, &change));
+                assert_int_equal(change.limit, LIMIT_FOOTPRINT_RATIO);
+                assert_int_equal(policy.events.high, 1);
+                usage.allocated = 91;
+                assert_false(policy_update(&policy, &usage, &change));
+                usage.allocated = 90;
+                assert_true(policy_update(&policy, &usage, &change));
+                assert_int_equal(change.to, LEVEL_OK);
+                assert_int_equal(change.limit, LIMIT_FOOTPRINT_RATIO);
+        }
+}
+
+/* Without FootprintRatioHigh= no ratio is too high; and it is that of the bytes that Count= says. */
+static void test_footprint_ratio_unset(void **state)
+{
+        struct budget budget = make_budget(BUDGET_INFINITY, BUDGET_INFINITY);
+        struct usage usage = { .allocated = 1000, .charged = 10, .rss = { [RSS_ANON] = 20 } };
+        struct policy policy = make_policy(&budget);
+        struct policy_change change;
+
+        (void) state;
+        assert_false(policy_update(&policy, &usage, &change));
+        budget.footprint_ratio_high = 50;
+        budget.count = COUNT_CHARGED;
+        assert_false(policy_update(&policy, &usage, &change));
+        usage.charged = 11;
+        assert_true(policy_update(&policy, &usage, &change));
+}
+
+/* A successor at max clears by steps, where its predecessor would have. */
+static void test_resume_at_max(void **state)
+{
+        struct budget_events events = { 1, 2, 3, 4, 5 };
+        struct budget budget = make_budget(100, 200);
+        struct policy policy = make_policy(&budget);
+        struct policy_change change;
+
+        (void) state;
+        policy_resume(&policy, LEVEL_MAX, &events);
+        assert_int_equal(policy.level, LEVEL_MAX);
+        assert_int_equal(policy.limit, LIMIT_MAX);
+        assert_memory_equal(&policy.events, &events, sizeof(events));
+        assert_false(update(&policy, 190, &change));
+        assert_false(update(&policy, 181, &change));
+        assert_true(update(&policy, 180, &change));
+        assert_int_equal(change.to, LEVEL_HIGH);
+        assert_false(update(&policy, 91, &change));
+        assert_true(update(&policy, 90, &change));
+        assert_int_equal(change.to, LEVEL_OK);
+        assert_int_equal(change.limit, LIMIT_HIGH);
+        assert_memory_equal(&policy.events, &events, sizeof(events));
+
+        /* One at ok or at high has passed no more than that. */
+        policy = make_policy(&budget);
+        policy_resume(&policy, LEVEL_OK, &events);
+        assert_int_equal(policy.limit, LIMIT_NONE);
+        assert_int_equal(policy.over, 0);
+        assert_false(update(&policy, 95, &change));
+        policy_resume(&policy, LEVEL_HIGH, &events);
+        assert_int_equal(policy.limit, LIMIT_HIGH);
+        assert_false(update(&policy, 195, &change));
+        assert_true(update(&policy, 201, &change));
+        assert_int_equal(policy.events.high, 1);
+        assert_int_equal(policy.events.max, 3);
+}
+
+/* To the byte, also where the limit is no multiple of 100. */
+static void test_clear_percent(void **state)
+{
+        struct budget budget = make_budget(1050, BUDGET_INFINITY);
+        struct policy policy;
+        struct policy_change change;
+
+        (void) state;
+        budget.clear_percent = 50;
+        policy = make_policy(&budget);
+        update(&policy, 1051, &change);
+        assert_false(update(&policy, 526, &change));
+        assert_true(update(&policy, 525, &change));
+        budget.clear_percent = 100;
+        assert_true(update(&policy, 1051, &change));
+        assert_true(update(&policy, 1050, &change));
+}
+
+static void test_owner_sets_what_the_budget_does_not(void **state)
+{
+        struct budget budget = make_budget(BUDGET_INFINITY, BUDGET_INFINITY),
+                      only_high = make_budget(80, BUDGET_INFINITY);
+        struct policy policy = {};
+
+        (void) state;
+        policy_set(&policy, &budget, BUDGET_INFINITY, BUDGET_INFINITY);
+        assert_int_equal(policy.high, BUDGET_INFINITY);
+        assert_int_equal(policy.max, BUDGET_INFINITY);
+        assert_ptr_equal(policy.budget, &budget);
+        policy_set(&policy, &budget, 50, BUDGET_INFINITY);
+        assert_int_equal(policy.high, 50);
+        assert_int_equal(policy.max, BUDGET_INFINITY);
+        policy_set(&policy, &budget, BUDGET_INFINITY, 70);
+        assert_int_equal(policy.high, BUDGET_INFINITY);
+        assert_int_equal(policy.max, 70);
+        policy_set(&policy, &budget, 90, 70);
+        assert_int_equal(policy.high, 70);
+        policy_set(&policy, &only_high, BUDGET_INFINITY, 70);
+        assert_int_equal(policy.high, 70);
+        policy_set(&policy, &only_high, BUDGET_INFINITY, 100);
+        assert_int_equal(policy.high, 80);
+        assert_int_equal(policy.max, 100);
+}
+
+/* The window begins with its first alert and ends an interval later; each has its own burst and levels. */
+static void test_windows(void **state)
+{
+        struct policy policy = {};
+        uint32_t suppressed = 99;
+
+        (void) state;
+        assert_true(policy_may_alert(&policy, LEVEL_HIGH, 9000, 10000, 2, &suppressed));
+        assert_int_equal(suppressed, 0);
+        assert_true(policy_may_alert(&policy, LEVEL_HIGH, 9001, 10000, 2, &suppressed));
+        assert_false(policy_may_alert(&policy, LEVEL_HIGH, 10000, 10000, 2, &suppressed));
+        assert_false(policy_may_alert(&policy, LEVEL_HIGH, 18999, 10000, 2, &suppressed));
+        assert_true(policy_may_alert(&policy, LEVEL_HIGH, 19000, 10000, 2, &suppressed));
+        assert_int_equal(suppressed, 2);
+        assert_true(policy_may_alert(&policy, LEVEL_MAX, 19001, 10000, 2, &suppressed));
+        assert_int_equal(suppressed, 0);
+        assert_false(policy_may_alert(&policy, LEVEL_MAX, 28999, 10000, 2, &suppressed));
+
+        /* What was told in the window before is told again; a lower one that is told takes nothing back. */
+        assert_true(policy_may_alert(&policy, LEVEL_MAX, 29000, 10000, 2, &suppressed));
+        assert_int_equal(suppressed, 1);
+        assert_true(policy_may_alert(&policy, LEVEL_OK, 29001, 10000, 2, &suppressed));
+        assert_false(policy_may_alert(&policy, LEVEL_HIGH, 29002, 10000, 2, &suppressed));
+        assert_false(policy_may_alert(&policy, LEVEL_MAX, 29003, 10000, 2, &suppressed));
+        assert_true(policy_may_alert(&policy, LEVEL_OK, 39000, 10000, 1, &suppressed));
+        assert_int_equal(suppressed, 2);
+        assert_false(policy_may_alert(&policy, LEVEL_OK, 39001, 10000, 1, &suppressed));
+        assert_true(policy_may_alert(&policy, LEVEL_HIGH, 39002, 10000, 1, &suppressed));
+        assert_true(policy_may_alert(&policy, LEVEL_MAX, 39003, 10000, 1, &suppressed));
+        assert_false(policy_may_alert(&policy, LEVEL_HIGH, 39004, 10000, 1, &suppressed));
+}
+
+static void test_names(void **state)
+{
+        static const char *const levels[] = { "ok", "high", "max" };
+        static const char *const limits[] = { "none", "Max", "MapsMax", "ProgramsMax", "High", "FootprintRatioHigh" };
+
+        (void) state;
+        for (enum budget_level level = LEVEL_OK; level <= LEVEL_MAX; level++)
+                assert_string_equal(budget_level_name(level), levels[level]);
+        for (enum budget_limit limit = LIMIT_NONE; limit < LIMITS; limit++)
+                assert_string_equal(budget_limit_name(limit), limits[limit]);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -302,6 +560,16 @@ int main(void)
                 cmocka_unit_test(test_count_charged),
                 cmocka_unit_test(test_large_limits_do_not_overflow),
                 cmocka_unit_test(test_rate_limit),
+                cmocka_unit_test(test_programs),
+                cmocka_unit_test(test_which_limit),
+                cmocka_unit_test(test_limit_of_a_step_down),
+                cmocka_unit_test(test_footprint_ratio_of_what),
+                cmocka_unit_test(test_footprint_ratio_unset),
+                cmocka_unit_test(test_resume_at_max),
+                cmocka_unit_test(test_clear_percent),
+                cmocka_unit_test(test_owner_sets_what_the_budget_does_not),
+                cmocka_unit_test(test_windows),
+                cmocka_unit_test(test_names),
         };
 
         return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

@@ -68,6 +68,23 @@ static void test_extremes(void **state)
         assert_true(throttle_delay(UINT64_MAX, UINT64_MAX) > 60 * SECOND);
 }
 
+/* To the microsecond: at 100 % over High a batch costs 64 s, and nothing overflows. */
+static void test_exact(void **state)
+{
+        (void) state;
+        assert_int_equal(throttle_overage(4097, 1), THROTTLE_OVERAGE_ONE);
+        assert_int_equal(throttle_overage(4096 + 4096, 4096), THROTTLE_OVERAGE_ONE);
+        assert_int_equal(throttle_overage(8193 + 8193, 8193), THROTTLE_OVERAGE_ONE);
+        assert_int_equal(throttle_overage(101, 100), THROTTLE_OVERAGE_ONE / 4096);
+        assert_int_equal(throttle_overage(UINT64_MAX, 0), 1024 * THROTTLE_OVERAGE_ONE);
+        assert_int_equal(throttle_overage(UINT64_MAX, UINT64_MAX / 2), THROTTLE_OVERAGE_ONE);
+        assert_int_equal(throttle_delay(THROTTLE_OVERAGE_ONE, THROTTLE_BATCH), 64 * SECOND);
+        assert_int_equal(throttle_delay(THROTTLE_OVERAGE_ONE / 2, THROTTLE_BATCH), 16 * SECOND);
+        assert_int_equal(throttle_delay(THROTTLE_OVERAGE_ONE, THROTTLE_BATCH / 4), 16 * SECOND);
+        assert_int_equal(throttle_delay(UINT64_MAX, THROTTLE_BATCH), 64 * SECOND << 20);
+        assert_int_equal(throttle_delay(UINT64_MAX, UINT64_MAX), UINT64_MAX);
+}
+
 /* --- Cap, debt and duty ------------------------------------------------------------------------------------------- */
 
 /* Grows when nothing is paused, and pays at once. Returns the pause; *now is its end. */
@@ -186,6 +203,93 @@ static void test_duty_counts_real_time(void **state)
         assert_int_equal(throttle_grow(&throttle, THROTTLE_OVERAGE_ONE, MIB, START + 18 * SECOND, MAX, false), MAX);
 }
 
+/* What is left of the duty at @now: who would have to pay for more than that gets it. */
+static uint64_t duty_left(struct throttle throttle, uint64_t now)
+{
+        throttle.owed_usec = 0;
+        return throttle_grow(&throttle, THROTTLE_OVERAGE_ONE, 100 * MIB, now, 3600 * SECOND, false);
+}
+
+/* The beginning of a slot. */
+#define SLOT_START (START - START % THROTTLE_SLOT_USEC)
+
+/* A pause takes its part of each slot that it was in, and leaves the window with them. */
+static void test_duty_by_slots(void **state)
+{
+        const uint64_t slot = THROTTLE_SLOT_USEC, window = THROTTLE_WINDOW_USEC, duty = THROTTLE_DUTY_USEC;
+        struct throttle throttle = {};
+
+        (void) state;
+        assert_int_equal(duty_left(throttle, SLOT_START), duty);
+        /* Of 800 ms, 100 are in the slot where it ends, 500 in the one before, 200 in the first. */
+        throttle_ended(&throttle, SLOT_START + 100000, 800000);
+        assert_int_equal(duty_left(throttle, SLOT_START + 100000), duty - 800000);
+        assert_int_equal(duty_left(throttle, SLOT_START + window - 2 * slot + slot - 1), duty - 800000);
+        assert_int_equal(duty_left(throttle, SLOT_START + window - slot), duty - 600000);
+        assert_int_equal(duty_left(throttle, SLOT_START + window), duty - 100000);
+        assert_int_equal(duty_left(throttle, SLOT_START + window + slot - 1), duty - 100000);
+        assert_int_equal(duty_left(throttle, SLOT_START + window + slot), duty);
+        assert_int_equal(duty_left(throttle, SLOT_START + 1000 * window), duty);
+
+        /* Pauses of one slot add up. */
+        throttle_ended(&throttle, SLOT_START + 300000, 50000);
+        assert_int_equal(duty_left(throttle, SLOT_START + 300000), duty - 850000);
+        /* One longer than all that is remembered is no more than the window. */
+        throttle_ended(&throttle, SLOT_START + window, 1000 * window);
+        assert_int_equal(duty_left(throttle, SLOT_START + window), 0);
+        assert_int_equal(duty_left(throttle, SLOT_START + 2 * window + slot), duty);
+}
+
+/* The rest of the duty is a pause if it is worth one. What the duty cuts off is not owed. */
+static void test_rest_of_the_duty(void **state)
+{
+        static const uint64_t rests[] = { 0, 1, THROTTLE_MIN_USEC - 1, THROTTLE_MIN_USEC, THROTTLE_MIN_USEC + 1,
+                SECOND };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(rests) / sizeof(rests[0]); i++) {
+                uint64_t now = START, expected = rests[i] < THROTTLE_MIN_USEC ? 0 : rests[i];
+                struct throttle throttle = {};
+
+                throttle_ended(&throttle, now, THROTTLE_DUTY_USEC - rests[i]);
+                assert_int_equal(throttle_grow(&throttle, THROTTLE_OVERAGE_ONE, MIB, now, MAX, false), expected);
+                now += 20 * SECOND;
+                assert_int_equal(throttle_grow(&throttle, THROTTLE_OVERAGE_ONE / 20, 4096, now, MAX, false), 0);
+        }
+}
+
+/* A price of exactly the shortest pause is paid, one less is owed. */
+static void test_shortest_pause(void **state)
+{
+        struct throttle throttle = {};
+
+        (void) state;
+        assert_int_equal(throttle_grow(&throttle, THROTTLE_OVERAGE_ONE, MIB, START, THROTTLE_MIN_USEC, false),
+                        THROTTLE_MIN_USEC);
+        assert_int_equal(throttle_grow(&throttle, THROTTLE_OVERAGE_ONE, MIB, START, THROTTLE_MIN_USEC - 1, false), 0);
+        assert_int_equal(throttle.owed_usec, THROTTLE_MIN_USEC - 1);
+        /* With what is owed, and no more than the cap. */
+        assert_int_equal(throttle_grow(&throttle, THROTTLE_OVERAGE_ONE / 10, 4096, START, MAX, false),
+                        THROTTLE_MIN_USEC - 1 + throttle_delay(THROTTLE_OVERAGE_ONE / 10, 4096));
+        assert_int_equal(throttle.owed_usec, 0);
+        assert_int_equal(throttle_grow(&throttle, 0, MIB, START, MAX, false), 0);
+}
+
+/* The first is told however soon after the machine's start. */
+static void test_first_alert(void **state)
+{
+        struct throttle throttle = {};
+        uint32_t suppressed = 99;
+
+        (void) state;
+        assert_true(throttle_may_alert(&throttle, 5, 60 * SECOND, &suppressed));
+        assert_int_equal(suppressed, 0);
+        assert_false(throttle_may_alert(&throttle, 6, 60 * SECOND, &suppressed));
+        assert_true(throttle_may_alert(&throttle, 60 * SECOND + 5, 60 * SECOND, &suppressed));
+        assert_int_equal(suppressed, 1);
+        assert_false(throttle_may_alert(&throttle, 120 * SECOND + 4, 60 * SECOND, &suppressed));
+}
+
 static void test_alert_once_in_a_while(void **state)
 {
         struct throttle throttle = {};
@@ -274,6 +378,11 @@ int main(void)
                 cmocka_unit_test(test_growth_while_paused_is_owed),
                 cmocka_unit_test(test_duty_of_any_window),
                 cmocka_unit_test(test_duty_counts_real_time),
+                cmocka_unit_test(test_exact),
+                cmocka_unit_test(test_duty_by_slots),
+                cmocka_unit_test(test_rest_of_the_duty),
+                cmocka_unit_test(test_shortest_pause),
+                cmocka_unit_test(test_first_alert),
                 cmocka_unit_test(test_alert_once_in_a_while),
                 cmocka_unit_test(test_protected),
                 cmocka_unit_test(test_record_line),
