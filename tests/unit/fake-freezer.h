@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Directories of plain files that freezer.c takes for cgroups, for the tests of its decisions: what is in them is there
+ * at once, and what is written to them fails when the test says so. What the kernel makes of it is tested in
+ * tests/kernel/test-freezer.c. The program is linked with FAKE_FREEZER_LINK, and without cgroupfs.c and log.c.
+ */
+#pragma once
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "daemon/cgroupfs.h"
+#include "daemon/log.h"
+
+/* What the calls below fail with, as errno; 0: they do not. */
+static int fail_pwrite, fail_id, fail_own;
+
+/* The file system of all directories, and the caller's cgroup. */
+static long fake_magic = CGROUP2_SUPER_MAGIC;
+static const char *fake_own = "/own";
+
+/* What was logged last, and how often something was. */
+static char logged[4096];
+static unsigned int logged_count;
+
+int __real_fstatfs(int fd, struct statfs *fs);
+ssize_t __real_pwrite(int fd, const void *buffer, size_t size, off_t offset);
+int __wrap_fstatfs(int fd, struct statfs *fs);
+ssize_t __wrap_pwrite(int fd, const void *buffer, size_t size, off_t offset);
+
+int __wrap_fstatfs(int fd, struct statfs *fs)
+{
+        int r = __real_fstatfs(fd, fs);
+
+        fs->f_type = fake_magic;
+        return r;
+}
+
+ssize_t __wrap_pwrite(int fd, const void *buffer, size_t size, off_t offset)
+{
+        if (fail_pwrite) {
+                errno = fail_pwrite;
+                return -1;
+        }
+        return __real_pwrite(fd, buffer, size, offset);
+}
+
+int cgroupfs_id_of(int fd, uint64_t *id)
+{
+        struct stat st;
+
+        if (fail_id)
+                return -fail_id;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        *id = st.st_ino;
+        return 0;
+}
+
+int cgroupfs_own_path(const struct cgroupfs *fs, char **path)
+{
+        (void) fs;
+        if (fail_own)
+                return -fail_own;
+        *path = strdup(fake_own);
+        return *path ? 0 : -ENOMEM;
+}
+
+void log_message(int priority, const char *format, ...)
+{
+        va_list ap;
+
+        (void) priority;
+        va_start(ap, format);
+        vsnprintf(logged, sizeof(logged), format, ap);
+        va_end(ap);
+        logged_count++;
+}
+
+/* The test's own directory; to be removed with fake_remove(). */
+static inline int fake_make(char directory[64])
+{
+        strcpy(directory, "/tmp/bpfbudget-fake-XXXXXX");
+        fake_magic = CGROUP2_SUPER_MAGIC;
+        fail_pwrite = fail_id = fail_own = 0;
+        fake_own = "/own";
+        *logged = '\0';
+        logged_count = 0;
+        return mkdtemp(directory) ? 0 : -1;
+}
+
+static inline int fake_remove(const char *directory)
+{
+        char command[128];
+
+        snprintf(command, sizeof(command), "exec rm -rf '%s'", directory);
+        return system(command);
+}
+
+/* Writes @text to the file @name of the cgroup @directory. */
+static inline void fake_put(const char *directory, const char *name, const char *text)
+{
+        char path[PATH_MAX];
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/%s", directory, name);
+        file = fopen(path, "we");
+        assert_non_null(file);
+        assert_true(fputs(text, file) >= 0);
+        assert_int_equal(fclose(file), 0);
+}
+
+/* Makes the cgroup @directory, with a process in it, and not frozen. Returns its id. */
+static inline uint64_t fake_cgroup(const char *directory)
+{
+        struct stat st;
+
+        assert_int_equal(mkdir(directory, 0755), 0);
+        fake_put(directory, "cgroup.subtree_control", "");
+        fake_put(directory, "cgroup.freeze", "0\n");
+        fake_put(directory, "cgroup.events", "populated 1\nfrozen 0\n");
+        assert_int_equal(stat(directory, &st), 0);
+        return st.st_ino;
+}
+
+/* Whether cgroup.freeze of the cgroup @directory was set. */
+static inline bool fake_is_set(const char *directory)
+{
+        char path[PATH_MAX], text[16] = "";
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/cgroup.freeze", directory);
+        file = fopen(path, "re");
+        assert_non_null(file);
+        assert_non_null(fgets(text, sizeof(text), file));
+        fclose(file);
+        assert_true(strcmp(text, "0\n") == 0 || strcmp(text, "1\n") == 0);
+        return *text == '1';
+}
