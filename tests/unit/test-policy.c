@@ -440,6 +440,13 @@ static void test_resume_at_max(void **state)
         assert_int_equal(change.limit, LIMIT_HIGH);
         assert_memory_equal(&policy.events, &events, sizeof(events));
 
+        /* It may fall so far at once that only the step is left. */
+        policy = make_policy(&budget);
+        policy_resume(&policy, LEVEL_MAX, &events);
+        assert_true(update(&policy, 95, &change));
+        assert_int_equal(change.to, LEVEL_HIGH);
+        assert_int_equal(change.limit, LIMIT_HIGH);
+
         /* One at ok or at high has passed no more than that. */
         policy = make_policy(&budget);
         policy_resume(&policy, LEVEL_OK, &events);
