@@ -219,7 +219,9 @@ static int compare_processes(const void *a, const void *b)
 /* Asks /proc about each process once. One that has ended meanwhile keeps what the kernel told. */
 static int identify_holders(struct relations *relations, struct tree *tree)
 {
-        qsort(relations->holders, relations->holder_count, sizeof(*relations->holders), compare_processes);
+        /* qsort() takes no NULL, which the list is as long as there is nothing in it. */
+        if (relations->holder_count > 0)
+                qsort(relations->holders, relations->holder_count, sizeof(*relations->holders), compare_processes);
         for (size_t i = 0; i < relations->holder_count; i++) {
                 struct holder *holder = &relations->holders[i];
                 struct cgroup *cgroup;
