@@ -68,6 +68,19 @@ static void test_extremes(void **state)
         assert_true(throttle_delay(UINT64_MAX, UINT64_MAX) > 60 * SECOND);
 }
 
+/* What the manuals promise, and what the kernel's own numbers are. */
+static void test_numbers(void **state)
+{
+        (void) state;
+        assert_int_equal(THROTTLE_WINDOW_USEC, 10 * SECOND);
+        assert_int_equal(THROTTLE_DUTY_USEC, 5 * SECOND);
+        assert_int_equal(THROTTLE_MIN_USEC, 10000);
+        assert_int_equal(THROTTLE_BATCH, 256 * 1024);
+        assert_int_equal(THROTTLE_OVERAGE_ONE, 1 << 20);
+        /* The whole window is remembered, and the slot that it has left by a part. */
+        assert_int_equal((THROTTLE_SLOTS - 1) * THROTTLE_SLOT_USEC, 10 * SECOND);
+}
+
 /* To the microsecond: at 100 % over High a batch costs 64 s, and nothing overflows. */
 static void test_exact(void **state)
 {
@@ -378,6 +391,7 @@ int main(void)
                 cmocka_unit_test(test_growth_while_paused_is_owed),
                 cmocka_unit_test(test_duty_of_any_window),
                 cmocka_unit_test(test_duty_counts_real_time),
+                cmocka_unit_test(test_numbers),
                 cmocka_unit_test(test_exact),
                 cmocka_unit_test(test_duty_by_slots),
                 cmocka_unit_test(test_rest_of_the_duty),
