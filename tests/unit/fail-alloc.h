@@ -6,8 +6,11 @@
  */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 
 /* How many allocations from now one fails; 0: none. */
 static unsigned int fail_at;
@@ -44,4 +47,22 @@ void *__wrap_reallocarray(void *memory, size_t count, size_t size)
 char *__wrap_strdup(const char *text)
 {
         return allocation_fails() ? NULL : __real_strdup(text);
+}
+
+int __wrap_asprintf(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What it leaves in *text when it fails is not defined. */
+int __wrap_asprintf(char **text, const char *format, ...)
+{
+        va_list ap;
+        int n;
+
+        if (allocation_fails()) {
+                *text = (char *) (uintptr_t) 1;
+                return -1;
+        }
+        va_start(ap, format);
+        n = vasprintf(text, format, ap);
+        va_end(ap);
+        return n;
 }

@@ -11,6 +11,7 @@
 
 #include "daemon/enforce.h"
 #include "daemon/policy.h"
+#include "fail-alloc.h"
 #include "fake-cgroups.h"
 #include "fake-freezer.h"
 
@@ -415,6 +416,26 @@ static void test_failures_are_told_once(void **state)
         assert_int_equal(logged_count, 3);
 }
 
+/* Who cannot be remembered is not paused. */
+static void test_no_memory(void **state)
+{
+        struct fixture *f = *state;
+        struct pause pause;
+        bool paused = false;
+
+        add(f, A, 100 * MIB);
+        set_budget(f, A, MIB);
+        for (unsigned int n = 1; !paused; n++) {
+                assert_true(n < 100);
+                fail_at = n;
+                paused = grow(f, A, START, &pause);
+                assert_int_equal(paused, fail_at > 0);
+                fail_at = 0;
+                assert_int_equal(is_set(f, A), paused);
+                assert_int_equal(f->policies[A].events.throttled, paused);
+        }
+}
+
 /* --- Thawing -------------------------------------------------------------------------------------------------------
  */
 
@@ -646,6 +667,7 @@ int main(void)
                 TEST(test_protected),
                 TEST(test_left_alone),
                 TEST(test_failures_are_told_once),
+                TEST(test_no_memory),
                 TEST(test_in_time),
                 TEST(test_payer_goes),
                 TEST(test_thawing_fails),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "daemon/freezer.h"
+#include "fail-alloc.h"
 #include "fake-freezer.h"
 
 #define SECOND (1000ULL * 1000)
@@ -375,6 +376,30 @@ static void test_freezing_fails(void **state)
         assert_record(f, line);
 }
 
+static void test_no_memory(void **state)
+{
+        struct fixture *f = *state;
+        struct frozen *frozen = NULL;
+        int r = -ENOMEM;
+
+        for (unsigned int n = 1; r < 0; n++) {
+                assert_true(n < 100);
+                fail_at = n;
+                r = freeze(f, &frozen);
+                /* Without memory to sync the directory the record is there, and taken back. */
+                if (fail_at == 0) {
+                        assert_int_equal(r, -ENOMEM);
+                        assert_false(fake_is_set(f->box));
+                        assert_untouched(f);
+                }
+                fail_at = 0;
+        }
+        assert_int_equal(r, 0);
+        assert_true(fake_is_set(f->box));
+        assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
+        assert_untouched(f);
+}
+
 /* It stays frozen, and in the record, until it can be thawed. One that is gone is no failure. */
 static void test_thawing_fails(void **state)
 {
@@ -544,6 +569,7 @@ int main(void)
                 TEST(test_record_fails),
                 TEST(test_record_is_new),
                 TEST(test_freezing_fails),
+                TEST(test_no_memory),
                 TEST(test_thawing_fails),
                 TEST(test_list),
                 TEST(test_release),

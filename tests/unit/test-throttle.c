@@ -248,7 +248,10 @@ static void test_duty_by_slots(void **state)
         throttle_ended(&throttle, SLOT_START + 300000, 50000);
         assert_int_equal(duty_left(throttle, SLOT_START + 300000), duty - 850000);
         /* One longer than all that is remembered is no more than the window. */
+        throttle = (struct throttle){};
         throttle_ended(&throttle, SLOT_START + window, 1000 * window);
+        for (size_t i = 0; i < THROTTLE_SLOTS; i++)
+                assert_true(throttle.paused_usec[i] <= slot);
         assert_int_equal(duty_left(throttle, SLOT_START + window), 0);
         assert_int_equal(duty_left(throttle, SLOT_START + 2 * window + slot), duty);
 }
