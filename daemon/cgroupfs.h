@@ -27,8 +27,8 @@ void cgroupfs_deinit(struct cgroupfs *fs);
 
 /*
  * Looks up the cgroup @id. On success *path is its path below the mount ("/" for the root), to be freed by the caller,
- * and *parent_id its parent's id (0 for the root). Returns 0; -ESTALE: there is no such cgroup (any more); -EPERM;
- * -ENOMEM.
+ * and *parent_id its parent's id (0 for the root). Returns 0; -ESTALE: there is no such cgroup (any more);
+ * -ENAMETOOLONG: its path is longer than PATH_MAX, and *parent_id is set all the same; -EPERM; -ENOMEM.
  */
 int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **path, uint64_t *parent_id);
 

@@ -163,7 +163,8 @@ static int get_at_depth(struct tree *tree, uint64_t id, int depth, struct cgroup
                 return r;
         /* Without the permission to open handles a cgroup is there all the same; it has no name then. */
         exists = r != -ESTALE;
-        if (r == 0 && depth < DEPTH_MAX) {
+        /* One whose path is too long to be told is in its parent's budget like any other. */
+        if (exists && parent_id != 0 && depth < DEPTH_MAX) {
                 r = get_at_depth(tree, parent_id, depth + 1, &parent);
                 if (r < 0)
                         return r;

@@ -333,6 +333,31 @@ static void test_not_permitted_is_not_gone(void **state)
         assert_int_equal(f->tree.count, 3);
 }
 
+/* Nested names may be longer than any path: such a cgroup has no name, but counts where it is. */
+static int long_lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
+{
+        if (id < 40)
+                return fake_lookup(context, id, path, parent_id);
+        *parent_id = id == 40 ? 20 : 40;
+        return -ENAMETOOLONG;
+}
+
+static void test_too_long_a_path_is_no_escape(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *cgroup;
+
+        f->tree.lookup = long_lookup;
+        cgroup = get(f, 50);
+        assert_true(cgroup->exists);
+        assert_null(cgroup->path);
+        assert_true(tree_is_below(cgroup, tree_find(&f->tree, 20)));
+        assert_int_equal(f->tree.count, 5);
+        add(f, 50, 7);
+        tree_flush(&f->tree);
+        assert_int_equal(tree_find(&f->tree, 10)->total.allocated, 7);
+}
+
 /* However deep: cgroup N is below N + 1, so that there is no end. */
 static int bottomless_lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
 {
@@ -651,6 +676,7 @@ int main(void)
                 TEST(test_each_rss_is_a_change),
                 TEST(test_is_below),
                 TEST(test_not_permitted_is_not_gone),
+                TEST(test_too_long_a_path_is_no_escape),
                 TEST(test_depth_ends),
                 TEST(test_no_memory),
                 cmocka_unit_test(test_no_memory_for_the_root),
