@@ -24,7 +24,18 @@
 #include "daemon/log.h"
 
 /* What the calls below fail with, as errno; 0: they do not. */
-static int fail_pwrite, fail_id, fail_own;
+static int fail_pwrite, fail_fsync, fail_rename, fail_id, fail_own;
+
+/* What was called, in order: 's' for fsync(), 'r' for rename(), 'w' for pwrite(). */
+static char calls[64];
+
+static inline void note_call(char call)
+{
+        size_t n = strlen(calls);
+
+        if (n < sizeof(calls) - 1)
+                strcpy(calls + n, (char[]){ call, '\0' });
+}
 
 /* The file system of all directories, and the caller's cgroup. */
 static long fake_magic = CGROUP2_SUPER_MAGIC;
@@ -36,7 +47,11 @@ static unsigned int logged_count;
 
 int __real_fstatfs(int fd, struct statfs *fs);
 ssize_t __real_pwrite(int fd, const void *buffer, size_t size, off_t offset);
+int __real_fsync(int fd);
+int __real_rename(const char *from, const char *to);
 int __wrap_fstatfs(int fd, struct statfs *fs);
+int __wrap_fsync(int fd);
+int __wrap_rename(const char *from, const char *to);
 ssize_t __wrap_pwrite(int fd, const void *buffer, size_t size, off_t offset);
 
 int __wrap_fstatfs(int fd, struct statfs *fs)
@@ -47,8 +62,29 @@ int __wrap_fstatfs(int fd, struct statfs *fs)
         return r;
 }
 
+int __wrap_fsync(int fd)
+{
+        note_call('s');
+        if (fail_fsync) {
+                errno = fail_fsync;
+                return -1;
+        }
+        return __real_fsync(fd);
+}
+
+int __wrap_rename(const char *from, const char *to)
+{
+        note_call('r');
+        if (fail_rename) {
+                errno = fail_rename;
+                return -1;
+        }
+        return __real_rename(from, to);
+}
+
 ssize_t __wrap_pwrite(int fd, const void *buffer, size_t size, off_t offset)
 {
+        note_call('w');
         if (fail_pwrite) {
                 errno = fail_pwrite;
                 return -1;
@@ -93,7 +129,8 @@ static inline int fake_make(char directory[64])
 {
         strcpy(directory, "/tmp/bpfbudget-fake-XXXXXX");
         fake_magic = CGROUP2_SUPER_MAGIC;
-        fail_pwrite = fail_id = fail_own = 0;
+        fail_pwrite = fail_fsync = fail_rename = fail_id = fail_own = 0;
+        *calls = '\0';
         fake_own = "/own";
         *logged = '\0';
         logged_count = 0;

@@ -327,6 +327,28 @@ static void test_record_fails(void **state)
         assert_null(f->freezer.first);
 }
 
+/* The record is on disk, whole and by its name, before the cgroup is frozen. */
+static void test_record_comes_first(void **state)
+{
+        struct fixture *f = *state;
+        struct frozen *frozen;
+
+        assert_int_equal(freeze(f, &frozen), 0);
+        assert_string_equal(calls, "srsw");
+        *calls = '\0';
+        assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
+        assert_string_equal(calls, "w");
+        fail_fsync = EIO;
+        assert_int_equal(freeze(f, &frozen), -EIO);
+        assert_false(fake_is_set(f->box));
+        assert_untouched(f);
+        fail_fsync = 0;
+        fail_rename = ENOSPC;
+        assert_int_equal(freeze(f, &frozen), -ENOSPC);
+        assert_false(fake_is_set(f->box));
+        assert_untouched(f);
+}
+
 /* What a predecessor has left of its record is written over, but not through a link. */
 static void test_record_is_new(void **state)
 {
@@ -567,6 +589,7 @@ int main(void)
                 TEST(test_all_below_are_asked),
                 TEST(test_too_deep_to_ask),
                 TEST(test_record_fails),
+                TEST(test_record_comes_first),
                 TEST(test_record_is_new),
                 TEST(test_freezing_fails),
                 TEST(test_no_memory),
