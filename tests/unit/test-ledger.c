@@ -486,6 +486,19 @@ static void test_reparented_from_unknown(void **state)
         assert_string_equal(object->last_cgroup, "/b");
 }
 
+/* What was nobody's and is charged to a cgroup now has not come from one that is gone: the root never is. */
+static void test_root_never_goes(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, map(1, 0, 100));
+        f->cgroups[0].gone = true;
+        assert_int_equal(put(f, map(1, 10, 100)), LEDGER_CHANGED);
+        assert_null(ledger_find(&f->ledger, OBJECT_MAP, 1)->last_cgroup);
+        assert_true(f->tree.root->exists);
+        assert_null(f->tree.gone);
+}
+
 /* Whoever makes the next object at the same number is another. */
 static void test_removed_is_forgotten(void **state)
 {
@@ -908,6 +921,7 @@ int main(void)
                 TEST(test_passes_follow),
                 TEST(test_begins_to_grow),
                 TEST(test_reparented_from_unknown),
+                TEST(test_root_never_goes),
                 TEST(test_removed_is_forgotten),
                 TEST(test_no_memory),
                 TEST(test_no_memory_for_a_change),
