@@ -277,28 +277,40 @@ static void test_all_below_are_asked(void **state)
         assert_int_equal(freeze(f, &frozen), 0);
 }
 
+/* Makes cgroups below the first until the path of the last one is @total bytes long. */
+static void make_deep(const struct fixture *f, size_t total)
+{
+        int fd = open(f->box, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        size_t length = strlen(f->box);
+        char name[256];
+
+        memset(name, 'x', sizeof(name));
+        while (length < total) {
+                size_t rest = total - length - 1, size = rest > 250 ? 200 : rest;
+                int below;
+
+                assert_true(fd >= 0);
+                name[size] = '\0';
+                assert_true(mkdirat(fd, name, 0755) == 0 || errno == EEXIST);
+                below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                close(fd);
+                fd = below;
+                name[size] = 'x';
+                length += size + 1;
+        }
+        close(fd);
+}
+
 /* What is so deep that nobody can be asked about it may not be frozen. */
 static void test_too_deep_to_ask(void **state)
 {
         struct fixture *f = *state;
-        int fd = open(f->box, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         struct frozen *frozen;
-        char name[201];
-        size_t length = strlen(f->box);
 
-        memset(name, 'x', 200);
-        name[200] = '\0';
-        while (length < PATH_MAX - 1) {
-                int below;
-
-                assert_true(fd >= 0);
-                assert_int_equal(mkdirat(fd, name, 0755), 0);
-                below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                close(fd);
-                fd = below;
-                length += 201;
-        }
-        close(fd);
+        make_deep(f, PATH_MAX - 1);
+        assert_int_equal(freeze(f, &frozen), 0);
+        assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
+        make_deep(f, PATH_MAX);
         assert_int_equal(freeze(f, &frozen), -EPERM);
         assert_false(fake_is_set(f->box));
         assert_untouched(f);
