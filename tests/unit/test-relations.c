@@ -65,6 +65,9 @@ void log_message(int priority, const char *format, ...)
         logged_count++;
 }
 
+/* How often somebody asked for the program of a process. */
+static unsigned int exe_count;
+
 static struct fake_cgroup cgroups[] = { { 1, 0, "/", false }, { 10, 1, "/a", false } };
 static struct fake_hierarchy hierarchy = { cgroups, 2, 0 };
 
@@ -178,7 +181,10 @@ static void test_many_holders(void **state)
         }
         holder_records = records;
         holder_record_count = MANY;
+        exe_count = 0;
         assert_int_equal(relations_read(&relations, NULL, *state, RELATION_HOLDERS), 0);
+        /* Each process is asked about once. */
+        assert_int_equal(exe_count, 8);
         for (unsigned int kind = 0; kind < 2; kind++)
                 for (unsigned int id = 0; id < 8; id++) {
                         const struct holder *holders;
@@ -334,6 +340,7 @@ ssize_t __wrap_readlink(const char *path, char *buffer, size_t size)
                                 memcpy(buffer, opened[i - 1].link, n < size ? n : size);
                                 return n < size ? n : size;
                         }
+        exe_count += strncmp(path, "/proc/", 6) == 0 && strcmp(path + strlen(path) - 4, "/exe") == 0;
         return __real_readlink(path, buffer, size);
 }
 
