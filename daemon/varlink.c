@@ -43,7 +43,7 @@ struct varlink_call {
 struct client {
         struct varlink_server *server;
         struct bufferevent *connection;
-        struct event *resume; /* made active to serve it, or to free it, from the loop */
+        struct event *resume; /* comes to serve it, or to free it, from the loop */
         uid_t uid;
         size_t scanned; /* bytes of input in which there is no NUL */
         bool half;      /* a part of a call is there, and the time for the rest runs */
@@ -629,13 +629,22 @@ static bool serve_stream(struct client *client)
         return r == 0;
 }
 
+/* Goes on with @client in the next turn of the loop: what is made active is still of this one, before all others. */
+static void serve_later(struct client *client)
+{
+        static const struct timeval at_once = {};
+
+        if (event_add(client->resume, &at_once) < 0)
+                drop(client);
+}
+
 static void serve(struct client *client)
 {
         bool progress = true;
 
         for (int i = 0; progress && !client->dead; i++) {
                 if (i == CALLS_AT_ONCE) {
-                        event_active(client->resume, EV_TIMEOUT, 0);
+                        serve_later(client);
                         return;
                 }
                 if (client->call.active)
@@ -664,8 +673,12 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
 
 static void on_io(struct bufferevent *connection, void *context)
 {
+        struct client *client = context;
+
         (void) connection;
-        serve(context);
+        /* Not beside its turn. */
+        if (!event_pending(client->resume, EV_TIMEOUT, NULL))
+                serve(client);
 }
 
 static void on_event(struct bufferevent *connection, short what, void *context)
