@@ -638,6 +638,20 @@ static void serve_later(struct client *client)
                 drop(client);
 }
 
+/*
+ * While as much is there as may be, and nothing is taken of it, @client is not read from: libevent would call again and
+ * again (bufferevent_inbuf_wm_check()). What is written to it tells of its end.
+ */
+static void set_reading(struct client *client)
+{
+        bool full = evbuffer_get_length(bufferevent_get_input(client->connection)) > VARLINK_MESSAGE_MAX;
+
+        if (full)
+                bufferevent_disable(client->connection, EV_READ);
+        else if (!client->ended && !(bufferevent_get_enabled(client->connection) & EV_READ))
+                bufferevent_enable(client->connection, EV_READ);
+}
+
 static void serve(struct client *client)
 {
         bool progress = true;
@@ -655,6 +669,7 @@ static void serve(struct client *client)
         if (client->dead)
                 return;
         set_half(client, !client->call.active && client->scanned > 0);
+        set_reading(client);
         if (client->ended)
                 finish(client);
 }

@@ -2,7 +2,7 @@
 /* The protocol on socket pairs: a server with an interface for tests, driven in the same thread. */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,6 +19,7 @@
 
 #include "daemon/cleanup.h"
 #include "daemon/varlink.h"
+#include "loop.h"
 
 /* --- The interface ------------------------------------------------------------------------------------------------ */
 
@@ -27,11 +28,14 @@ struct demo {
         struct varlink_server *server;
         struct varlink_call *watcher; /* of the last Watch; NULL: it is over */
         unsigned int streams, ended, drained;
+        unsigned int calls; /* of Echo and Big */
 };
 
 static int echo(void *context, struct varlink_call *call, json_t *parameters)
 {
-        (void) context;
+        struct demo *demo = context;
+
+        demo->calls++;
         return varlink_reply(call, json_incref(parameters), false);
 }
 
@@ -40,14 +44,41 @@ static int big(void *context, struct varlink_call *call, json_t *parameters)
 {
         size_t size = json_integer_value(json_object_get(parameters, "size"));
         _cleanup_free_ char *text = malloc(size + 1);
+        struct demo *demo = context;
         int r;
 
-        (void) context;
+        demo->calls++;
         assert_non_null(text);
         memset(text, 'x', size);
         text[size] = '\0';
         r = varlink_reply(call, json_pack("{ss}", "text", text), false);
         return r == -EMSGSIZE ? varlink_error(call, "test.demo.TooLarge", NULL) : r;
+}
+
+/* The same, given as text: an object of so many bytes. */
+static int big_text(void *context, struct varlink_call *call, json_t *parameters)
+{
+        size_t size = json_integer_value(json_object_get(parameters, "size"));
+        _cleanup_free_ char *text = malloc(size);
+        int r;
+
+        (void) context;
+        assert_non_null(text);
+        memset(text, ' ', size);
+        text[0] = '{';
+        text[size - 1] = '}';
+        r = varlink_reply_text(call, text, size, false);
+        return r == -EMSGSIZE ? varlink_error(call, "test.demo.TooLarge", NULL) : r;
+}
+
+/* What the method is told of its call. */
+static int tell(void *context, struct varlink_call *call, json_t *parameters)
+{
+        (void) context;
+        (void) parameters;
+        return varlink_reply(call,
+                        json_pack("{sb sI}", "more", varlink_wants_more(call), "uid", (json_int_t) varlink_uid(call)),
+                        false);
 }
 
 struct counter {
@@ -140,6 +171,9 @@ static const struct varlink_method demo_methods[] = {
         { "Big", big, big_parameters },
         { "Count", count, count_parameters, .needs_more = true },
         { "Watch", watch, .needs_more = true },
+        { "Loose", watch },
+        { "Text", big_text, big_parameters },
+        { "Tell", tell },
         { "Fail", fail_call },
         {},
 };
@@ -172,28 +206,47 @@ static int teardown(void **state)
 /* Lets the server do all that it can without waiting. */
 static void turn(struct demo *demo)
 {
-        for (int i = 0; i < 50; i++)
-                event_base_loop(demo->base, EVLOOP_NONBLOCK);
+        loop_turn(demo->base);
 }
 
-static int connect_to(struct demo *demo)
+/* With a @buffer of so many bytes for what the server sends. */
+static int connect_with_buffer(struct demo *demo, int buffer)
 {
         int pair[2];
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)), 0);
         assert_int_equal(varlink_serve_fd(demo->server, pair[1]), 0);
+        assert_true(fcntl(pair[1], F_GETFL) & O_NONBLOCK);
         fcntl(pair[0], F_SETFL, O_NONBLOCK);
+        turn(demo);
         return pair[0];
+}
+
+static int connect_to(struct demo *demo)
+{
+        return connect_with_buffer(demo, 1 << 20);
+}
+
+/* What is not read stays with the server, as good as all of it. */
+static int connect_narrow(struct demo *demo)
+{
+        return connect_with_buffer(demo, 1);
 }
 
 /* Sends all of it, however often the server must read meanwhile. Returns false if it has closed. */
 static bool send_bytes(struct demo *demo, int fd, const char *bytes, size_t size)
 {
+        bool rested = false;
+
         while (size > 0) {
                 ssize_t n = send(fd, bytes, size, MSG_NOSIGNAL);
 
                 if (n < 0 && errno != EAGAIN)
                         return false;
+                if (n < 0 && rested)
+                        fail_msg("the server leaves %zu bytes", size);
+                rested = n < 0;
                 if (n > 0) {
                         bytes += n;
                         size -= n;
@@ -209,31 +262,9 @@ static void send_call(struct demo *demo, int fd, const char *text)
         assert_true(send_bytes(demo, fd, text, strlen(text) + 1));
 }
 
-/* The next reply as text, to be freed; NULL: there is none now. *closed says whether none will come. */
 static char *receive(struct demo *demo, int fd, bool *closed)
 {
-        size_t size = 0, room = VARLINK_OUTPUT_MAX + 4096;
-        char *text = malloc(room);
-        ssize_t n;
-
-        assert_non_null(text);
-        *closed = false;
-        for (;;) {
-                n = recv(fd, text + size, 1, 0);
-                if (n < 0 && size > 0 && errno == EAGAIN) {
-                        turn(demo);
-                        continue;
-                }
-                if (n <= 0)
-                        break;
-                if (text[size++] == '\0')
-                        return text;
-                assert_true(size < room);
-        }
-        *closed = n == 0 || errno != EAGAIN;
-        assert_int_equal(size, 0);
-        free(text);
-        return NULL;
+        return loop_receive(demo->base, fd, closed);
 }
 
 static void expect_reply(struct demo *demo, int fd, const char *reply)
@@ -310,6 +341,42 @@ static void test_service(void **state)
                         "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":"
                         "{\"interface\":\"test.demon\"}}");
         check_reply(*state, "{\"method\":\"org.varlink.service.GetInterfaceDescription\"}", INVALID("interface"));
+        check_reply(*state, "{\"method\":\"org.varlink.service.GetInf\"}",
+                        "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":"
+                        "{\"method\":\"org.varlink.service.GetInf\"}}");
+}
+
+/* The protocol's own interface tells of itself as of any other. */
+static void test_own_description(void **state)
+{
+        struct demo *demo = *state;
+        int fd = connect_to(demo);
+        char *text;
+        json_t *reply;
+        bool closed;
+
+        send_call(demo, fd,
+                        "{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":"
+                        "{\"interface\":\"org.varlink.service\"}}");
+        text = receive(demo, fd, &closed);
+        assert_non_null(text);
+        reply = json_loads(text, 0, NULL);
+        free(text);
+        assert_non_null(strstr(json_string_value(json_object_get(json_object_get(reply, "parameters"), "description")),
+                        "\ninterface org.varlink.service\n"));
+        json_decref(reply);
+        close(fd);
+}
+
+/* Who calls, and whether several replies are welcome. */
+static void test_tell(void **state)
+{
+        loop_peer = 4242;
+        check_reply(*state, "{\"method\":\"test.demo.Tell\"}", "{\"parameters\":{\"more\":false,\"uid\":4242}}");
+        loop_peer = 0;
+        check_reply(*state, "{\"method\":\"test.demo.Tell\",\"more\":true}",
+                        "{\"parameters\":{\"more\":true,\"uid\":0}}");
+        loop_peer = (uid_t) -1;
 }
 
 static void test_unknown(void **state)
@@ -366,6 +433,32 @@ static void test_members(void **state)
                         "{\"parameters\":{\"text\":\"a\"}}");
         check_reply(*state, "{\"method\":\"test.demo.Count\",\"parameters\":{\"to\":1}}",
                         "{\"error\":\"org.varlink.service.ExpectedMore\",\"parameters\":{}}");
+}
+
+/* Of more and oneway only one can be meant: the method is not called. A stream that nobody listens to ends at once. */
+static void test_oneway(void **state)
+{
+        struct demo *demo = *state;
+        int fd = connect_to(demo);
+
+        send_call(demo, fd,
+                        "{\"method\":\"test.demo.Echo\",\"more\":true,\"oneway\":true,\"parameters\":{\"text\":\"a\"}"
+                        "}");
+        expect_silence(demo, fd);
+        assert_int_equal(demo->calls, 0);
+        send_call(demo, fd, "{\"method\":\"test.demo.Echo\",\"oneway\":true,\"parameters\":{\"text\":\"a\"}}");
+        expect_silence(demo, fd);
+        assert_int_equal(demo->calls, 1);
+        send_call(demo, fd, "{\"method\":\"test.demo.Text\",\"oneway\":true,\"parameters\":{\"size\":2}}");
+        expect_silence(demo, fd);
+        send_call(demo, fd, "{\"method\":\"test.demo.Loose\",\"oneway\":true}");
+        expect_silence(demo, fd);
+        assert_int_equal(demo->streams, 1);
+        assert_int_equal(demo->ended, 1);
+        assert_null(demo->watcher);
+        send_call(demo, fd, ECHO("\"text\":\"a\""));
+        expect_reply(demo, fd, "{\"parameters\":{\"text\":\"a\"}}");
+        close(fd);
 }
 
 /* What cannot be a call at all. */
@@ -442,6 +535,47 @@ static void test_excessive(void **state)
         check_close(*state, text, strlen(text) + 1);
 }
 
+/* Whether @before, @count times @piece, and @after are excessive. */
+static bool is_excessive(const char *before, const char *piece, size_t count, const char *after)
+{
+        size_t length = strlen(piece), size = 0;
+        _cleanup_free_ char *text = malloc(strlen(before) + count * length + strlen(after) + 1);
+
+        assert_non_null(text);
+        size = (size_t) sprintf(text, "%s", before);
+        for (size_t i = 0; i < count; i++, size += length)
+                memcpy(text + size, piece, length);
+        size += (size_t) sprintf(text + size, "%s", after);
+        return varlink_is_excessive(text, size);
+}
+
+/* The bounds themselves, and what does not count. */
+static void test_excessive_bounds(void **state)
+{
+        (void) state;
+        assert_false(is_excessive("", "[", VARLINK_DEPTH_MAX, ""));
+        assert_true(is_excessive("", "[", VARLINK_DEPTH_MAX + 1, ""));
+        assert_false(is_excessive("", "{", VARLINK_DEPTH_MAX, ""));
+        assert_true(is_excessive("", "{", VARLINK_DEPTH_MAX + 1, ""));
+        /* What is closed is not deep any more, of either kind. */
+        assert_false(is_excessive("", "[]", VARLINK_DEPTH_MAX + 1, ""));
+        assert_false(is_excessive("", "{}", VARLINK_DEPTH_MAX + 1, ""));
+        /* What was never opened does not make room. */
+        assert_false(is_excessive("]", "[", VARLINK_DEPTH_MAX, ""));
+        assert_true(is_excessive("]", "[", VARLINK_DEPTH_MAX + 1, ""));
+        assert_false(is_excessive("[", "0,", VARLINK_VALUES_MAX - 1, ""));
+        assert_true(is_excessive("[", "0,", VARLINK_VALUES_MAX, ""));
+        assert_false(is_excessive("", "[]", VARLINK_VALUES_MAX, ""));
+        assert_true(is_excessive("", "[]", VARLINK_VALUES_MAX + 1, ""));
+        assert_false(is_excessive("", "{}", VARLINK_VALUES_MAX, ""));
+        assert_true(is_excessive("", "{}", VARLINK_VALUES_MAX + 1, ""));
+        /* A string is one value, whatever is in it; it ends at its quote. */
+        assert_false(is_excessive("\"", ",", VARLINK_VALUES_MAX + 1, "\""));
+        assert_false(is_excessive("\"\\\"", "[", VARLINK_DEPTH_MAX + 1, "\""));
+        assert_true(is_excessive("\"\\\\\"", "[", VARLINK_DEPTH_MAX + 1, ""));
+        assert_true(is_excessive("\"a\"", "[", VARLINK_DEPTH_MAX + 1, ""));
+}
+
 /* The largest call that is taken, and one byte more; with and without its end. */
 static void test_length(void **state)
 {
@@ -514,6 +648,66 @@ static void test_pieces(void **state)
         close(fd);
 }
 
+/* A long call in two pieces, and a shorter one with the second: it ends before the first piece of the long one did. */
+static void test_long_then_short(void **state)
+{
+        static const char calls[] = ECHO("\"text\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"") "\0" ECHO(
+                        "\"text\":\"b\"");
+        struct demo *demo = *state;
+        int fd = connect_to(demo);
+
+        assert_true(send_bytes(demo, fd, calls, 85));
+        assert_true(send_bytes(demo, fd, calls + 85, sizeof(calls) - 85));
+        expect_reply(demo, fd, "{\"parameters\":{\"text\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}}");
+        expect_reply(demo, fd, "{\"parameters\":{\"text\":\"b\"}}");
+        close(fd);
+}
+
+/* What fails ends the connection: what is behind it in the buffer is not served. */
+static void test_failed_in_pipeline(void **state)
+{
+        static const char calls[] = "{\"method\":\"test.demo.Fail\"}\0" ECHO("\"text\":\"a\"");
+        struct demo *demo = *state;
+
+        check_close(demo, calls, sizeof(calls));
+        assert_int_equal(demo->calls, 0);
+}
+
+/*
+ * One client's many calls do not hold up another's single one: in a turn of the loop each has a few of its calls
+ * answered.
+ */
+static void test_fairness(void **state)
+{
+        static const char call[] = ECHO("\"text\":\"a\"");
+        struct demo *demo = *state;
+        char calls[100 * sizeof(call)];
+        int greedy = connect_to(demo), modest = connect_to(demo), turns = 0;
+        unsigned int before;
+        bool closed;
+        char *text = NULL;
+
+        for (size_t i = 0; i < 100; i++)
+                memcpy(calls + i * sizeof(call), call, sizeof(call));
+        assert_int_equal(send(greedy, calls, sizeof(calls), 0), sizeof(calls));
+        assert_int_equal(send(modest, call, sizeof(call), 0), sizeof(call));
+        for (; !text && turns < 3; turns++) {
+                before = demo->calls;
+                event_base_loop(demo->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+                assert_in_range(demo->calls - before, 1, 5);
+                text = receive(demo, modest, &closed);
+        }
+        assert_non_null(text);
+        free(text);
+        /* The rest follows, although nothing more comes of either. */
+        turn(demo);
+        assert_int_equal(demo->calls, 101);
+        for (size_t i = 0; i < 100; i++)
+                expect_reply(demo, greedy, "{\"parameters\":{\"text\":\"a\"}}");
+        close(greedy);
+        close(modest);
+}
+
 /* More calls than are answered at once, all in the buffer. */
 static void test_many_calls(void **state)
 {
@@ -537,7 +731,9 @@ static void test_half_closed(void **state)
         static const char calls[] = "{\"method\":\"test.demo.Count\",\"more\":true,\"parameters\":{\"to\":1}}\0"
                                     "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":2}}\0{\"method";
         struct demo *demo = *state;
-        int fd = connect_to(demo);
+        int fd = connect_narrow(demo);
+        bool closed;
+        char *text;
 
         assert_int_equal(send(fd, calls, sizeof(calls) - 1, 0), sizeof(calls) - 1);
         shutdown(fd, SHUT_WR);
@@ -546,7 +742,19 @@ static void test_half_closed(void **state)
         expect_reply(demo, fd, "{\"parameters\":{\"text\":\"xx\"}}");
         expect_close(demo, fd);
 
-        fd = connect_to(demo);
+        /* However long they take. */
+        fd = connect_narrow(demo);
+        send_call(demo, fd, "{\"method\":\"test.demo.Text\",\"parameters\":{\"size\":1000000}}");
+        shutdown(fd, SHUT_WR);
+        turn(demo);
+        assert_int_equal(varlink_clients(demo->server), 1);
+        text = receive(demo, fd, &closed);
+        assert_non_null(text);
+        assert_int_equal(strlen(text), strlen("{\"parameters\":}") + 1000000);
+        free(text);
+        expect_close(demo, fd);
+
+        fd = connect_narrow(demo);
         assert_true(send_bytes(demo, fd, calls, 20));
         close(fd);
         turn(demo);
@@ -557,14 +765,13 @@ static void test_half_closed(void **state)
 static void test_slow_stream(void **state)
 {
         struct demo *demo = *state;
-        int size = 1, fd = connect_to(demo), n = 0;
+        int fd = connect_narrow(demo), n = 0;
         bool closed;
         char *text;
 
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
         send_call(demo, fd, "{\"method\":\"test.demo.Count\",\"more\":true,\"parameters\":{\"to\":100000}}");
         turn(demo);
-        while (n < 20000 && (text = receive(demo, fd, &closed))) {
+        while (n < 5000 && (text = receive(demo, fd, &closed))) {
                 char expected[64];
 
                 snprintf(expected, sizeof(expected), "{\"parameters\":{\"n\":%d},\"continues\":true}", n++);
@@ -572,7 +779,7 @@ static void test_slow_stream(void **state)
                 free(text);
                 event_base_loop(demo->base, EVLOOP_NONBLOCK);
         }
-        assert_int_equal(n, 20000);
+        assert_int_equal(n, 5000);
         assert_int_equal(demo->ended, 0);
         close(fd);
         turn(demo);
@@ -583,24 +790,36 @@ static void test_slow_stream(void **state)
 static void test_watch(void **state)
 {
         struct demo *demo = *state;
-        int fd = connect_to(demo), pushed = 0, received = 0;
+        int fd = connect_narrow(demo), pushed = 0, received = 0;
+        size_t size = 0, last = 0;
         bool closed;
         char *text;
 
         send_call(demo, fd, "{\"method\":\"test.demo.Watch\",\"more\":true}");
         expect_reply(demo, fd, "{\"parameters\":{},\"continues\":true}");
         assert_non_null(demo->watcher);
-        while (varlink_push(demo->watcher, json_pack("{si}", "n", pushed)) == 0)
+        while (varlink_push(demo->watcher, json_pack("{si}", "n", pushed)) == 0) {
+                size += last = snprintf(NULL, 0, "{\"parameters\":{\"n\":%d},\"continues\":true}", pushed) + 1;
                 pushed++;
-        /* Its backlog is full. What was pushed until then comes, and then there is room again. */
+        }
+        /* Its backlog is full, and was not before the last one. What was pushed until then comes. */
+        assert_true(size >= VARLINK_BACKLOG_MAX);
+        assert_true(size - last < VARLINK_BACKLOG_MAX);
         assert_int_equal(varlink_push(demo->watcher, json_object()), -ENOBUFS);
-        assert_true(pushed > 1000);
+        demo->drained = 0;
         for (turn(demo); (text = receive(demo, fd, &closed)); turn(demo)) {
-                received++;
+                char expected[64];
+
+                snprintf(expected, sizeof(expected), "{\"parameters\":{\"n\":%d},\"continues\":true}", received++);
+                assert_string_equal(text, expected);
                 free(text);
+                /* Not before it has taken all; the last bytes may wait in the socket. */
+                if (received < pushed / 2)
+                        assert_int_equal(demo->drained, 0);
         }
         assert_int_equal(received, pushed);
-        assert_true(demo->drained > 0);
+        assert_int_equal(demo->drained, 1);
+        /* Then there is room again. */
         assert_int_equal(varlink_push(demo->watcher, json_object()), 0);
         expect_reply(demo, fd, "{\"parameters\":{},\"continues\":true}");
         close(fd);
@@ -608,7 +827,7 @@ static void test_watch(void **state)
         assert_null(demo->watcher);
 
         /* Half closed: nobody would notice its end otherwise. */
-        fd = connect_to(demo);
+        fd = connect_narrow(demo);
         send_call(demo, fd, "{\"method\":\"test.demo.Watch\",\"more\":true}");
         expect_reply(demo, fd, "{\"parameters\":{},\"continues\":true}");
         shutdown(fd, SHUT_WR);
@@ -619,85 +838,356 @@ static void test_watch(void **state)
 /* Calls behind one that never ends are kept up to a message's size. */
 static void test_watch_flooded(void **state)
 {
+        _cleanup_free_ char *block = malloc(VARLINK_MESSAGE_MAX);
         struct demo *demo = *state;
-        char block[4096];
         int fd = connect_to(demo);
 
-        memset(block, 'x', sizeof(block));
+        assert_non_null(block);
+        memset(block, 'x', VARLINK_MESSAGE_MAX);
         send_call(demo, fd, "{\"method\":\"test.demo.Watch\",\"more\":true}");
-        for (size_t sent = 0; sent <= VARLINK_MESSAGE_MAX; sent += sizeof(block))
-                if (!send_bytes(demo, fd, block, sizeof(block)))
-                        break;
+        assert_true(send_bytes(demo, fd, block, VARLINK_MESSAGE_MAX));
+        turn(demo);
+        assert_int_equal(varlink_clients(demo->server), 1);
+        assert_non_null(demo->watcher);
+        send_bytes(demo, fd, block, 1);
         turn(demo);
         assert_null(demo->watcher);
         assert_int_equal(varlink_clients(demo->server), 0);
         close(fd);
 }
 
-static void test_large_reply(void **state)
+/*
+ * A client that sends on while it does not read: what is taken of it is bounded, and then the server rests instead of
+ * looking at it again and again. When it reads, all is served.
+ */
+static void test_deaf(void **state)
 {
+        static const char start[] = "{\"method\":\"test.demo.Count\",\"more\":true,\"parameters\":{\"to\":3000}}";
         struct demo *demo = *state;
-        int fd = connect_to(demo);
-        char *text, call[128];
+        int fd = connect_narrow(demo), other;
+        char expected[64], call[4096];
+        size_t sent = 0;
+        ssize_t n = 0;
         bool closed;
 
-        snprintf(call, sizeof(call), "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":%d}}",
-                        VARLINK_OUTPUT_MAX - 100);
-        send_call(demo, fd, call);
+        memset(call, ' ', sizeof(call));
+        memcpy(call, ECHO("\"text\":\"a\""), strlen(ECHO("\"text\":\"a\"")));
+        call[sizeof(call) - 1] = '\0';
+        send_call(demo, fd, start);
+        while (sent < 4 * VARLINK_MESSAGE_MAX) {
+                n = send(fd, call + sent % sizeof(call), sizeof(call) - sent % sizeof(call), MSG_NOSIGNAL);
+                if (n < 0)
+                        break;
+                sent += n;
+                turn(demo);
+        }
+        assert_in_range(sent, VARLINK_MESSAGE_MAX, 2 * VARLINK_MESSAGE_MAX);
+        assert_int_equal(demo->calls, 0);
+        /* Others are served. */
+        other = connect_to(demo);
+        send_call(demo, other, ECHO("\"text\":\"a\""));
+        expect_reply(demo, other, "{\"parameters\":{\"text\":\"a\"}}");
+        close(other);
+
+        for (int i = 0; i < 3000; i++) {
+                snprintf(expected, sizeof(expected), "{\"parameters\":{\"n\":%d},\"continues\":true}", i);
+                expect_reply(demo, fd, expected);
+        }
+        expect_reply(demo, fd, "{\"parameters\":{\"last\":3000}}");
+        for (size_t i = 0; i < sent / sizeof(call); i++)
+                expect_reply(demo, fd, "{\"parameters\":{\"text\":\"a\"}}");
+        assert_null(receive(demo, fd, &closed));
+        /* It is read from again. */
+        assert_true(send_bytes(demo, fd, call + sent % sizeof(call), sizeof(call) - sent % sizeof(call)));
+        expect_reply(demo, fd, "{\"parameters\":{\"text\":\"a\"}}");
+        expect_silence(demo, fd);
+        close(fd);
         turn(demo);
+        assert_int_equal(varlink_clients(demo->server), 0);
+}
+
+/* It says nothing more, and is gone: that is noticed though nothing of it was read for long. */
+static void test_deaf_ends(void **state)
+{
+        struct demo *demo = *state;
+        int fd = connect_narrow(demo);
+        char block[4096];
+
+        memset(block, 'x', sizeof(block));
+        send_call(demo, fd, "{\"method\":\"test.demo.Count\",\"more\":true,\"parameters\":{\"to\":100000}}");
+        while (send(fd, block, sizeof(block), MSG_NOSIGNAL) > 0)
+                turn(demo);
+        close(fd);
+        turn(demo);
+        assert_int_equal(varlink_clients(demo->server), 0);
+        assert_int_equal(demo->ended, 1);
+}
+
+/* The answer to @method, asked for @size bytes, has @length in all; 0: it is TooLarge. */
+static void check_size(struct demo *demo, int fd, const char *method, size_t size, size_t length)
+{
+        _cleanup_free_ char *text = NULL;
+        char call[128];
+        bool closed;
+
+        snprintf(call, sizeof(call), "{\"method\":\"test.demo.%s\",\"parameters\":{\"size\":%zu}}", method, size);
+        send_call(demo, fd, call);
         text = receive(demo, fd, &closed);
         assert_non_null(text);
-        assert_int_equal(strlen(text), strlen("{\"parameters\":{\"text\":\"\"}}") + VARLINK_OUTPUT_MAX - 100);
-        free(text);
-        snprintf(call, sizeof(call), "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":%d}}", VARLINK_OUTPUT_MAX);
-        send_call(demo, fd, call);
-        expect_reply(demo, fd, "{\"error\":\"test.demo.TooLarge\",\"parameters\":{}}");
+        if (length > 0)
+                assert_int_equal(strlen(text), length);
+        else
+                assert_string_equal(text, "{\"error\":\"test.demo.TooLarge\",\"parameters\":{}}");
+}
+
+/* The largest reply there may be, and one byte more, made in both ways. */
+static void test_large_reply(void **state)
+{
+        const size_t around = strlen("{\"parameters\":}"), empty = strlen("{\"text\":\"\"}");
+        struct demo *demo = *state;
+        int fd = connect_to(demo);
+
+        check_size(demo, fd, "Big", VARLINK_OUTPUT_MAX - empty, VARLINK_OUTPUT_MAX + around);
+        check_size(demo, fd, "Big", VARLINK_OUTPUT_MAX - empty + 1, 0);
+        check_size(demo, fd, "Text", VARLINK_OUTPUT_MAX, VARLINK_OUTPUT_MAX + around);
+        check_size(demo, fd, "Text", VARLINK_OUTPUT_MAX + 1, 0);
+        /* Around what is tried at first. */
+        for (size_t size = 4096 - 32; size < 4096 + 32; size++)
+                check_size(demo, fd, "Big", size, size + empty + around);
         close(fd);
+}
+
+/* What waits already counts. */
+static void test_large_behind(void **state)
+{
+        static const char *const methods[] = { "Big", "Text" };
+        struct demo *demo = *state;
+
+        for (size_t i = 0; i < 2; i++) {
+                int fd = connect_narrow(demo);
+                char call[128];
+
+                send_call(demo, fd, "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":60000}}");
+                snprintf(call, sizeof(call), "{\"method\":\"test.demo.%s\",\"parameters\":{\"size\":%d}}", methods[i],
+                                VARLINK_OUTPUT_MAX - 50000);
+                send_call(demo, fd, call);
+                for (int n = 0; n < 2; n++) {
+                        bool closed;
+                        char *text = receive(demo, fd, &closed);
+
+                        assert_non_null(text);
+                        if (n > 0)
+                                assert_string_equal(text, "{\"error\":\"test.demo.TooLarge\",\"parameters\":{}}");
+                        free(text);
+                }
+                close(fd);
+        }
 }
 
 /* Many calls with large answers, and nobody reads: only some are answered, and others are served meanwhile. */
 static void test_stalled(void **state)
 {
-        static const char call[] = "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":100000}}";
+        static const char call[] = "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":30000}}";
         struct demo *demo = *state;
-        int fd = connect_to(demo), other;
-        size_t before, after;
+        int fd = connect_narrow(demo), other;
+        bool closed;
 
-        before = mallinfo2().uordblks + mallinfo2().hblkhd;
         for (int i = 0; i < 200; i++)
                 assert_int_equal(send(fd, call, sizeof(call), 0), sizeof(call));
         turn(demo);
-        after = mallinfo2().uordblks + mallinfo2().hblkhd;
-        assert_true(after < before + 1024 * 1024);
-        other = connect_to(demo);
+        /* Two are less than the 64 KiB that may wait before the next one does, three are more. */
+        assert_int_equal(demo->calls, 3);
+        other = connect_narrow(demo);
         send_call(demo, other, ECHO("\"text\":\"a\""));
         expect_reply(demo, other, "{\"parameters\":{\"text\":\"a\"}}");
         close(other);
+        for (int i = 0; i < 200; i++) {
+                char *text = receive(demo, fd, &closed);
+
+                assert_non_null(text);
+                free(text);
+                turn(demo);
+                assert_true(demo->calls <= (unsigned int) i + 6);
+        }
+        assert_int_equal(demo->calls, 201);
         close(fd);
 }
 
+/* --- Time --------------------------------------------------------------------------------------------------------- */
+
+#define STALL_USEC (VARLINK_STALL_SEC * 1000000ULL)
+
+/* Half a call has so much time and no more; a whole one, or nothing at all, has any. */
+static void test_half_call_stalls(void **state)
+{
+        static const char call[] = ECHO("\"text\":\"a\"");
+        struct demo *demo = *state;
+        int fd = connect_to(demo);
+
+        loop_sleep(demo->base, 10 * STALL_USEC);
+        expect_silence(demo, fd);
+        assert_true(send_bytes(demo, fd, call, 10));
+        loop_sleep(demo->base, STALL_USEC - 1000);
+        expect_silence(demo, fd);
+        /* It is in time, and so is the next one an hour later. */
+        assert_true(send_bytes(demo, fd, call + 10, sizeof(call) - 10));
+        expect_reply(demo, fd, "{\"parameters\":{\"text\":\"a\"}}");
+        loop_sleep(demo->base, 60 * STALL_USEC);
+        send_call(demo, fd, call);
+        expect_reply(demo, fd, "{\"parameters\":{\"text\":\"a\"}}");
+        /* Half a call behind a whole one. */
+        assert_true(send_bytes(demo, fd, call, sizeof(call)));
+        assert_true(send_bytes(demo, fd, call, 10));
+        expect_reply(demo, fd, "{\"parameters\":{\"text\":\"a\"}}");
+        loop_sleep(demo->base, STALL_USEC - 1000);
+        expect_silence(demo, fd);
+        loop_sleep(demo->base, 2000);
+        expect_close(demo, fd);
+}
+
+/* Behind a stream half a call may wait as long as the stream runs; its time begins then. */
+static void test_half_call_behind_stream(void **state)
+{
+        struct demo *demo = *state;
+        int fd = connect_to(demo);
+
+        send_call(demo, fd, "{\"method\":\"test.demo.Watch\",\"more\":true}");
+        expect_reply(demo, fd, "{\"parameters\":{},\"continues\":true}");
+        assert_true(send_bytes(demo, fd, "{", 1));
+        loop_sleep(demo->base, 10 * STALL_USEC);
+        assert_int_equal(varlink_push(demo->watcher, json_object()), 0);
+        expect_reply(demo, fd, "{\"parameters\":{},\"continues\":true}");
+        close(fd);
+        turn(demo);
+
+        fd = connect_to(demo);
+        send_call(demo, fd, "{\"method\":\"test.demo.Count\",\"more\":true,\"parameters\":{\"to\":0}}");
+        assert_true(send_bytes(demo, fd, "{", 1));
+        expect_reply(demo, fd, "{\"parameters\":{\"last\":0}}");
+        loop_sleep(demo->base, STALL_USEC + 1000);
+        expect_close(demo, fd);
+}
+
+/* Who takes nothing of a reply has so much time; who takes some of it, again. */
+static void test_reader_stalls(void **state)
+{
+        static const char call[] = "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":1000000}}";
+        struct demo *demo = *state;
+        int slow = connect_narrow(demo), stalled = connect_narrow(demo);
+        char some[4096];
+
+        send_call(demo, slow, call);
+        send_call(demo, stalled, call);
+        for (int i = 0; i < 10; i++) {
+                loop_sleep(demo->base, STALL_USEC - 1000);
+                assert_int_equal(varlink_clients(demo->server), i == 0 ? 2 : 1);
+                while (recv(slow, some, sizeof(some), 0) > 0)
+                        ;
+                assert_int_equal(errno, EAGAIN);
+                turn(demo);
+        }
+        loop_sleep(demo->base, STALL_USEC + 1000);
+        assert_int_equal(varlink_clients(demo->server), 0);
+        /* What the kernel has is still to be read, and then it is over. */
+        while (recv(stalled, some, sizeof(some), 0) > 0)
+                ;
+        assert_int_equal(recv(stalled, some, sizeof(some), 0), 0);
+        close(stalled);
+        close(slow);
+}
+
+/* A stream ends with its reader. */
+static void test_stream_stalls(void **state)
+{
+        struct demo *demo = *state;
+        int fd = connect_narrow(demo);
+
+        send_call(demo, fd, "{\"method\":\"test.demo.Count\",\"more\":true,\"parameters\":{\"to\":1000000}}");
+        loop_sleep(demo->base, STALL_USEC - 1000);
+        assert_int_equal(varlink_clients(demo->server), 1);
+        loop_sleep(demo->base, 2000);
+        assert_int_equal(varlink_clients(demo->server), 0);
+        assert_int_equal(demo->ended, 1);
+        close(fd);
+}
+
+/* --- Connections -------------------------------------------------------------------------------------------------- */
+
+/* One more is not served, and closed. */
+static void expect_full(struct demo *demo)
+{
+        int pair[2];
+        char byte;
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+        assert_int_equal(varlink_serve_fd(demo->server, pair[1]), -EUSERS);
+        assert_int_equal(recv(pair[0], &byte, 1, 0), 0);
+        close(pair[0]);
+}
+
+/* So many of a user, and so many of all. */
 static void test_limits(void **state)
 {
         struct demo *demo = *state;
-        struct rlimit limit = { 4096, 4096 };
-        int fds[VARLINK_USER_CLIENTS_MAX], pair[2];
+        struct rlimit limit;
+        int fds[VARLINK_CLIENTS_MAX], pipes[2];
 
-        setrlimit(RLIMIT_NOFILE, &limit);
-        for (int i = 0; i < VARLINK_USER_CLIENTS_MAX; i++)
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        if (limit.rlim_cur < 4096) {
+                limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+                setrlimit(RLIMIT_NOFILE, &limit);
+        }
+        assert_int_equal(VARLINK_CLIENTS_MAX % VARLINK_USER_CLIENTS_MAX, 0);
+        for (int i = 0; i < VARLINK_CLIENTS_MAX; i++) {
+                loop_peer = 1000 + i / VARLINK_USER_CLIENTS_MAX;
                 fds[i] = connect_to(demo);
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-        assert_int_equal(varlink_serve_fd(demo->server, pair[1]), -EUSERS);
-        assert_int_equal(read(pair[0], fds, 0), 0);
-        close(pair[0]);
-        assert_int_equal(varlink_clients(demo->server), VARLINK_USER_CLIENTS_MAX);
-        /* One that leaves makes room. */
+                if (i % VARLINK_USER_CLIENTS_MAX == VARLINK_USER_CLIENTS_MAX - 1)
+                        expect_full(demo);
+        }
+        assert_int_equal(varlink_clients(demo->server), VARLINK_CLIENTS_MAX);
+        loop_peer = 2000;
+        expect_full(demo);
+        /* One that leaves makes room, for its user and for any. */
         close(fds[0]);
         turn(demo);
+        assert_int_equal(varlink_clients(demo->server), VARLINK_CLIENTS_MAX - 1);
+        loop_peer = 1001;
+        expect_full(demo);
+        loop_peer = 1000;
         fds[0] = connect_to(demo);
-        for (int i = 0; i < VARLINK_USER_CLIENTS_MAX; i++)
+        loop_peer = 2000;
+        expect_full(demo);
+        for (int i = 0; i < VARLINK_CLIENTS_MAX; i++)
                 close(fds[i]);
         turn(demo);
         assert_int_equal(varlink_clients(demo->server), 0);
+        loop_peer = (uid_t) -1;
+
+        /* Whose it is must be known. */
+        assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+        assert_int_equal(varlink_serve_fd(demo->server, pipes[1]), -ENOTSOCK);
+        assert_int_equal(read(pipes[0], pipes, 1), 0);
+        close(pipes[0]);
+}
+
+/* What is open when the server ends is closed. */
+static void test_end(void **state)
+{
+        struct demo *demo = *state;
+        int idle = connect_to(demo), watching = connect_to(demo);
+        char byte;
+
+        send_call(demo, watching, "{\"method\":\"test.demo.Watch\",\"more\":true}");
+        expect_reply(demo, watching, "{\"parameters\":{},\"continues\":true}");
+        varlink_server_free(demo->server);
+        demo->server = NULL;
+        assert_int_equal(demo->ended, 1);
+        /* libevent closes in the next turn. */
+        turn(demo);
+        assert_int_equal(recv(idle, &byte, 1, 0), 0);
+        assert_int_equal(recv(watching, &byte, 1, 0), 0);
+        close(idle);
+        close(watching);
 }
 
 static int connect_path(const char *path)
@@ -712,32 +1202,53 @@ static int connect_path(const char *path)
         return -errno;
 }
 
-static void test_listen(void **state)
+/* A directory for sockets, and in @path the name of one there. */
+static void make_directory(char directory[32], char path[64])
 {
-        char directory[] = "/tmp/test-varlink-XXXXXX", path[64], stale[64];
-        struct demo *demo = *state, other = {};
-        struct stat st;
-        int fd;
-
+        strcpy(directory, "/tmp/test-varlink-XXXXXX");
         assert_non_null(mkdtemp(directory));
-        snprintf(path, sizeof(path), "%s/socket", directory);
-        other.base = event_base_new();
-        assert_int_equal(varlink_server_new(other.base, &demo_info, &demo_interface, 1, &other, &other.server), 0);
+        snprintf(path, 64, "%s/socket", directory);
+}
 
-        /* A file that is no socket is not touched. */
-        close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-        assert_int_equal(varlink_listen(demo->server, path, 0660, "no-such-group"), -EEXIST);
-        unlink(path);
+static void expect_served(struct demo *demo, const char *path)
+{
+        int fd = connect_path(path);
 
-        assert_int_equal(varlink_listen(demo->server, path, 0660, "no-such-group"), 0);
-        assert_int_equal(stat(path, &st), 0);
-        assert_int_equal(st.st_mode, S_IFSOCK | 0660);
-        fd = connect_path(path);
         assert_true(fd >= 0);
-        turn(demo);
         send_call(demo, fd, ECHO("\"text\":\"a\""));
         expect_reply(demo, fd, "{\"parameters\":{\"text\":\"a\"}}");
         close(fd);
+        turn(demo);
+}
+
+static void test_listen(void **state)
+{
+        char directory[32], path[64], stale[72];
+        struct demo *demo = *state, other = {};
+        mode_t mask = umask(022);
+        struct stat st;
+
+        make_directory(directory, path);
+        other.base = event_base_new();
+        assert_int_equal(varlink_server_new(other.base, &demo_info, &demo_interface, 1, &other, &other.server), 0);
+
+        /* A file that is no socket is not touched, nor is a link. */
+        close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        assert_int_equal(varlink_listen(demo->server, path, 0660, "no-such-group"), -EEXIST);
+        unlink(path);
+        assert_int_equal(symlink("elsewhere", path), 0);
+        assert_int_equal(varlink_listen(demo->server, path, 0660, NULL), -EEXIST);
+        unlink(path);
+
+        /* What a crash has left beside it is replaced. */
+        snprintf(stale, sizeof(stale), "%s.new", path);
+        close(open(stale, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        assert_int_equal(varlink_listen(demo->server, path, 0660, "no-such-group"), 0);
+        assert_int_equal(access(stale, F_OK), -1);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFSOCK | 0660);
+        assert_int_equal(umask(mask), 022);
+        expect_served(demo, path);
         /* It is not taken from who listens there, and replaced when nobody does. */
         assert_int_equal(varlink_listen(other.server, path, 0600, NULL), -EADDRINUSE);
         turn(demo);
@@ -749,35 +1260,209 @@ static void test_listen(void **state)
         assert_int_equal(rename(stale, path), 0);
         assert_int_equal(connect_path(path), -ECONNREFUSED);
         assert_int_equal(varlink_listen(other.server, path, 0600, NULL), 0);
-        fd = connect_path(path);
-        assert_true(fd >= 0);
-        close(fd);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFSOCK | 0600);
+        expect_served(&other, path);
         varlink_server_free(other.server);
         event_base_free(other.base);
         assert_int_equal(rmdir(directory), 0);
 }
 
+/* One that is busy, so that its queue is full, is alive, too. */
+static void test_listen_busy(void **state)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), waiting;
+        char directory[32];
+        struct demo *demo = *state;
+
+        make_directory(directory, address.sun_path);
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(listen(fd, 0), 0);
+        waiting = connect_path(address.sun_path);
+        assert_true(waiting >= 0);
+        assert_int_equal(connect_path(address.sun_path), -EAGAIN);
+        assert_int_equal(varlink_listen(demo->server, address.sun_path, 0600, NULL), -EADDRINUSE);
+        close(waiting);
+        close(fd);
+        unlink(address.sun_path);
+        assert_int_equal(rmdir(directory), 0);
+}
+
+/* A successor listens there already: its socket is not taken away. */
+static void test_successor(void **state)
+{
+        char directory[32], path[64], aside[64];
+        struct demo *demo = *state, other = {};
+
+        make_directory(directory, path);
+        other.base = event_base_new();
+        assert_int_equal(varlink_server_new(other.base, &demo_info, &demo_interface, 1, &other, &other.server), 0);
+        assert_int_equal(varlink_listen(demo->server, path, 0600, NULL), 0);
+        snprintf(aside, sizeof(aside), "%s/aside", directory);
+        assert_int_equal(rename(path, aside), 0);
+        assert_int_equal(varlink_listen(other.server, path, 0600, NULL), 0);
+        varlink_server_free(demo->server);
+        demo->server = NULL;
+        expect_served(&other, path);
+        varlink_server_free(other.server);
+        event_base_free(other.base);
+        assert_int_equal(unlink(aside), 0);
+        assert_int_equal(rmdir(directory), 0);
+}
+
+/* A path for which there is room just so, and one that is a byte too long; and places where nothing can be. */
+static void test_listen_where(void **state)
+{
+        char directory[32], path[256], full[64];
+        const size_t room = sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1 - strlen(".new");
+        struct demo *demo = *state;
+
+        make_directory(directory, full);
+        snprintf(path, sizeof(path), "%s/", directory);
+        memset(path + strlen(path), 'x', sizeof(path) - strlen(path));
+        path[room + 1] = '\0';
+        assert_int_equal(varlink_listen(demo->server, path, 0600, NULL), -ENAMETOOLONG);
+        path[room] = '\0';
+        assert_int_equal(varlink_listen(demo->server, path, 0600, NULL), 0);
+        expect_served(demo, path);
+        snprintf(path, sizeof(path), "%s/none/socket", directory);
+        assert_int_equal(varlink_listen(demo->server, path, 0600, NULL), -ENOENT);
+        varlink_server_free(demo->server);
+        demo->server = NULL;
+        assert_int_equal(rmdir(directory), 0);
+}
+
+/* The group gets the socket, if there is one of that name; only root can give it away. */
+static void test_listen_group(void **state)
+{
+        char directory[32], path[64];
+        struct demo *demo = *state;
+        const struct group *group;
+        struct stat st;
+
+        setgrent();
+        while ((group = getgrent()) && group->gr_gid == getgid())
+                ;
+        if (getuid() != 0 || !group)
+                skip();
+        make_directory(directory, path);
+        assert_int_equal(varlink_listen(demo->server, path, 0660, group->gr_name), 0);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_uid, 0);
+        assert_int_equal(st.st_gid, group->gr_gid);
+        assert_int_equal(st.st_mode, S_IFSOCK | 0660);
+        endgrent();
+        varlink_server_free(demo->server);
+        demo->server = NULL;
+        assert_int_equal(rmdir(directory), 0);
+}
+
+/* A socket that was passed is served, and stays in the file system. Connections are not inherited. */
+static void test_listen_fd(void **state)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), client, accepted;
+        char directory[32];
+        struct demo *demo = *state;
+
+        make_directory(directory, address.sun_path);
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(listen(fd, 5), 0);
+        assert_int_equal(varlink_listen_fd(demo->server, fd), 0);
+        client = connect_path(address.sun_path);
+        assert_true(client >= 0);
+        /* It gets the lowest number that is free. */
+        accepted = dup(client);
+        close(accepted);
+        turn(demo);
+        assert_int_equal(varlink_clients(demo->server), 1);
+        assert_int_equal(fcntl(accepted, F_GETFD), FD_CLOEXEC);
+        assert_true(fcntl(accepted, F_GETFL) & O_NONBLOCK);
+        close(client);
+        expect_served(demo, address.sun_path);
+        varlink_server_free(demo->server);
+        demo->server = NULL;
+        assert_int_equal(fcntl(fd, F_GETFD), -1);
+        assert_int_equal(connect_path(address.sun_path), -ECONNREFUSED);
+        assert_int_equal(unlink(address.sun_path), 0);
+        assert_int_equal(rmdir(directory), 0);
+}
+
+/* Without a file descriptor for it a connection waits, and the server rests meanwhile. */
+static void test_no_descriptors(void **state)
+{
+        char directory[32], path[64];
+        struct demo *demo = *state;
+        struct rlimit before, limit;
+        int client, next;
+
+        make_directory(directory, path);
+        assert_int_equal(varlink_listen(demo->server, path, 0600, NULL), 0);
+        client = connect_path(path);
+        assert_true(client >= 0);
+        next = dup(client);
+        close(next);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        limit = (struct rlimit){ next, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        turn(demo);
+        loop_sleep(demo->base, 5000000);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(varlink_clients(demo->server), 0);
+        loop_sleep(demo->base, 1000000);
+        assert_int_equal(varlink_clients(demo->server), 1);
+        close(client);
+        expect_served(demo, path);
+        varlink_server_free(demo->server);
+        demo->server = NULL;
+        assert_int_equal(rmdir(directory), 0);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_service, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_parameters, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_members, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_excessive, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_length, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_pipeline, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_many_calls, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_half_closed, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_slow_stream, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_watch, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_watch_flooded, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_large_reply, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_stalled, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-                cmocka_unit_test_setup_teardown(test_listen, setup, teardown),
+                TEST(test_service),
+                TEST(test_own_description),
+                TEST(test_tell),
+                TEST(test_unknown),
+                TEST(test_parameters),
+                TEST(test_members),
+                TEST(test_oneway),
+                TEST(test_garbage),
+                TEST(test_excessive),
+                TEST(test_excessive_bounds),
+                TEST(test_length),
+                TEST(test_pipeline),
+                TEST(test_pieces),
+                TEST(test_long_then_short),
+                TEST(test_failed_in_pipeline),
+                TEST(test_fairness),
+                TEST(test_many_calls),
+                TEST(test_half_closed),
+                TEST(test_slow_stream),
+                TEST(test_watch),
+                TEST(test_watch_flooded),
+                TEST(test_deaf),
+                TEST(test_deaf_ends),
+                TEST(test_large_reply),
+                TEST(test_large_behind),
+                TEST(test_stalled),
+                TEST(test_half_call_stalls),
+                TEST(test_half_call_behind_stream),
+                TEST(test_reader_stalls),
+                TEST(test_stream_stalls),
+                TEST(test_limits),
+                TEST(test_end),
+                TEST(test_listen),
+                TEST(test_listen_busy),
+                TEST(test_successor),
+                TEST(test_listen_where),
+                TEST(test_listen_group),
+                TEST(test_listen_fd),
+                TEST(test_no_descriptors),
         };
 
         signal(SIGPIPE, SIG_IGN);
