@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "daemon/cleanup.h"
+#include "daemon/log.h"
 #include "daemon/varlink.h"
 #include "loop.h"
 
@@ -1466,5 +1467,6 @@ int main(void)
         };
 
         signal(SIGPIPE, SIG_IGN);
+        log_set_max_level(LOG_CRIT);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
