@@ -3,13 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -126,19 +130,29 @@ static json_t *get_cgroup(struct client *client, const char *path)
         return cgroup;
 }
 
+/* What the next reply of a stream has in @name; *more: another one follows. */
+static json_t *take_reply(struct client *client, const char *name, int *more)
+{
+        json_t *reply = receive(client), *elements;
+
+        assert_null(json_object_get(reply, "error"));
+        *more = json_is_true(json_object_get(reply, "continues"));
+        elements = json_incref(json_object_get(json_object_get(reply, "parameters"), name));
+        json_decref(reply);
+        return elements;
+}
+
 /* Appends what all replies of the stream have in @name to one array. */
 static json_t *collect(struct client *client, const char *method, json_t *parameters, const char *name, int *replies)
 {
-        json_t *all = json_array(), *reply;
-        bool last = false;
+        json_t *all = json_array(), *some;
+        int more = 1;
 
         send_call(client, method, parameters, true);
-        for (*replies = 0; !last; ++*replies) {
-                reply = receive(client);
-                assert_null(json_object_get(reply, "error"));
-                json_array_extend(all, json_object_get(json_object_get(reply, "parameters"), name));
-                last = !json_is_true(json_object_get(reply, "continues"));
-                json_decref(reply);
+        for (*replies = 0; more; ++*replies) {
+                some = take_reply(client, name, &more);
+                json_array_extend(all, some);
+                json_decref(some);
         }
         return all;
 }
@@ -280,51 +294,84 @@ static void test_list_objects(void **state)
         end(&f);
 }
 
+/* How many of @objects are of the cgroup at @path. */
+static size_t count_objects_of(json_t *objects, const char *path)
+{
+        size_t i, count = 0;
+        json_t *object;
+
+        json_array_foreach(objects, i, object)
+        {
+                count += strcmp(text_of(object, "cgroup"), path) == 0;
+        }
+        return count;
+}
+
+/* Ends the worker and waits until the daemon knows that its objects are gone; @client is another connection. */
+static void end_worker(struct fixture *f, struct client *client)
+{
+        size_t left = 1;
+
+        worker_end(&f->worker);
+        while (left > 0) {
+                json_t *cgroup;
+
+                call_done(client, "Flush", NULL);
+                cgroup = get_cgroup(client, f->cgroup.path);
+                left = number(cgroup, "bpf", "objects");
+                json_decref(cgroup);
+        }
+}
+
 /* Too many for one reply, in a stream; those that go meanwhile are left out, and nothing else is. */
 static void test_many_objects(void **state)
 {
         struct map_case maps = {
-                .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1, .count = 12000
+                .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 256, .max_entries = 1, .count = 12000
         };
+        /* Smaller, and so the last ones of the list. */
+        struct map_case small = {
+                .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1, .count = 10
+        };
+        char glob[sizeof(((struct test_cgroup *) NULL)->path) + 1];
+        struct test_cgroup cgroup;
+        struct worker worker;
+        struct client other;
         struct fixture f;
-        json_t *objects, *parameters;
+        json_t *objects, *rest;
         int replies;
 
         (void) state;
         begin(&f, &maps);
-        parameters = json_pack("{ss}", "cgroup", f.cgroup.path);
-        call_fails(&f.client, "ListObjects", json_incref(parameters), "io.bpfbudget.ReplyTooLarge", NULL);
-        objects = collect(&f.client, "ListObjects", json_incref(parameters), "objects", &replies);
-        assert_int_equal(json_array_size(objects), maps.count);
+        cgroup_make(&cgroup, NULL, "varlink-small");
+        worker_start(&worker, &cgroup, create_maps, &small);
+        call_fails(&f.client, "ListObjects", json_pack("{ss}", "cgroup", f.cgroup.path), "io.bpfbudget.ReplyTooLarge",
+                        NULL);
+        snprintf(glob, sizeof(glob), "%s*", f.cgroup.path);
+        call_done(&f.client, "Flush", NULL);
+        objects = collect(&f.client, "ListObjects", json_pack("{ss}", "cgroup", glob), "objects", &replies);
+        assert_int_equal(json_array_size(objects), maps.count + small.count);
+        assert_int_equal(count_objects_of(objects, cgroup.path), small.count);
         assert_true(replies > 20);
         json_decref(objects);
 
-        /* The first reply is made before they go, the last one after. */
-        send_call(&f.client, "ListObjects", parameters, true);
-        sleep_msec(200);
-        worker_end(&f.worker);
-        for (size_t left = 1, i = 0; left; i++) {
-                json_t *reply;
-
-                if (i == 1) {
-                        struct client other;
-
-                        connect_to(&other, &f.daemon);
-                        for (left = 1; left;) {
-                                json_t *cgroup;
-
-                                call_done(&other, "Flush", NULL);
-                                cgroup = get_cgroup(&other, f.cgroup.path);
-                                left = number(cgroup, "bpf", "objects");
-                                json_decref(cgroup);
-                        }
-                        client_close(&other);
-                }
-                reply = receive(&f.client);
-                assert_null(json_object_get(reply, "error"));
-                left = json_is_true(json_object_get(reply, "continues"));
-                json_decref(reply);
+        /* The first reply is made before they go; the last ones, for which there is no room, after. */
+        connect_to(&other, &f.daemon);
+        send_call(&f.client, "ListObjects", json_pack("{ss}", "cgroup", glob), true);
+        objects = take_reply(&f.client, "objects", &replies);
+        assert_in_range(json_array_size(objects), 1, maps.count / 10);
+        assert_int_equal(replies, 1);
+        end_worker(&f, &other);
+        for (; replies > 0; json_decref(rest)) {
+                rest = take_reply(&f.client, "objects", &replies);
+                json_array_extend(objects, rest);
         }
+        assert_true(json_array_size(objects) < maps.count / 2);
+        assert_int_equal(count_objects_of(objects, cgroup.path), small.count);
+        json_decref(objects);
+        client_close(&other);
+        worker_end(&worker);
+        cgroup_remove(&cgroup);
         worker_start(&f.worker, &f.cgroup, create_maps, (void *) &array_map);
         end(&f);
 }
@@ -771,27 +818,179 @@ static void test_daemon_itself(void **state)
         end(&f);
 }
 
-/* A query right after a map was made knows it: no moment passes in which it does not. */
+static uint64_t monotonic_usec(void)
+{
+        struct timespec now;
+
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+        return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
+}
+
+/*
+ * A query knows the map that was made just before it, also while the answer before is fresh otherwise (10 ms). It may
+ * be four times as old as it takes to bring it up to date, which is at most what Flush takes: so long the test waits.
+ */
 static void test_up_to_date(void **state)
 {
         struct fixture f;
+        int within = 0;
 
         (void) state;
         begin(&f, &array_map);
         for (int i = 0; i < 20; i++) {
                 struct test_cgroup cgroup;
                 struct worker worker;
+                uint64_t start, fresh;
                 json_t *seen;
 
                 cgroup_make(&cgroup, NULL, "fresh");
-                worker_start(&worker, &cgroup, create_maps, (void *) &array_map);
-                sleep_msec(20);
+                worker_enter(&worker, &cgroup, create_maps, (void *) &array_map);
+                start = monotonic_usec();
+                call_done(&f.client, "Flush", NULL);
+                fresh = monotonic_usec();
+                worker_go(&worker);
+                worker_wait(&worker);
+                while (monotonic_usec() < fresh + 4 * (fresh - start))
+                        usleep(100);
+                within += monotonic_usec() - start < 10000;
                 seen = get_cgroup(&f.client, cgroup.path);
                 assert_true(number(seen, "bpf", "allocated") > 1024 * 1024);
                 json_decref(seen);
                 worker_end(&worker);
                 cgroup_remove(&cgroup);
         }
+        print_message("# %d of 20 queries came within 10 ms\n", within);
+        end(&f);
+}
+
+/* The next message to the service manager's socket @fd; "": none came in @msec. */
+static const char *next_message(int fd, int msec)
+{
+        struct pollfd ready = { .fd = fd, .events = POLLIN };
+        static char message[4096];
+        ssize_t n = 0;
+
+        if (poll(&ready, 1, msec) == 1)
+                n = recv(fd, message, sizeof(message) - 1, 0);
+        assert_true(n >= 0);
+        message[n] = '\0';
+        return message;
+}
+
+/* Waits for a message that begins with @text, and is not surprised by STATUS= and WATCHDOG= before. */
+static void expect_message(int fd, const char *text)
+{
+        const char *message;
+
+        do {
+                message = next_message(fd, TIMEOUT_MSEC);
+                if (!*message)
+                        fail_msg("the service manager is not told %s", text);
+        } while (strncmp(message, text, strlen(text)) != 0 &&
+                        (strncmp(message, "STATUS=", 7) == 0 || strcmp(message, "WATCHDOG=1") == 0));
+        if (strncmp(message, text, strlen(text)) != 0)
+                fail_msg("the service manager is told %s instead of %s", message, text);
+}
+
+/* What the service manager is told, and that the watchdog is fed in time while nothing happens. */
+static void test_notify(void **state)
+{
+        static const uint64_t watchdog_usec = 2000000;
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        struct live_daemon daemon;
+        char config[64], text[32];
+        const char *message;
+
+        (void) state;
+        config_make(config);
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", config);
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        setenv("NOTIFY_SOCKET", address.sun_path, 1);
+        snprintf(text, sizeof(text), "%llu", (unsigned long long) watchdog_usec);
+        setenv("WATCHDOG_USEC", text, 1);
+        live_start_with(&daemon, NULL, config);
+        unsetenv("NOTIFY_SOCKET");
+        unsetenv("WATCHDOG_USEC");
+
+        message = next_message(fd, TIMEOUT_MSEC);
+        if (strncmp(message, "STATUS=", 7) != 0 || !strstr(message, " of BPF memory, 0 over High"))
+                fail_msg("the service manager is told %s", message);
+        expect_message(fd, "READY=1");
+        for (int i = 0; i < 2; i++) {
+                uint64_t start = monotonic_usec(), waited = 0;
+
+                do {
+                        message = next_message(fd, (watchdog_usec - waited) / 1000);
+                        waited = monotonic_usec() - start;
+                } while (strncmp(message, "STATUS=", 7) == 0 && waited < watchdog_usec);
+                assert_string_equal(message, "WATCHDOG=1");
+        }
+        assert_int_equal(kill(daemon.pid, SIGHUP), 0);
+        expect_message(fd, "RELOADING=1\nMONOTONIC_USEC=");
+        expect_message(fd, "READY=1");
+        assert_int_equal(kill(daemon.pid, SIGTERM), 0);
+        expect_message(fd, "STOPPING=1");
+        assert_int_equal(live_reap(&daemon), 0);
+        close(fd);
+        unlink(address.sun_path);
+}
+
+/* Pins are found sixteen directories deep in a bpffs, and no deeper. */
+static void test_pins(void **state)
+{
+        char mount_point[] = "/tmp/bpfbudget-test-XXXXXX", path[256], deepest[256] = "";
+        struct fixture f;
+        json_t *answer, *objects, *pins, *object, *pin;
+        size_t i, j, found = 0;
+        int fds[3];
+
+        (void) state;
+        assert_non_null(mkdtemp(mount_point));
+        if (mount("bpf", mount_point, "bpf", 0, NULL) < 0) {
+                rmdir(mount_point);
+                skip();
+        }
+        begin(&f, &array_map);
+        strcpy(path, mount_point);
+        for (int depth = 0; depth <= 17; depth++) {
+                size_t length = strlen(path);
+                int n = depth == 0 ? 0 : depth == 16 ? 1 : depth == 17 ? 2 : -1;
+
+                if (n >= 0) {
+                        strcat(path, "/pinned");
+                        fds[n] = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bb_pinned", 4, 8, 1, NULL);
+                        assert_true(fds[n] >= 0);
+                        assert_int_equal(bpf_obj_pin(fds[n], path), 0);
+                        if (depth == 16)
+                                strcpy(deepest, path);
+                        path[length] = '\0';
+                }
+                strcat(path, "/d");
+                assert_int_equal(mkdir(path, 0700), 0);
+        }
+        call_done(&f.client, "Flush", NULL);
+        answer = call(&f.client, "ListObjects", json_pack("{ss sb}", "name", "bb_pinned", "pins", true));
+        objects = json_object_get(answer, "objects");
+        assert_int_equal(json_array_size(objects), 3);
+        json_array_foreach(objects, i, object)
+        {
+                pins = json_object_get(object, "pins");
+                json_array_foreach(pins, j, pin)
+                {
+                        snprintf(path, sizeof(path), "%s/pinned", mount_point);
+                        assert_true(strcmp(json_string_value(pin), path) == 0 ||
+                                        strcmp(json_string_value(pin), deepest) == 0);
+                        found++;
+                }
+        }
+        assert_int_equal(found, 2);
+        json_decref(answer);
+        free(live_wait_log(&f.daemon, "deeper than 16 directories: not searched for pins"));
+        for (i = 0; i < 3; i++)
+                close(fds[i]);
+        assert_int_equal(umount2(mount_point, MNT_DETACH), 0);
+        rmdir(mount_point);
         end(&f);
 }
 
@@ -899,7 +1098,7 @@ static void test_hostile_clients(void **state)
 
 int main(void)
 {
-        struct CMUnitTest tests[20] = {};
+        struct CMUnitTest tests[24] = {};
         int r = harness_main();
         size_t n = 0;
 
@@ -911,6 +1110,8 @@ int main(void)
         tests[n++] = TEST(test_which_cgroups);
         tests[n++] = TEST(test_invalid_budget);
         tests[n++] = TEST(test_idle_subscriber);
+        tests[n++] = TEST(test_notify);
+        tests[n++] = TEST(test_pins);
         /* Nobody's is whose the objects are otherwise. */
         if (!harness_nobpf()) {
                 tests[n++] = TEST(test_get_cgroup);
