@@ -27,6 +27,14 @@ struct bpf_map___size {
         bool bypass_spec_v1;
 } CORE;
 
+struct bpf_map_owner { /* in 6.18, not in 6.12 */
+        bool jited;
+} CORE;
+
+struct bpf_map___owner {
+        struct bpf_map_owner *owner; /* in 6.12 a struct without a name, in struct bpf_map itself */
+} CORE;
+
 /* include/linux/bpf_mem_alloc.h */
 struct bpf_mem_alloc {
         struct bpf_mem_cache *cache; /* per CPU */
@@ -60,6 +68,7 @@ struct htab_elem {
 struct bpf_htab {
         struct bpf_mem_alloc ma;
         struct bpf_mem_alloc pcpu_ma;
+        void *extra_elems; /* per CPU */
         struct percpu_counter pcount;
         atomic_t count;
         bool use_percpu_counter;

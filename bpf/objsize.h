@@ -209,9 +209,10 @@ __noinline int objsize_htab_prealloc(u64 address, struct object_record *record)
                 return 0;
         percpu = htab_is_percpu(record->type);
         count = record->max_entries;
-        if (!percpu && !htab_is_lru(record->type)) {
+        /* One for each CPU; not in hashes of maps in 6.18, but in 6.12. */
+        if (BPF_CORE_READ(htab, extra_elems)) {
                 count += machine.possible_cpus;
-                add_percpu(record, sizeof(u64), 1, false); /* extra_elems */
+                add_percpu(record, sizeof(u64), 1, false);
         }
         add_area(record, count * elem_size);
         if (percpu)
@@ -786,6 +787,18 @@ static __always_inline void add_btf_record(u64 address, struct object_record *re
 }
 
 /*
+ * kernel/bpf/core.c: __bpf_prog_map_compatible(), what the programs in the map have in common; it comes with the first
+ * one and is not charged.
+ */
+static __always_inline void add_map_owner(u64 address, struct object_record *record)
+{
+        struct bpf_map___owner *map = (void *) address;
+
+        if (bpf_core_type_exists(struct bpf_map_owner) && BPF_CORE_READ(map, owner))
+                add_kmalloc(record, bpf_core_type_size(struct bpf_map_owner), 1, false);
+}
+
+/*
  * Measures the map at the kernel address @address. In: type, flags, value_size and max_entries of @record. Out:
  * allocated, allocated_min and charged in bytes, entries, and more marks. charged is what a memory cgroup other than
  * the root is charged; the caller knows whether there is one.
@@ -886,6 +899,7 @@ static __noinline __attribute__((unused)) void objsize_map(u64 address, struct o
                 return;
         }
         add_btf_record(address, record);
+        add_map_owner(address, record);
         if (!(record->marks & OBJECT_BOUNDED))
                 record->allocated_min = record->allocated;
 }
