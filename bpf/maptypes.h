@@ -362,6 +362,7 @@ struct bpf_kfunc_btf_tab {
 
 struct bpf_ctx_arg_aux {
         u32 offset;
+        bool refcounted; /* in 6.18, not in 6.12 */
 } CORE;
 
 struct bpf_prog_aux___size {

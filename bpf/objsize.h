@@ -1017,6 +1017,10 @@ __noinline int add_prog_vectors(struct object_record *record, u64 address)
         count = BPF_CORE_READ(aux, size_poke_tab);
         if (count)
                 add_kmalloc(record, count * bpf_core_type_size(struct bpf_jit_poke_descriptor), 1, false);
+        /* Copied since arguments may be counted references; before, the type's own table. */
+        count = BPF_CORE_READ(aux, ctx_arg_info_size);
+        if (count && bpf_core_field_exists(struct bpf_ctx_arg_aux, refcounted))
+                add_kmalloc(record, count * bpf_core_type_size(struct bpf_ctx_arg_aux), 1, charged);
         if (BPF_CORE_READ(aux, kfunc_btf_tab))
                 add_kmalloc(record, bpf_core_type_size(struct bpf_kfunc_btf_tab), 1, charged);
         return 0;
