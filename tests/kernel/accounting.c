@@ -57,6 +57,9 @@
 /* How often the figures are looked at until they do not change any more. */
 #define SETTLE_TRIES_MAX 5
 
+/* How many rows are measured again, if others got in the way. */
+#define AGAIN_MAX 12
+
 #define MIX_MAPS     300
 #define MIX_PROGRAMS 60
 
@@ -66,10 +69,16 @@
 /* Of 4 GiB; in 7.2 made with every arena, and in none of the kernel's figures but PageTables. */
 #define ARENA_TABLES (2050 * 4096)
 
+/* Page tables of a mapping, and the mapping itself. */
+#define ARENA_STRAY (2 * 4096 + 256)
+
 /* Name of the objects that are measured; others only serve them. */
 #define OBJECT "bb_test"
 
 #define NP BPF_F_NO_PREALLOC
+
+/* Bytes of struct bpf_array in 6.18, for arrays that just fit a size of the allocators. */
+#define ARRAY_HEAD 312
 
 static const struct map_kind map_kinds[] = {
         { "array small", BPF_MAP_TYPE_ARRAY, 4, 8, 10, .percent = 0 },
@@ -145,26 +154,67 @@ static const struct map_kind map_kinds[] = {
         { "sk_storage full", BPF_MAP_TYPE_SK_STORAGE, 4, 64, 0, .flags = NP, .percent = 100 },
         { "inode_storage full", BPF_MAP_TYPE_INODE_STORAGE, 4, 200, 0, .flags = NP, .percent = 100 },
         { "task_storage", BPF_MAP_TYPE_TASK_STORAGE, 4, 64, 0, .flags = NP },
-        { "task_storage full", BPF_MAP_TYPE_TASK_STORAGE, 4, 1000, 0, .flags = NP, .percent = 100 },
+        /* Each map is right to the byte, but the figure of a cgroup with the tasks in it grows by 30 pages besides. */
+        { "task_storage full", BPF_MAP_TYPE_TASK_STORAGE, 4, 1000, 0, .flags = NP, .percent = 100, .stray = 512 },
         { "cgrp_storage full", MAP_TYPE_CGRP_STORAGE, 4, 1000, 0, .flags = NP, .percent = 100 },
         { "struct_ops", BPF_MAP_TYPE_STRUCT_OPS, 4, 0, 1, .unseen = 4096 },
         { "arena empty", MAP_TYPE_ARENA, 0, 0, 512, .flags = BPF_F_MMAPABLE, .unseen = ARENA_TABLES },
-        { "arena half", MAP_TYPE_ARENA, 0, 0, 1024, .flags = BPF_F_MMAPABLE, .percent = 50, .unseen = ARENA_TABLES },
-        { "arena full", MAP_TYPE_ARENA, 0, 0, 512, .flags = BPF_F_MMAPABLE, .percent = 100, .unseen = ARENA_TABLES },
+        { "arena half", MAP_TYPE_ARENA, 0, 0, 1024, .flags = BPF_F_MMAPABLE, .percent = 50, .unseen = ARENA_TABLES,
+                        .stray = ARENA_STRAY },
+        { "arena full", MAP_TYPE_ARENA, 0, 0, 512, .flags = BPF_F_MMAPABLE, .percent = 100, .unseen = ARENA_TABLES,
+                        .stray = ARENA_STRAY },
         { "insn_array", MAP_TYPE_INSN_ARRAY, 4, 16, 100, .percent = 0 },
         { "rhash", MAP_TYPE_RHASH, 4, 64, 1000, .flags = NP, .unseen = 1 << 16 },
         { "rhash half", MAP_TYPE_RHASH, 4, 64, 1000, .flags = NP, .percent = 50, .unseen = 1 << 16 },
         { "rhash full", MAP_TYPE_RHASH, 4, 8, 2000, .flags = NP, .percent = 100, .unseen = 1 << 16 },
+        { "array 20 KiB", BPF_MAP_TYPE_ARRAY, 4, 64, 320, .exact_only = true },
+        { "array 8 KiB", BPF_MAP_TYPE_ARRAY, 4, 8, (8192 - ARRAY_HEAD) / 8, .exact_only = true },
+        { "array 8 KiB and 8 B", BPF_MAP_TYPE_ARRAY, 4, 8, (8192 - ARRAY_HEAD) / 8 + 1, .exact_only = true },
+        { "array speculation", BPF_MAP_TYPE_ARRAY, 4, 64, 1000, .exact_only = true, .unprivileged = true },
+        { "array locked", BPF_MAP_TYPE_ARRAY, 4, 8, 10, .exact_only = true, .locked = true },
+        { "percpu_array 12 B", BPF_MAP_TYPE_PERCPU_ARRAY, 4, 12, 100, .exact_only = true },
+        { "percpu_array speculation", BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 1000, .exact_only = true, .unprivileged = true },
+        { "hash locked", BPF_MAP_TYPE_HASH, 4, 8, 10, .exact_only = true, .locked = true },
+        { "hash np 128 B", BPF_MAP_TYPE_HASH, 4, 128, 16, .flags = NP, .percent = 100, .exact_only = true },
+        { "hash np 5000 wide", BPF_MAP_TYPE_HASH, 4, 8, 5000, .flags = NP, .percent = 10, .exact_only = true },
+        { "hash large 12 B", BPF_MAP_TYPE_HASH, 4, 12, 10000, .exact_only = true },
+        { "percpu_hash 12 B", BPF_MAP_TYPE_PERCPU_HASH, 4, 12, 100, .exact_only = true },
+        { "percpu_hash np 12 B", BPF_MAP_TYPE_PERCPU_HASH, 4, 12, 20, .flags = NP, .percent = 100, .exact_only = true },
+        { "lru_percpu_hash 12 B", BPF_MAP_TYPE_LRU_PERCPU_HASH, 4, 12, 100, .exact_only = true },
+        { "lpm_trie nested", BPF_MAP_TYPE_LPM_TRIE, 8, 8, 16, .flags = NP, .percent = 100, .exact_only = true,
+                        .nested = true },
+        { "lpm_trie one", BPF_MAP_TYPE_LPM_TRIE, 8, 8, 1, .flags = NP, .percent = 100, .exact_only = true },
+        { "queue wrapped", BPF_MAP_TYPE_QUEUE, 0, 8, 16, .percent = 100, .exact_only = true, .wrapped = true },
+        { "queue full", BPF_MAP_TYPE_QUEUE, 0, 8, 16, .percent = 100, .exact_only = true },
+        { "queue 1000 full", BPF_MAP_TYPE_QUEUE, 0, 1000, 16, .percent = 100, .exact_only = true },
+        { "stack_trace 5000", BPF_MAP_TYPE_STACK_TRACE, 4, 8, 5000, .exact_only = true },
+        { "hash_of_maps 145", BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 145, .exact_only = true,
+                        .inner_type = BPF_MAP_TYPE_HASH },
+        { "hash_of_maps np full", BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 20, .flags = NP, .percent = 100, .exact_only = true,
+                        .inner_type = BPF_MAP_TYPE_ARRAY },
+        { "devmap_hash 5000", BPF_MAP_TYPE_DEVMAP_HASH, 4, 8, 5000, .percent = 1, .exact_only = true },
+        { "ringbuf 16K", BPF_MAP_TYPE_RINGBUF, 0, 0, 1 << 14, .exact_only = true },
+        { "arena scattered", MAP_TYPE_ARENA, 0, 0, 1024, .flags = BPF_F_MMAPABLE, .percent = 25, .unseen = ARENA_TABLES,
+                        .stray = ARENA_STRAY, .exact_only = true, .scattered = true },
 };
 
 static const struct program_kind program_kinds[] = {
-        { "program small", 2, 0, 0 },
-        { "program large", 4000, 0, 0 },
-        { "program 20 maps", 400, 0, 20 },
-        { "program 8 subprograms", 200, 8, 0 },
+        { "program small", 2, .subprograms = 0 },
+        { "program large", 4000, .subprograms = 0 },
+        { "program 20 maps", 400, .maps = 20 },
+        { "program 8 subprograms", 200, .subprograms = 8 },
+        { "program exceptions", 300, .feature = PROGRAM_EXCEPTIONS },
+        { "program iterator", 2, .feature = PROGRAM_ITERATOR },
+        { "program kfunc", 4, .feature = PROGRAM_KFUNC },
+        { "program symbol", 4, .feature = PROGRAM_SYMBOL },
+        { "program stack", 256, .feature = PROGRAM_STACK },
+        { "program tail call", 6, .feature = PROGRAM_TAIL_CALL },
+        { "program debug info", 200, .feature = PROGRAM_DEBUG_INFO },
 };
 
 #define PROGRAM_WITH_MAPS 2
+/* The first ones, which need nothing but themselves. */
+#define PLAIN_PROGRAMS 4
 
 /*
  * Kernels whose figure for one object of a row must be what they allocated for it, to the byte. On others it was not
@@ -176,6 +226,7 @@ static const char *const exact_kernels[] = { "6.18." };
 struct trace {
         struct allocations allocations;
         uint32_t id;
+        uint32_t entries; /* that were inserted */
 };
 
 enum subject_kind {
@@ -209,13 +260,16 @@ struct subject {
 
         struct trace *trace; /* shared with the process; NULL where the kernel is not in exact_kernels */
         /* Of the object that it is about. */
-        int64_t one_charged, one_allocated, one_allocated_min, one_jit;
+        int64_t one_charged, one_allocated, one_allocated_min, one_jit, one_image, one_entries;
 };
 
 /* Maps of the test itself, see use_up_percpu(). */
 #define USED_UP_MAPS_MAX 8
 static int used_up[USED_UP_MAPS_MAX * BATCH];
 static size_t used_up_count;
+
+/* The kernel is one of exact_kernels. */
+static bool exact;
 
 /* Maps, programs, the mix. */
 static struct subject rows[LENGTH(map_kinds) + LENGTH(program_kinds) + 1];
@@ -271,7 +325,7 @@ static int make_mix(uint32_t count)
         for (uint32_t i = 0; i < count; i++) {
                 uint32_t program = i - MIX_MAPS;
                 int r = take_place(i < MIX_MAPS ? make_any_map(i)
-                                                : program_make(&program_kinds[program % LENGTH(program_kinds)], OBJECT),
+                                                : program_make(&program_kinds[program % PLAIN_PROGRAMS], OBJECT),
                                 i);
 
                 if (r < 0)
@@ -294,7 +348,7 @@ static int make_cycles(void)
         uint32_t cycles = atoi(getenv("CYCLES") ?: "10000"), i;
 
         for (i = 0; i < cycles && now_sec() < end; i++) {
-                int fd = i % 10 == 9 ? program_make(&program_kinds[i / 10 % LENGTH(program_kinds)], OBJECT)
+                int fd = i % 10 == 9 ? program_make(&program_kinds[i / 10 % PLAIN_PROGRAMS], OBJECT)
                                      : make_any_map(i * 7919);
 
                 if (fd < 0)
@@ -331,6 +385,8 @@ static int make_traced(const struct subject *subject)
         allocations_end(&subject->trace->allocations);
         if (fd >= 0)
                 subject->trace->id = id_of(subject, fd);
+        if (subject->map)
+                subject->trace->entries = map_entries(subject->map);
         return fd;
 }
 
@@ -364,6 +420,7 @@ static int warm_up(const struct subject *subject)
                 bool empty = small.type == MAP_TYPE_ARENA || small.type == BPF_MAP_TYPE_XSKMAP ||
                              map_is_local_storage(&small);
 
+                small.wrapped = false;
                 if (small.max_entries > WARM_UP_ENTRIES)
                         small.max_entries = small.type == BPF_MAP_TYPE_RINGBUF ||
                                                                             small.type == BPF_MAP_TYPE_USER_RINGBUF
@@ -473,11 +530,11 @@ static int64_t percpu_bytes(void)
         return kib * 1024;
 }
 
-/* memlock of object @i, read from outside: what reading takes is charged to the reader. */
+/* memlock of object @i, read from outside: what reading takes is charged to the reader. -1 if it is not there. */
 static int64_t memlock(const struct subject *subject, uint32_t i)
 {
         _cleanup_fclose_ FILE *file = NULL;
-        long long bytes = 0;
+        long long bytes = -1;
         char path[64], line[128];
 
         snprintf(path, sizeof(path), "/proc/%d/fdinfo/%u", subject->pid, FIRST_FD + i);
@@ -488,14 +545,41 @@ static int64_t memlock(const struct subject *subject, uint32_t i)
         return bytes;
 }
 
-/* Bytes of JIT code of program @id by the kernel's own figure. */
-static int64_t jited_bytes(uint32_t id)
+/* Bytes of a program's exception table: 12 for each load that may fault (struct exception_table_entry on x86-64). */
+static int64_t exception_bytes(const struct subject *subject)
+{
+        return subject->program && subject->program->feature == PROGRAM_EXCEPTIONS
+                               ? 12LL * subject->program->instructions
+                               : 0;
+}
+
+/* Bytes of JIT code of program @id by the kernel's own figure, in @lengths of its @count functions. */
+static int64_t jited_bytes(uint32_t id, uint32_t *lengths, uint32_t *count)
 {
         _cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
-        struct bpf_prog_info info = {};
+        struct bpf_prog_info info = { .jited_func_lens = (uintptr_t) lengths, .nr_jited_func_lens = *count };
         uint32_t size = sizeof(info);
 
-        return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.jited_prog_len : 0;
+        if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+                return 0;
+        *count = info.nr_jited_func_lens;
+        return info.jited_prog_len;
+}
+
+#define FUNCTIONS_MAX 16
+#define JIT_CHUNK     64 /* kernel/bpf/core.c, BPF_PROG_CHUNK_SIZE */
+
+/* Bytes of the JIT images: of each function code, exception table, header (8) and illegal instructions (16). */
+static int64_t image_bytes(const struct subject *subject, uint32_t id)
+{
+        uint32_t lengths[FUNCTIONS_MAX] = {}, count = FUNCTIONS_MAX;
+        int64_t bytes = 0;
+
+        jited_bytes(id, lengths, &count);
+        for (uint32_t i = 0; i < count && i < FUNCTIONS_MAX; i++)
+                bytes += ((lengths[i] + 3LL) / 4 * 4 + exception_bytes(subject) + 8 + 16 + JIT_CHUNK - 1) / JIT_CHUNK *
+                         JIT_CHUNK;
+        return bytes;
 }
 
 static void take_traced(struct subject *subject, json_t *object)
@@ -504,6 +588,11 @@ static void take_traced(struct subject *subject, json_t *object)
         subject->one_allocated_min = number(object, NULL, "allocatedMin");
         subject->one_charged = number(object, NULL, "charged");
         subject->one_jit = number(object, NULL, "jit");
+        subject->one_entries = -1;
+        if (json_is_integer(json_object_get(object, "entries")))
+                subject->one_entries = number(object, NULL, "entries");
+        if (subject->program)
+                subject->one_image = image_bytes(subject, subject->trace->id);
 }
 
 /* Sums what the daemon says of the objects in @subject's cgroup. */
@@ -526,7 +615,8 @@ static void take_report(struct subject *subject, json_t *report)
                 subject->jit += number(object, NULL, "jit");
                 subject->bounded |= json_is_false(json_object_get(object, "exact"));
                 if (strcmp(json_string_value(json_object_get(object, "kind")), "program") == 0)
-                        subject->jited += jited_bytes(number(object, NULL, "id"));
+                        subject->jited += jited_bytes(number(object, NULL, "id"), NULL, &(uint32_t){ 0 }) +
+                                          exception_bytes(subject);
                 if (subject->trace && number(object, NULL, "id") == subject->trace->id)
                         take_traced(subject, object);
         }
@@ -574,6 +664,14 @@ static void settle_before(struct subject *batch, size_t n)
         }
 }
 
+static void add_memlock(struct subject *subject, int64_t bytes)
+{
+        if (bytes < 0)
+                subject->status = -ENODATA;
+        else
+                subject->memlock += bytes;
+}
+
 static void measure(struct subject *batch, size_t n)
 {
         json_t *report;
@@ -597,8 +695,8 @@ static void measure(struct subject *batch, size_t n)
         for (size_t i = 0; i < n; i++) {
                 batch[i].truth = cgroup_kernel_bytes(&batch[i].cgroup) - batch[i].kernel_before;
                 take_report(&batch[i], report);
-                for (uint32_t k = 0; k < batch[i].count; k++)
-                        batch[i].memlock += memlock(&batch[i], k);
+                for (uint32_t k = 0; k < batch[i].count && batch[i].status == 0; k++)
+                        add_memlock(&batch[i], memlock(&batch[i], k));
         }
         json_decref(report);
         for (size_t i = 0; i < n; i++)
@@ -660,11 +758,23 @@ static bool is_linux_6_1(void)
         return strncmp(name.release, "6.1.", 4) == 0;
 }
 
+/*
+ * Where one object is right to the byte, many may be off by what the kernel's figure is: in whole pages, one of which
+ * each CPU takes in advance (mm/memcontrol.c, struct obj_stock_pcp). Two more are for what a process takes by itself.
+ */
+static int64_t granularity(const struct subject *row)
+{
+        return (libbpf_num_possible_cpus() + 2) * sysconf(_SC_PAGESIZE) +
+               (row->map ? (int64_t) row->map->stray * row->count : 0);
+}
+
 static int64_t tolerance(const struct subject *row, int64_t truth)
 {
         double percent = is_linux_6_1() ? TOLERANCE_PERCENT_6_1 : TOLERANCE_PERCENT;
         int64_t relative, absolute = (int64_t) TOLERANCE_BYTES * row->count;
 
+        if (exact)
+                return granularity(row);
         if (row->kind == SUBJECT_MIX)
                 return truth * MIX_TOLERANCE_PERCENT / 100;
         relative = truth * percent / 100;
@@ -721,16 +831,27 @@ static void check_allocated(const struct subject *row)
                                 (long long) low, (long long) high);
 }
 
-/* Percpu: is everybody's: where somebody gave theirs back meanwhile the row is measured again, by itself. */
+/* Whether somebody else may have had a hand in the kernel's figures of @row. */
+static bool is_disturbed(const struct subject *row)
+{
+        int64_t low, high;
+
+        if (row->status < 0)
+                return false;
+        /* Percpu: is everybody's, and somebody may have given theirs back meanwhile. */
+        if (has_uncharged_percpu(row) && !allocated_is_right(row, &low, &high))
+                return true;
+        /* What was made and closed beforehand is freed in the background, and on a busy machine late. */
+        return exact && !row->bounded && llabs(row->charged - row->truth) > tolerance(row, row->truth);
+}
+
+/* Rows that were disturbed are measured again, by themselves; not all of them where a formula is wrong. */
 static void measure_disturbed(const struct subject *specifications)
 {
-        for (size_t i = 0; i < row_count; i++)
-                for (int tries = 0; tries < 3; tries++) {
-                        int64_t low, high;
+        int left = AGAIN_MAX;
 
-                        if (rows[i].status < 0 || !has_uncharged_percpu(&rows[i]) ||
-                                        allocated_is_right(&rows[i], &low, &high))
-                                break;
+        for (size_t i = 0; i < row_count; i++)
+                for (int tries = 0; tries < 3 && left > 0 && is_disturbed(&rows[i]); tries++, left--) {
                         printf("# %s is measured again\n", rows[i].name);
                         rows[i] = specifications[i];
                         measure(&rows[i], 1);
@@ -746,7 +867,7 @@ static void check_memlock(const struct subject *row)
         bool percpu = has_uncharged_percpu(row);
         int64_t truth = percpu ? true_allocated(row) : row->truth;
         int64_t ours = llabs((percpu ? row->allocated : row->charged) - truth), theirs = llabs(row->memlock - truth);
-        int64_t slack = truth / 100 + 64LL * row->count + (percpu ? PERCPU_SLACK : 0);
+        int64_t slack = (exact ? granularity(row) : truth / 100 + 64LL * row->count) + (percpu ? PERCPU_SLACK : 0);
 
         if (ours > theirs + slack)
                 fail_msg("%s: %lld off, bpftool only %lld", row->name, (long long) ours, (long long) theirs);
@@ -769,21 +890,90 @@ static void test_row(void **state)
         assert_in_range(row->jit, row->jited, row->jited + (row->jited ? PROGRAM_SLACK * row->count : 0));
 }
 
+/* How many entries the daemon should say that a map of @row has; -1 where it does not say. */
+static int64_t entries_of(const struct subject *row)
+{
+        const struct map_kind *kind = row->map;
+        bool counted = kind->flags & NP || kind->type == BPF_MAP_TYPE_HASH || kind->type == BPF_MAP_TYPE_LRU_HASH ||
+                       kind->type == BPF_MAP_TYPE_PERCPU_HASH || kind->type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
+                       kind->type == BPF_MAP_TYPE_HASH_OF_MAPS || kind->type == BPF_MAP_TYPE_QUEUE ||
+                       kind->type == BPF_MAP_TYPE_STACK || kind->type == BPF_MAP_TYPE_DEVMAP ||
+                       kind->type == BPF_MAP_TYPE_DEVMAP_HASH || kind->type == BPF_MAP_TYPE_CPUMAP ||
+                       kind->type == BPF_MAP_TYPE_SOCKHASH || kind->type == BPF_MAP_TYPE_XSKMAP ||
+                       kind->type == BPF_MAP_TYPE_CGROUP_STORAGE || kind->type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE ||
+                       kind->type == MAP_TYPE_ARENA;
+
+        if (!counted)
+                return -1;
+        return row->trace->entries - (kind->wrapped ? WRAP_OUT - WRAP_IN : 0);
+}
+
+/* An LRU may have dropped some for others before it was full: each CPU takes 128 at a time (bpf_lru_list.c). */
+static void check_entries(const struct subject *row)
+{
+        bool lru = row->map->type == BPF_MAP_TYPE_LRU_HASH || row->map->type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+        int64_t entries = entries_of(row);
+
+        if (!lru || row->map->percent < 100)
+                assert_int_equal(row->one_entries, entries);
+        else
+                assert_in_range(row->one_entries, entries / 2, entries);
+}
+
+/* Bytes of one of what there is most of. */
+static int64_t most_allocated(const struct allocations *allocations)
+{
+        const struct allocation_group *most = NULL;
+
+        for (uint32_t i = 0; i < allocations->group_count; i++)
+                if (!most || allocations->groups[i].count > most->count)
+                        most = &allocations->groups[i];
+        return most ? most->allocated : 0;
+}
+
 /* What the daemon says of one object is what the kernel allocated for it. JIT images are parts of packs. */
 static void test_exact(void **state)
 {
         const struct subject *row = *state;
         const struct allocations *truth = &row->trace->allocations;
+        int64_t allocated = truth->allocated, charged = truth->charged, allocated_min = allocated;
 
         if (row->status < 0)
                 fail_msg("%s: %s", row->name, strerror(-row->status));
         assert_int_equal(truth->lost, 0);
-        if (row->one_allocated - row->one_jit != truth->allocated || row->one_charged != truth->charged) {
+        assert_true(truth->allocated > 0);
+        if (row->bounded) {
+                /* With n entries a trie has up to n - 1 nodes between them, as large as any, or none. */
+                int64_t between = (row->one_entries - 1) * most_allocated(truth);
+
+                if (row->map->nested)
+                        allocated += between, charged += between;
+                else
+                        allocated_min -= between;
+        }
+        if (row->one_allocated - row->one_jit != allocated || row->one_charged != charged) {
                 allocations_print(truth);
                 fail_msg("%s: allocated %lld without its JIT image, should be %lld; charged %lld, should be %lld",
-                                row->name, (long long) (row->one_allocated - row->one_jit),
-                                (long long) truth->allocated, (long long) row->one_charged, (long long) truth->charged);
+                                row->name, (long long) (row->one_allocated - row->one_jit), (long long) allocated,
+                                (long long) row->one_charged, (long long) charged);
         }
+        assert_int_equal(row->one_allocated_min - row->one_jit, allocated_min);
+        assert_int_equal(row->one_jit, row->one_image);
+        if (row->map)
+                check_entries(row);
+}
+
+/* The tree of free ranges has many nodes, which are not counted and come from the same places as the rest. */
+static void test_scattered(void **state)
+{
+        const struct subject *row = *state;
+        int64_t page = sysconf(_SC_PAGESIZE);
+
+        if (row->status < 0)
+                fail_msg("%s: %s", row->name, strerror(-row->status));
+        assert_int_equal(row->one_entries, map_entries(row->map));
+        assert_int_equal(row->one_allocated / page, map_entries(row->map));
+        assert_int_equal(row->one_allocated_min, row->one_allocated);
 }
 
 static void test_bounded_types(void **state)
@@ -836,22 +1026,11 @@ static uint32_t objects_for(uint64_t size, uint64_t bytes)
         return count < OBJECTS_MIN ? OBJECTS_MIN : count > OBJECTS_MAX ? OBJECTS_MAX : count;
 }
 
-static bool is_exact_kernel(void)
-{
-        struct utsname name;
-
-        uname(&name);
-        for (size_t i = 0; i < LENGTH(exact_kernels); i++)
-                if (strncmp(name.release, exact_kernels[i], strlen(exact_kernels[i])) == 0)
-                        return true;
-        return false;
-}
-
 static void add_traces(void)
 {
         struct trace *traces;
 
-        if (!is_exact_kernel())
+        if (!exact)
                 return;
         assert_int_equal(allocations_init(), 0);
         traces = mmap(NULL, row_count * sizeof(*traces), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -876,6 +1055,9 @@ static void add_map_row(const struct map_kind *kind)
                 entry = ROW_BYTES / entries / FEW_OBJECTS; /* each insertion waits for RCU */
         if (kind->type == BPF_MAP_TYPE_RINGBUF || kind->type == BPF_MAP_TYPE_USER_RINGBUF)
                 entry = 1;
+        /* One is enough. */
+        if (kind->exact_only)
+                entry = ROW_BYTES, entries = 1;
         rows[row_count++] = (struct subject){ .kind = SUBJECT_MAPS,
                 .name = kind->name,
                 .map = kind,
@@ -883,20 +1065,40 @@ static void add_map_row(const struct map_kind *kind)
                                 entry * entries, map_is_preallocated_percpu(kind) ? PERCPU_ROW_BYTES : ROW_BYTES) };
 }
 
+static bool is_exact_kernel(void)
+{
+        struct utsname name;
+
+        uname(&name);
+        for (size_t i = 0; i < LENGTH(exact_kernels); i++)
+                if (strncmp(name.release, exact_kernels[i], strlen(exact_kernels[i])) == 0)
+                        return true;
+        return false;
+}
+
+/* With their subprograms, and those of the mix, fewer than 500 programs: to free many at a time takes some kernels
+ * long. */
+static uint32_t programs_for(const struct program_kind *kind)
+{
+        uint64_t instructions = (uint64_t) kind->instructions * (kind->subprograms + 1);
+
+        if (exact)
+                return kind->feature != PROGRAM_PLAIN || kind->subprograms ? FEW_OBJECTS / 2 : FEW_OBJECTS;
+        return objects_for(instructions * 8 + 8192, ROW_BYTES);
+}
+
 static void add_rows(const char *filter)
 {
         for (size_t i = 0; i < LENGTH(map_kinds); i++)
-                if (!filter || strstr(map_kinds[i].name, filter))
+                if ((exact || !map_kinds[i].exact_only) && (!filter || strstr(map_kinds[i].name, filter)))
                         add_map_row(&map_kinds[i]);
         for (size_t i = 0; i < LENGTH(program_kinds); i++)
-                if (!filter || strstr(program_kinds[i].name, filter))
+                if ((exact || program_kinds[i].feature == PROGRAM_PLAIN) &&
+                                (!filter || strstr(program_kinds[i].name, filter)))
                         rows[row_count++] = (struct subject){ .kind = SUBJECT_PROGRAMS,
                                 .name = program_kinds[i].name,
                                 .program = &program_kinds[i],
-                                .count = objects_for(
-                                                program_kinds[i].instructions * (program_kinds[i].subprograms + 1) * 8 +
-                                                                8192,
-                                                ROW_BYTES) };
+                                .count = programs_for(&program_kinds[i]) };
         if (!filter)
                 rows[row_count++] = (struct subject){
                         .kind = SUBJECT_MIX, .name = "mix", .count = MIX_MAPS + MIX_PROGRAMS
@@ -926,7 +1128,8 @@ static size_t add_tests(struct CMUnitTest *tests, size_t n, struct subject *row)
         if (!row->trace)
                 return n;
         snprintf(name, sizeof(names[0]), "%s to the byte", row->name);
-        tests[n++] = (struct CMUnitTest){ name, test_exact, NULL, NULL, .initial_state = row };
+        tests[n++] = (struct CMUnitTest){ name, row->map && row->map->scattered ? test_scattered : test_exact, NULL,
+                NULL, .initial_state = row };
         return n;
 }
 
@@ -944,6 +1147,7 @@ int main(int argc, char *argv[])
                 return getenv("CI") ? 1 : 77;
         }
         setlinebuf(stdout);
+        exact = is_exact_kernel();
         add_rows(argc > 1 ? argv[1] : NULL);
         add_traces();
         /* All rows exist at the same time, and what this kernel does not have is no test. */

@@ -20,6 +20,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/if_xdp.h>
 #include <linux/perf_event.h>
@@ -144,19 +145,23 @@ static bool is_local_storage(uint32_t type)
                type == BPF_MAP_TYPE_INODE_STORAGE || type == MAP_TYPE_CGRP_STORAGE;
 }
 
-/* Local storage wants types for its keys and values: int, and an array of bytes. */
-static int load_btf(uint32_t value_size)
+/* Local storage wants types for its keys and values: int, and an array of bytes. @locked: that begins with a lock. */
+static int load_btf(uint32_t value_size, bool locked)
 {
         struct btf *btf = btf__new_empty();
-        int byte, array;
+        int byte, array, lock;
 
         if (!btf)
                 return -errno;
         referents.btf_int = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
         byte = btf__add_int(btf, "char", 1, BTF_INT_CHAR);
-        array = btf__add_array(btf, referents.btf_int, byte, value_size);
+        array = btf__add_array(btf, referents.btf_int, byte, locked ? value_size - sizeof(uint32_t) : value_size);
+        lock = btf__add_struct(btf, "bpf_spin_lock", sizeof(uint32_t));
+        btf__add_field(btf, "val", referents.btf_int, 0, 0);
         referents.btf_value = btf__add_struct(btf, "bytes", value_size);
-        btf__add_field(btf, "bytes", array, 0, 0);
+        if (locked)
+                btf__add_field(btf, "lock", lock, 0, 0);
+        btf__add_field(btf, "bytes", array, locked ? 32 : 0, 0);
         if (btf__load_into_kernel(btf) < 0)
                 return -errno;
         referents.btf = btf__fd(btf);
@@ -210,8 +215,8 @@ int objects_prepare(const struct map_kind *kind, const char *cgroup)
                 if (r < 0)
                         return r;
         }
-        if (kind->type == BPF_MAP_TYPE_STRUCT_OPS || is_local_storage(kind->type))
-                return load_btf(kind->value_size ?: 4);
+        if (kind->type == BPF_MAP_TYPE_STRUCT_OPS || is_local_storage(kind->type) || kind->locked)
+                return load_btf(kind->value_size ?: 4, kind->locked);
         return 0;
 }
 
@@ -244,6 +249,8 @@ static void set_key(const struct map_kind *kind, void *key, uint32_t i)
 {
         uint32_t spread = i * 2654435761U, prefix = 32;
 
+        if (kind->nested)
+                prefix = i, spread = 0;
         if (kind->type == BPF_MAP_TYPE_LPM_TRIE) {
                 memcpy(key, &prefix, sizeof(prefix));
                 memcpy((char *) key + sizeof(prefix), &spread, sizeof(spread));
@@ -293,6 +300,10 @@ static int fill(const struct map_kind *kind, int fd, uint32_t entries)
                 r = update(fd, is_keyless(kind->type) ? NULL : key, flags);
         }
         memset(value, 0, sizeof(uint32_t));
+        for (uint32_t i = 0; i < WRAP_OUT && kind->wrapped && r == 0; i++)
+                r = bpf_map_lookup_and_delete_elem(fd, NULL, value);
+        for (uint32_t i = 0; i < WRAP_IN && kind->wrapped && r == 0; i++)
+                r = bpf_map_update_elem(fd, NULL, value, BPF_ANY);
         /* A socket can be in one of these arrays only. */
         if (r < 0 && errno == EBUSY && kind->type == BPF_MAP_TYPE_REUSEPORT_SOCKARRAY)
                 r = 0;
@@ -332,7 +343,7 @@ static int touch_pages(const struct map_kind *kind, int fd, uint32_t pages)
         if (memory == MAP_FAILED)
                 return -errno;
         for (uint32_t i = 0; i < pages; i++)
-                memory[i * page] = 1;
+                memory[i * page * (kind->scattered ? 2 : 1)] = 1;
         /* Not unmapped: that frees them. */
         return 0;
 }
@@ -355,7 +366,7 @@ static int create(const struct map_kind *kind)
 
         if (kind->inner_type)
                 opts.inner_map_fd = referents.inner;
-        if (is_local_storage(kind->type)) {
+        if (is_local_storage(kind->type) || kind->locked) {
                 opts.btf_fd = referents.btf;
                 opts.btf_key_type_id = referents.btf_int;
                 opts.btf_value_type_id = referents.btf_value;
@@ -391,12 +402,38 @@ static bool cpu_lacks_cmpxchg16b(void)
         return lacks;
 }
 
+/* Whether the thread may do what only CAP_BPF is not enough for. */
+static int set_privileges(bool privileged)
+{
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2];
+        const uint32_t admin = 1U << CAP_SYS_ADMIN, perfmon = 1U << (CAP_PERFMON - 32);
+
+        if (syscall(SYS_capget, &header, data) < 0)
+                return -errno;
+        data[0].effective = privileged ? data[0].permitted : data[0].effective & ~admin;
+        data[1].effective = privileged ? data[1].permitted : data[1].effective & ~perfmon;
+        return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+static int create_as_told(const struct map_kind *kind)
+{
+        int fd, r;
+
+        if (!kind->unprivileged)
+                return create(kind);
+        r = set_privileges(false);
+        fd = r < 0 ? r : create(kind);
+        r = set_privileges(true);
+        return r < 0 ? r : fd;
+}
+
 int map_make_filled(const struct map_kind *kind, uint32_t entries)
 {
         int fd, r;
 
         use_next_cpu();
-        fd = create(kind);
+        fd = create_as_told(kind);
         if (fd == -ENOMEM && kind->type == MAP_TYPE_ARENA && cpu_lacks_cmpxchg16b())
                 return -EOPNOTSUPP;
         if (fd < 0)
@@ -453,6 +490,164 @@ static struct bpf_insn *add_function(struct bpf_insn *insn, uint32_t length, con
         return insn;
 }
 
+static struct btf *kernel_btf(void)
+{
+        static struct btf *btf;
+
+        if (!btf)
+                btf = btf__load_vmlinux_btf();
+        return btf;
+}
+
+/* Where the kernel's struct @name has @member, in bytes; a negative errno if it has none. */
+static int offset_of(const char *name, const char *member)
+{
+        const struct btf_type *type;
+        int id = kernel_btf() ? btf__find_by_name_kind(kernel_btf(), name, BTF_KIND_STRUCT) : -ENOENT;
+
+        if (id < 0)
+                return id;
+        type = btf__type_by_id(kernel_btf(), id);
+        for (uint16_t i = 0; i < btf_vlen(type); i++)
+                if (strcmp(btf__name_by_offset(kernel_btf(), btf_members(type)[i].name_off), member) == 0)
+                        return btf_member_bit_offset(type, i) / 8;
+        return -ENOENT;
+}
+
+static int kernel_id(const char *name, uint32_t kind)
+{
+        return kernel_btf() ? btf__find_by_name_kind(kernel_btf(), name, kind) : -ENOENT;
+}
+
+#define MOVE(to, number) ((struct bpf_insn){ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (to), .imm = (number) })
+#define LOAD(to, from, at) \
+        ((struct bpf_insn){ BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = (to), .src_reg = (from), .off = (at) })
+#define CALL(kind, number) ((struct bpf_insn){ .code = BPF_JMP | BPF_CALL, .src_reg = (kind), .imm = (number) })
+#define NAME(to, kind, number) \
+        ((struct bpf_insn){ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = (to), .src_reg = (kind), .imm = (number) })
+#define EXIT ((struct bpf_insn){ .code = BPF_JMP | BPF_EXIT })
+
+/* From a task to the one that it woke last and so on: no pointer there is trusted, so each load may fault. */
+static struct bpf_insn *add_exceptions(struct bpf_insn *insn, uint32_t loads)
+{
+        int offset = offset_of("task_struct", "last_wakee");
+
+        *insn++ = LOAD(BPF_REG_2, BPF_REG_1, 8); /* the task that is switched from */
+        for (uint32_t i = 0; i <= loads && offset >= 0; i++)
+                *insn++ = LOAD(BPF_REG_2, BPF_REG_2, offset);
+        return insn;
+}
+
+/* Instructions that have the kernel keep something; R0 is set and the program left after them. */
+static struct bpf_insn *add_feature(struct bpf_insn *insn, const struct program_kind *kind)
+{
+        static int programs = -1;
+
+        switch (kind->feature) {
+        case PROGRAM_EXCEPTIONS:
+                return add_exceptions(insn, kind->instructions);
+        case PROGRAM_KFUNC:
+                *insn++ = CALL(BPF_PSEUDO_KFUNC_CALL, kernel_id("bpf_rcu_read_lock", BTF_KIND_FUNC));
+                *insn++ = CALL(BPF_PSEUDO_KFUNC_CALL, kernel_id("bpf_rcu_read_unlock", BTF_KIND_FUNC));
+                return insn;
+        case PROGRAM_SYMBOL:
+                *insn++ = NAME(BPF_REG_2, BPF_PSEUDO_BTF_ID, kernel_id("bpf_rcu_read_lock", BTF_KIND_FUNC));
+                *insn++ = (struct bpf_insn){};
+                return insn;
+        case PROGRAM_STACK:
+                *insn++ = (struct bpf_insn){
+                        .code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_10, .off = -(int16_t) kind->instructions
+                };
+                return insn;
+        case PROGRAM_TAIL_CALL:
+                if (programs < 0)
+                        programs = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "bb_programs", 4, 4, 1, NULL);
+                *insn++ = NAME(BPF_REG_2, BPF_PSEUDO_MAP_FD, programs);
+                *insn++ = (struct bpf_insn){};
+                *insn++ = MOVE(BPF_REG_3, 0);
+                *insn++ = CALL(0, BPF_FUNC_tail_call);
+                return insn;
+        case PROGRAM_DEBUG_INFO:
+                for (uint32_t i = 0; i < kind->instructions; i++)
+                        *insn++ = MOVE(BPF_REG_0, i);
+                return insn;
+        default:
+                return insn;
+        }
+}
+
+/* Types for a program of @length instructions, and where the lines are. */
+static int add_debug_info(struct bpf_prog_load_opts *opts, uint32_t length)
+{
+        static struct bpf_func_info function;
+        struct bpf_line_info *lines = calloc(length, sizeof(*lines));
+        struct btf *btf = btf__new_empty();
+        int number, prototype;
+
+        if (!lines || !btf)
+                return -ENOMEM;
+        number = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+        prototype = btf__add_func_proto(btf, number);
+        btf__add_func_param(btf, "context", btf__add_ptr(btf, 0));
+        function.type_id = btf__add_func(btf, "function", BTF_FUNC_GLOBAL, prototype);
+        for (uint32_t i = 0; i < length; i++)
+                lines[i] = (struct bpf_line_info){ .insn_off = i,
+                        .file_name_off = btf__add_str(btf, "file.c"),
+                        .line_off = btf__add_str(btf, "line"),
+                        .line_col = (i + 1) << 10 };
+        if (btf__load_into_kernel(btf) < 0)
+                return -errno;
+        opts->prog_btf_fd = btf__fd(btf);
+        opts->func_info = &function;
+        opts->func_info_cnt = 1;
+        opts->func_info_rec_size = sizeof(function);
+        opts->line_info = lines;
+        opts->line_info_cnt = length;
+        opts->line_info_rec_size = sizeof(*lines);
+        return 0;
+}
+
+static enum bpf_prog_type type_with(enum program_feature feature)
+{
+        if (feature == PROGRAM_EXCEPTIONS || feature == PROGRAM_ITERATOR)
+                return BPF_PROG_TYPE_TRACING;
+        if (feature == PROGRAM_STACK)
+                return BPF_PROG_TYPE_RAW_TRACEPOINT;
+        return BPF_PROG_TYPE_SCHED_CLS;
+}
+
+/* A process makes programs with one feature only: what they share is made with the first one. */
+static int make_with_feature(const struct program_kind *kind, const char *name)
+{
+        static struct bpf_insn insns[4096];
+        static enum program_feature made;
+        static uint32_t length;
+        static struct bpf_prog_load_opts opts = { .sz = sizeof(opts) };
+        int r = 0;
+
+        if (made != kind->feature) {
+                struct bpf_insn *insn = add_feature(insns, kind);
+
+                *insn++ = MOVE(BPF_REG_0, 0);
+                *insn++ = EXIT;
+                length = insn - insns;
+                if (kind->feature == PROGRAM_EXCEPTIONS) {
+                        opts.expected_attach_type = BPF_TRACE_RAW_TP;
+                        r = opts.attach_btf_id = kernel_id("btf_trace_sched_switch", BTF_KIND_TYPEDEF);
+                } else if (kind->feature == PROGRAM_ITERATOR) {
+                        opts.expected_attach_type = BPF_TRACE_ITER;
+                        r = opts.attach_btf_id = kernel_id("bpf_iter_task", BTF_KIND_FUNC);
+                } else if (kind->feature == PROGRAM_DEBUG_INFO) {
+                        r = add_debug_info(&opts, length);
+                }
+                if (r < 0)
+                        return r;
+                made = kind->feature;
+        }
+        r = bpf_prog_load(type_with(kind->feature), name, "GPL", insns, length, &opts);
+        return r < 0 ? -errno : r;
+}
+
 int program_make(const struct program_kind *kind, const char *name)
 {
         uint32_t total = kind->instructions * (1 + kind->subprograms) + kind->subprograms;
@@ -461,6 +656,10 @@ int program_make(const struct program_kind *kind, const char *name)
 
         if (!insns)
                 return -ENOMEM;
+        if (kind->feature != PROGRAM_PLAIN) {
+                free(insns);
+                return make_with_feature(kind, name);
+        }
         r = program_maps(kind->maps, fds);
         if (r < 0)
                 return r;

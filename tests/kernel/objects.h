@@ -2,6 +2,7 @@
 /* BPF maps and programs of every kind, for tests: how to make one and how to fill it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,29 @@ struct map_kind {
         uint32_t percent;    /* of max_entries, to insert */
         uint32_t inner_type; /* a map of maps: of which type they are */
         uint32_t unseen;     /* bytes that are neither charged nor in Percpu: */
+        uint32_t stray;      /* bytes charged for filling one that are not the map's */
+        bool exact_only;     /* only where one object is looked at to the byte */
+        bool nested;         /* prefixes of the same address, each one bit longer */
+        bool wrapped;        /* the end of the queue is before its beginning: entries are taken out and put in */
+        bool scattered;      /* every second page is used, of twice as many */
+        bool locked;         /* the value begins with a spin lock */
+        bool unprivileged;   /* by somebody who has CAP_BPF only: with room for what CPUs speculate on */
+};
+
+/* What is taken out of a wrapped queue and put in after that. */
+#define WRAP_OUT 10
+#define WRAP_IN  5
+
+/* What a program has that makes the kernel keep more of it than its code. */
+enum program_feature {
+        PROGRAM_PLAIN,
+        PROGRAM_EXCEPTIONS, /* loads that may fault, as many as instructions: an exception table in the JIT image */
+        PROGRAM_ITERATOR,   /* of tasks: what its arguments are is copied */
+        PROGRAM_KFUNC,      /* calls functions of the kernel */
+        PROGRAM_SYMBOL,     /* names one: BTF that is used */
+        PROGRAM_STACK,      /* so much stack that it gets one of its own, on each CPU */
+        PROGRAM_TAIL_CALL,  /* jumps to an entry of an array of programs that is known beforehand */
+        PROGRAM_DEBUG_INFO, /* types of functions, and a line for each instruction */
 };
 
 struct program_kind {
@@ -24,6 +48,7 @@ struct program_kind {
         uint32_t instructions; /* of the main program */
         uint32_t subprograms;  /* each as long as the main program */
         uint32_t maps;         /* used by it; from the caller's objects */
+        enum program_feature feature;
 };
 
 /*
