@@ -122,12 +122,22 @@ void cgroupfs_deinit(struct cgroupfs *fs)
         *fs = (struct cgroupfs){ .mount_fd = -1 };
 }
 
-/* Where @fd is, below the mount. The kernel appends " (deleted)" to what was removed since it was opened. */
-static int path_of(const struct cgroupfs *fs, int fd, char **path)
+/* What the kernel appends to the path of what was removed since it was opened (fs/d_path.c). A cgroup may be named so.
+ */
+static bool ends_as_deleted(const char *path)
 {
         static const char deleted[] = " (deleted)";
+        size_t n = strlen(path);
+
+        return n >= sizeof(deleted) - 1 && strcmp(path + n - (sizeof(deleted) - 1), deleted) == 0;
+}
+
+/* Where @fd, the cgroup @id, is below the mount; -ESTALE if it was removed since it was opened. */
+static int path_of(const struct cgroupfs *fs, int fd, uint64_t id, char **path)
+{
         char link[64], target[PATH_MAX];
         size_t prefix = strcmp(fs->mount, "/") == 0 ? 0 : strlen(fs->mount);
+        uint64_t there;
         ssize_t n;
 
         snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
@@ -137,7 +147,8 @@ static int path_of(const struct cgroupfs *fs, int fd, char **path)
         target[n] = '\0';
         if (strncmp(target, fs->mount, prefix) != 0)
                 return -ESTALE;
-        if ((size_t) n >= sizeof(deleted) && strcmp(target + n - (sizeof(deleted) - 1), deleted) == 0)
+        /* kernfs does not count the links of what was removed down to 0: what is at that path tells. */
+        if (ends_as_deleted(target) && (cgroupfs_id(fs, target + prefix, &there) < 0 || there != id))
                 return -ESTALE;
         *path = strdup(target[prefix] ? target + prefix : "/");
         return *path ? 0 : -ENOMEM;
@@ -161,7 +172,7 @@ int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **path, uint64_
         r = id_at(fd, "..", parent_id);
         if (r < 0)
                 return r == -ENOENT ? -ESTALE : r;
-        return path_of(fs, fd, path);
+        return path_of(fs, fd, id, path);
 }
 
 char *cgroupfs_file(const struct cgroupfs *fs, const char *path)
