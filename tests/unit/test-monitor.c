@@ -46,7 +46,7 @@ static struct {
         struct fake_object objects[16];
         size_t object_count;
         uint64_t pass_usec; /* how long a pass over objects takes */
-        struct update updates[16];
+        struct update updates[200];
         size_t update_count;
         struct rss_record rss[16];
         size_t rss_count;
@@ -65,7 +65,7 @@ static struct {
         uint32_t rss_epoch, pop_epoch;
         uint32_t measured[16]; /* ids */
         size_t measured_count;
-        uint64_t folded[16];
+        uint64_t folded[200];
         size_t folded_count;
         uint64_t forgotten[8];
         size_t forgotten_count;
@@ -512,6 +512,20 @@ static void test_build_id(void **state)
         assert_int_equal(fake.build_ids, 3);
 }
 
+static void test_many_causes(void **state)
+{
+        (void) state;
+        start();
+        for (uint32_t i = 0; i < 200; i++)
+                tell(UPDATE_CGROUP_CHARGE, 1000 + i)->pid = 1 + i;
+        assert_int_equal(flush(), 0);
+        assert_int_equal(monitor.cause_count, 200);
+        for (uint32_t i = 0; i < 200; i++) {
+                assert_int_equal(monitor.causes[i].cgroup_id, 1000 + i);
+                assert_int_equal(monitor.causes[i].pid, 1 + i);
+        }
+}
+
 /* Its pages do not tell whose it is: then its loader's cgroup counts, and is named as the cause. */
 static void test_recorded_program(void **state)
 {
@@ -887,14 +901,16 @@ static void test_left_out_share(void **state)
 /* Every five minutes what the hooks told is compared with what there is. */
 static void test_audit(void **state)
 {
-        struct object_record *map, *growing;
+        struct object_record *map, *growing, *moved;
 
         (void) state;
         map = add(OBJECT_MAP, 1, A, 1000, 0);
         growing = add(OBJECT_MAP, 2, A, 1000, OBJECT_GROWS);
         add(OBJECT_MAP, 3, B, 1000, 0);
+        moved = add(OBJECT_MAP, 4, A, 0, 0);
         start();
         map->allocated = 1500;
+        moved->cgroup_id = B;
         growing->allocated = 1500;
         fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC - 1;
         assert_int_equal(flush(), 0);
@@ -902,7 +918,7 @@ static void test_audit(void **state)
         assert_int_equal(flush(), 1);
         assert_int_equal(allocated(A), 3000);
         /* What grows is not measured all the time. */
-        assert_int_equal(monitor.statistics.drift, 1);
+        assert_int_equal(monitor.statistics.drift, 2);
         assert_int_equal(flush(), 0);
         /* A cgroup that went unheard. */
         fake.cgroups[2].gone = true;
@@ -913,7 +929,7 @@ static void test_audit(void **state)
         assert_true(tree_find(&monitor.tree, A)->exists);
         assert_int_equal(fake.forgotten_count, 1);
         assert_int_equal(fake.forgotten[0], B);
-        assert_int_equal(monitor.statistics.drift, 1);
+        assert_int_equal(monitor.statistics.drift, 2);
         /* One that is known to be gone is not asked for again. */
         fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC;
         assert_int_equal(flush(), 1);
@@ -923,7 +939,7 @@ static void test_audit(void **state)
         fake.counters.overflow++;
         fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC;
         assert_int_equal(flush(), 1);
-        assert_int_equal(monitor.statistics.drift, 1);
+        assert_int_equal(monitor.statistics.drift, 2);
         assert_int_equal(flush(), 0);
 }
 
@@ -1337,6 +1353,7 @@ int main(void)
                 TEST(test_new_map),
                 TEST(test_unknown_creator),
                 TEST(test_build_id),
+                TEST(test_many_causes),
                 TEST(test_recorded_program),
                 TEST(test_new_and_gone),
                 TEST(test_freed),

@@ -1,0 +1,858 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the sensors (bpf/sensors.bpf.c) queue, wake for and count, by the file itself, compiled for this machine: also
+ * those whose hook takes BPF trampolines. On a real kernel: tests/kernel/test-monitor.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/fake-bpf.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#pragma GCC diagnostic ignored "-Wstrict-prototypes"
+/* What the daemon sets before it loads the programs is read-only for them, and set by the tests. */
+#define const
+#include "bpf/sensors.bpf.c"
+#undef const
+#pragma GCC diagnostic pop
+
+#define CPUS      3
+#define ROOT      1
+#define PAGE_SIZE 4096
+
+/* --- Cgroups and tasks -------------------------------------------------------------------------------------------- */
+
+/* A memory cgroup as the kernel has it, with what of it leads to its id. */
+struct fake_memcg {
+        struct kernfs_node node;
+        struct cgroup cgroup;
+        struct mem_cgroup memcg;
+        struct obj_cgroup objcg;
+};
+
+/* A task with its css_set, of which only the place of the memory controller is filled. */
+struct fake_task {
+        struct task_struct task;
+        struct css_set *set;
+        struct pt_regs regs;
+};
+
+#define BPF_SYSCALL   321
+#define OTHER_SYSCALL 322
+
+static void memcg_init(struct fake_memcg *fake, u64 id)
+{
+        fake->node.id = id;
+        fake->cgroup.kn = &fake->node;
+        fake->memcg.css.cgroup = &fake->cgroup;
+        fake->objcg.memcg = &fake->memcg;
+}
+
+static struct fake_memcg own, active, other, objcgs;
+static struct fake_task current, someone;
+
+static void task_init(struct fake_task *fake, struct fake_memcg *memcg, u32 tgid)
+{
+        static u64 sets[2][1 + memory_cgrp_id];
+        u64 *set = sets[fake == &current];
+
+        memset(fake, 0, sizeof(*fake));
+        set[memory_cgrp_id] = (u64) &memcg->memcg.css;
+        fake->set = (void *) set;
+        fake->task.cgroups = fake->set;
+        fake->task.tgid = tgid;
+        fake->regs.orig_ax = OTHER_SYSCALL;
+        fake->task.stack = (void *) 0x7000000;
+}
+
+/* --- Helpers of BPF ----------------------------------------------------------------------------------------------- */
+
+struct slot_entry {
+        u64 id;
+        struct cgroup_slot cpus[CPUS];
+};
+
+struct state_entry {
+        u64 id;
+        struct cgroup_state state;
+};
+
+static struct {
+        u32 cpu;
+        struct state_entry states[8];
+        size_t state_count, state_max;
+        struct slot_entry slots[8];
+        size_t slot_count, slot_max;
+        u64 rss_queue[8];
+        size_t rss_count;
+        bool rss_queue_full, ring_full;
+        struct update queued[16];
+        u64 flags[16];
+        size_t queued_count;
+        u64 waiting; /* bytes in the ring buffer */
+        struct flushed_cgroup flushed[FLUSH_MAX];
+        u64 percpu[CPUS][8]; /* a piece of per-CPU memory, and the element of cpu_mark in it */
+} fake;
+
+bool fake_type_exists(const char *type)
+{
+        (void) type;
+        return true;
+}
+
+static struct cgroup_state *find_state(u64 id)
+{
+        for (size_t i = 0; i < fake.state_count; i++)
+                if (fake.states[i].id == id)
+                        return &fake.states[i].state;
+        return NULL;
+}
+
+static struct slot_entry *find_slots(u64 id)
+{
+        for (size_t i = 0; i < fake.slot_count; i++)
+                if (fake.slots[i].id == id)
+                        return &fake.slots[i];
+        return NULL;
+}
+
+void *bpf_map_lookup_elem(void *map, const void *key)
+{
+        struct slot_entry *entry;
+
+        if (map == &cgroups)
+                return find_state(*(const u64 *) key);
+        if (map == &flushed)
+                return *(const u32 *) key < FLUSH_MAX ? &fake.flushed[*(const u32 *) key] : NULL;
+        assert_ptr_equal(map, &slots);
+        entry = find_slots(*(const u64 *) key);
+        return entry ? &entry->cpus[fake.cpu] : NULL;
+}
+
+/* cpu_mark has its element at the end of the piece, by which the sensors find the rest. */
+void *bpf_map_lookup_percpu_elem(void *map, const void *key, u32 cpu)
+{
+        struct slot_entry *entry;
+
+        if (cpu >= CPUS)
+                return NULL;
+        if (map == &cpu_mark)
+                return &fake.percpu[cpu][7];
+        assert_ptr_equal(map, &slots);
+        entry = find_slots(*(const u64 *) key);
+        return entry ? &entry->cpus[cpu] : NULL;
+}
+
+long bpf_map_update_elem(void *map, const void *key, const void *value, u64 flags)
+{
+        u64 id = *(const u64 *) key;
+
+        if (map == &cgroups) {
+                struct cgroup_state *state = find_state(id);
+
+                if (state && flags == BPF_NOEXIST)
+                        return -17;
+                if (!state && fake.state_count == fake.state_max)
+                        return -7;
+                if (!state) {
+                        fake.states[fake.state_count].id = id;
+                        state = &fake.states[fake.state_count++].state;
+                }
+                memcpy(state, value, sizeof(*state));
+                return 0;
+        }
+        assert_ptr_equal(map, &slots);
+        assert_int_equal(flags, BPF_NOEXIST);
+        if (find_slots(id))
+                return -17;
+        if (fake.slot_count == fake.slot_max)
+                return -7;
+        fake.slots[fake.slot_count] = (struct slot_entry){ .id = id };
+        memcpy(&fake.slots[fake.slot_count++].cpus[fake.cpu], value, sizeof(struct cgroup_slot));
+        return 0;
+}
+
+long bpf_map_push_elem(void *map, const void *value, u64 flags)
+{
+        assert_ptr_equal(map, &rss_updated);
+        assert_int_equal(flags, 0);
+        if (fake.rss_queue_full)
+                return -7;
+        fake.rss_queue[fake.rss_count++] = *(const u64 *) value;
+        return 0;
+}
+
+long bpf_loop(u32 count, int (*function)(u32 index, void *context), void *context, u64 flags)
+{
+        assert_int_equal(flags, 0);
+        assert_true(count > 0);
+        for (u32 i = 0; i < count; i++)
+                if (function(i, context) != 0)
+                        return i + 1;
+        return count;
+}
+
+struct task_struct *bpf_get_current_task_btf(void)
+{
+        return &current.task;
+}
+
+long bpf_task_pt_regs(struct task_struct *task)
+{
+        assert_ptr_equal(task, &current.task);
+        return (long) &current.regs;
+}
+
+long bpf_get_current_comm(void *buffer, u32 size)
+{
+        memset(buffer, 0, size);
+        strcpy(buffer, "loader");
+        return 0;
+}
+
+u64 bpf_get_current_pid_tgid(void)
+{
+        return (u64) current.task.tgid << 32 | 99;
+}
+
+u64 bpf_ringbuf_query(void *map, u64 flags)
+{
+        assert_ptr_equal(map, &updates);
+        assert_int_equal(flags, BPF_RB_AVAIL_DATA);
+        return fake.waiting;
+}
+
+long bpf_ringbuf_output(void *map, void *data, u64 size, u64 flags)
+{
+        assert_ptr_equal(map, &updates);
+        assert_int_equal(size, sizeof(struct update));
+        if (fake.ring_full)
+                return -11;
+        memcpy(&fake.queued[fake.queued_count], data, size);
+        fake.flags[fake.queued_count++] = flags;
+        return 0;
+}
+
+/* --- Set up ------------------------------------------------------------------------------------------------------- */
+
+static int setup(void **state)
+{
+        (void) state;
+        memset(&fake, 0, sizeof(fake));
+        fake.state_max = fake.slot_max = 8;
+        memcg_init(&own, 100);
+        memcg_init(&active, 200);
+        memcg_init(&other, 300);
+        memcg_init(&objcgs, 400);
+        task_init(&current, &own, 1000);
+        task_init(&someone, &other, 2000);
+        machine = (struct machine_settings){ .page_size = PAGE_SIZE, .possible_cpus = 2, .cpu_ids = CPUS };
+        for (u32 i = 0; i < RSS_MEMBERS; i++)
+                rss_member_index[i] = RSS_MEMBERS - 1 - i;
+        free_functions[0] = 0x5000;
+        free_functions[1] = 0x6000;
+        root_cgroup_id = ROOT;
+        quiet_cgroup_id = 0;
+        daemon_tgid = 77;
+        dirty = rss_full = 0;
+        sensor_counters = (struct sensor_counters){};
+        return 0;
+}
+
+/* That one update is queued, and of what. */
+static struct update *queued_one(u32 kind, u64 id)
+{
+        assert_int_equal(fake.queued_count, 1);
+        assert_int_equal(fake.queued[0].kind, kind);
+        assert_int_equal(fake.queued[0].id, id);
+        return &fake.queued[0];
+}
+
+/* That @id has been charged for @bytes once, on this CPU, and nobody else. */
+static void assert_charged(u64 id, s64 bytes)
+{
+        struct slot_entry *entry = find_slots(id);
+
+        queued_one(UPDATE_CGROUP_CHARGE, id);
+        assert_int_equal(fake.slot_count, 1);
+        assert_non_null(entry);
+        assert_int_equal(entry->cpus[fake.cpu].now.charge_events, 1);
+        assert_int_equal(entry->cpus[fake.cpu].now.charged, bytes);
+        assert_int_equal(find_state(id)->updated, CGROUP_UPDATED_CHARGE);
+        setup(NULL);
+}
+
+static void assert_nothing(void)
+{
+        assert_int_equal(fake.queued_count, 0);
+        assert_int_equal(fake.slot_count, 0);
+        assert_int_equal(fake.state_count, 0);
+        assert_int_equal(fake.rss_count, 0);
+        assert_int_equal(dirty, 0);
+        setup(NULL);
+}
+
+/* --- The queue ---------------------------------------------------------------------------------------------------- */
+
+/* The first update wakes the daemon, those until it begins a flush do not. */
+static void test_wake(void **state)
+{
+        (void) state;
+        assert_true(queue_update(UPDATE_MAP_FREED, 0, 0x1234, false));
+        assert_int_equal(queued_one(UPDATE_MAP_FREED, 0)->address, 0x1234);
+        assert_int_equal(fake.flags[0], BPF_RB_FORCE_WAKEUP);
+        assert_int_equal(dirty, 1);
+        assert_int_equal(sensor_counters.wakeups, 1);
+        assert_true(queue_update(UPDATE_MAP_FREED, 0, 0x1234, false));
+        assert_int_equal(fake.flags[1], BPF_RB_NO_WAKEUP);
+        assert_int_equal(sensor_counters.wakeups, 1);
+        dirty = 0;
+        assert_true(queue_update(UPDATE_MAP_FREED, 0, 0x1234, false));
+        assert_int_equal(fake.flags[2], BPF_RB_FORCE_WAKEUP);
+        assert_int_equal(sensor_counters.wakeups, 2);
+        assert_int_equal(sensor_counters.overflow, 0);
+}
+
+/* A quiet one does not, unless the queue is half full. */
+static void test_quiet(void **state)
+{
+        (void) state;
+        fake.waiting = UPDATES_SIZE / 2;
+        assert_true(queue_update(UPDATE_CGROUP_GONE, 5, 0, true));
+        assert_int_equal(fake.flags[0], BPF_RB_NO_WAKEUP);
+        assert_int_equal(dirty, 0);
+        assert_int_equal(sensor_counters.wakeups, 0);
+        fake.waiting++;
+        assert_true(queue_update(UPDATE_CGROUP_GONE, 5, 0, true));
+        assert_int_equal(fake.flags[1], BPF_RB_FORCE_WAKEUP);
+        assert_int_equal(dirty, 1);
+}
+
+/* What does not fit into the queue is counted; whoever was to wake the daemon leaves that to the next. */
+static void test_overflow(void **state)
+{
+        (void) state;
+        fake.ring_full = true;
+        assert_false(queue_update(UPDATE_MAP_FREED, 0, 1, false));
+        assert_int_equal(sensor_counters.overflow, 1);
+        assert_int_equal(dirty, 0);
+        dirty = 1;
+        assert_false(queue_update(UPDATE_MAP_FREED, 0, 1, false));
+        assert_int_equal(sensor_counters.overflow, 2);
+        assert_int_equal(dirty, 1);
+        assert_int_equal(fake.queued_count, 0);
+}
+
+/* Who did it is whoever is inside bpf(2), and not the daemon or a kernel thread. */
+static void test_who(void **state)
+{
+        static const struct {
+                unsigned long syscall;
+                u32 flags, tgid;
+                bool known;
+        } cases[] = {
+                { BPF_SYSCALL, 0, 1000, true },
+                { 357, 0, 1000, true }, /* i386 */
+                { OTHER_SYSCALL, 0, 1000, false },
+                { BPF_SYSCALL, PF_KTHREAD, 1000, false },
+                { BPF_SYSCALL, 0, 77, false },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct update *update;
+
+                setup(NULL);
+                current.regs.orig_ax = cases[i].syscall;
+                current.task.flags = cases[i].flags;
+                current.task.tgid = cases[i].tgid;
+                queue_update(UPDATE_MAP_NEW, 5, 6, false);
+                update = queued_one(UPDATE_MAP_NEW, 5);
+                assert_int_equal(update->pid, cases[i].known ? cases[i].tgid : 0);
+                assert_string_equal(update->comm, cases[i].known ? "loader" : "");
+                assert_int_equal(update->cgroup_id, 0);
+        }
+        setup(NULL);
+        queue_update(UPDATE_PROGRAM_NEW, 5, 6, false);
+        assert_int_equal(queued_one(UPDATE_PROGRAM_NEW, 5)->cgroup_id, 100);
+}
+
+static void test_introduce(void **state)
+{
+        (void) state;
+        current.task.tgid = 4321;
+        introduce_daemon(NULL);
+        assert_int_equal(daemon_tgid, 4321);
+}
+
+/* --- Charges ------------------------------------------------------------------------------------------------------ */
+
+/* A cgroup is queued once until a flush takes it; each charge is counted, by its CPU. */
+static void test_mark_charge(void **state)
+{
+        struct slot_entry *entry;
+
+        (void) state;
+        fake.cpu = 1;
+        mark_charge(50, 1000);
+        mark_charge(50, -300);
+        fake.cpu = 2;
+        mark_charge(50, 7);
+        queued_one(UPDATE_CGROUP_CHARGE, 50);
+        entry = find_slots(50);
+        assert_int_equal(entry->cpus[0].now.charge_events, 0);
+        assert_int_equal(entry->cpus[1].now.charge_events, 2);
+        assert_int_equal(entry->cpus[1].now.charged, 700);
+        assert_int_equal(entry->cpus[2].now.charge_events, 1);
+        assert_int_equal(entry->cpus[2].now.charged, 7);
+        /* Queued for its RSS is something else. */
+        find_state(50)->updated = CGROUP_UPDATED_RSS;
+        mark_charge(50, 0);
+        assert_int_equal(fake.queued_count, 2);
+        assert_int_equal(find_state(50)->updated, CGROUP_UPDATED_RSS | CGROUP_UPDATED_CHARGE);
+}
+
+static void test_mark_nobody(void **state)
+{
+        (void) state;
+        mark_charge(0, 512);
+        assert_charged(ROOT, 512);
+}
+
+/* What could not be queued is queued by the next charge. */
+static void test_mark_charge_overflow(void **state)
+{
+        (void) state;
+        fake.ring_full = true;
+        find_state(50);
+        mark_charge(50, 1);
+        assert_int_equal(find_state(50)->updated, 0);
+        assert_int_equal(sensor_counters.overflow, 1);
+        find_state(50)->updated = CGROUP_UPDATED_RSS;
+        mark_charge(50, 1);
+        assert_int_equal(find_state(50)->updated, CGROUP_UPDATED_RSS);
+        fake.ring_full = false;
+        mark_charge(50, 1);
+        queued_one(UPDATE_CGROUP_CHARGE, 50);
+}
+
+/* Without an entry in the table it is queued each time; counted it may not be. */
+static void test_mark_charge_table_full(void **state)
+{
+        (void) state;
+        fake.state_max = fake.slot_max = 0;
+        mark_charge(50, 1);
+        mark_charge(50, 1);
+        assert_int_equal(fake.queued_count, 2);
+        assert_int_equal(fake.queued[1].id, 50);
+        assert_int_equal(sensor_counters.wakeups, 1);
+        setup(NULL);
+        fake.state_max = 0;
+        quiet_cgroup_id = 50;
+        mark_charge(50, 1);
+        assert_int_equal(sensor_counters.wakeups, 0);
+}
+
+/* The daemon's own cgroup does not wake it. */
+static void test_mark_quiet(void **state)
+{
+        (void) state;
+        quiet_cgroup_id = 50;
+        mark_charge(50, 1);
+        assert_int_equal(fake.flags[0], BPF_RB_NO_WAKEUP);
+        mark_charge(51, 1);
+        assert_int_equal(fake.flags[1], BPF_RB_FORCE_WAKEUP);
+}
+
+/* Pages of kernel memory count when BPF may have taken them. */
+static void test_memcg_state(void **state)
+{
+        struct worker worker = { .current_func = (void *) 0x5000 };
+        struct kthread kthread = { .data = &worker };
+        unsigned long long *stack = current.task.stack;
+
+        (void) state;
+        /* @ctx lies on the task's stack, unless in an interrupt. */
+        current.regs.orig_ax = BPF_SYSCALL;
+        mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 3);
+        assert_charged(300, 3 * PAGE_SIZE);
+        current.regs.orig_ax = BPF_SYSCALL;
+        mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, -2);
+        assert_charged(300, -2 * PAGE_SIZE);
+        current.regs.orig_ax = BPF_SYSCALL;
+        mod_memcg_state(stack, &other.memcg, MEMCG_KMEM + 1, 3);
+        assert_nothing();
+        mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 3);
+        assert_nothing();
+
+        current.task.active_memcg = &active.memcg;
+        mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 1);
+        assert_charged(300, PAGE_SIZE);
+
+        /* The last byte of the stack, and what is beyond its end and before its beginning. */
+        mod_memcg_state((void *) ((char *) stack + THREAD_SIZE - 1), &other.memcg, MEMCG_KMEM, 1);
+        assert_nothing();
+        mod_memcg_state((void *) ((char *) stack + THREAD_SIZE), &other.memcg, MEMCG_KMEM, 1);
+        assert_charged(300, PAGE_SIZE);
+        mod_memcg_state((void *) ((char *) stack - 8), &other.memcg, MEMCG_KMEM, 1);
+        assert_charged(300, PAGE_SIZE);
+        mod_memcg_state((void *) ((char *) stack + THREAD_SIZE), &other.memcg, MEMCG_KMEM, -1);
+        assert_nothing();
+
+        /* A worker that frees. */
+        current.task.flags = PF_KTHREAD | PF_WQ_WORKER;
+        current.task.worker_private = &kthread;
+        mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, -1);
+        assert_charged(300, -PAGE_SIZE);
+        current.task.flags = PF_KTHREAD | PF_WQ_WORKER;
+        current.task.worker_private = &kthread;
+        mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 1);
+        assert_nothing();
+}
+
+static void test_freeing(void **state)
+{
+        struct worker worker = {};
+        struct kthread kthread = { .data = &worker };
+        struct task_struct task = { .flags = PF_KTHREAD | PF_WQ_WORKER, .worker_private = &kthread };
+
+        (void) state;
+        assert_false(is_freeing(&task));
+        worker.current_func = (void *) 0x5000;
+        assert_true(is_freeing(&task));
+        worker.current_func = (void *) 0x6000;
+        assert_true(is_freeing(&task));
+        worker.current_func = (void *) 0x7000;
+        assert_false(is_freeing(&task));
+        /* Their functions are not known. */
+        free_functions[0] = 0;
+        assert_true(is_freeing(&task));
+        task.flags = PF_KTHREAD;
+        assert_false(is_freeing(&task));
+        free_functions[0] = 0x5000;
+        worker.current_func = (void *) 0x5000;
+        assert_false(is_freeing(&task));
+}
+
+/* Per-CPU memory of BPF, on all CPUs; for whom BPF works is charged, else who is in bpf(2). */
+static void test_percpu(void **state)
+{
+        unsigned long long *ctx = NULL;
+
+        (void) state;
+        percpu_alloc_percpu(ctx, 0, false, false, 64);
+        assert_nothing();
+        current.regs.orig_ax = BPF_SYSCALL;
+        percpu_alloc_percpu(ctx, 0, false, false, 64);
+        assert_charged(100, 128);
+        current.task.active_memcg = &active.memcg;
+        percpu_alloc_percpu(ctx, 0, false, false, 64);
+        assert_charged(200, 128);
+}
+
+/* --- Functions (trampolines) -------------------------------------------------------------------------------------- */
+
+/* A map's objcg is charged; before it has one the caller is, or whom BPF works for; later nobody. */
+static void test_map_functions(void **state)
+{
+        struct bpf_map map = {};
+        unsigned long long *ctx = NULL;
+
+        (void) state;
+        bpf_map_area_alloc(ctx, 1000);
+        assert_charged(100, 1000);
+        current.task.active_memcg = &active.memcg;
+        bpf_map_area_alloc(ctx, 1000);
+        assert_charged(200, 1000);
+
+        bpf_map_kzalloc(ctx, &map, 24);
+        assert_charged(100, 24);
+        current.task.active_memcg = &active.memcg;
+        bpf_map_kzalloc(ctx, &map, 24);
+        assert_charged(200, 24);
+        map.id = 5;
+        bpf_map_kzalloc(ctx, &map, 24);
+        assert_charged(ROOT, 24);
+        map.objcg = &objcgs.objcg;
+        bpf_map_kzalloc(ctx, &map, 24);
+        assert_charged(400, 24);
+        map.id = 0;
+        bpf_map_kzalloc(ctx, &map, 24);
+        assert_charged(400, 24);
+
+        bpf_map_alloc_percpu(ctx, &map, 24);
+        assert_charged(400, 48);
+        bpf_map_kvcalloc(ctx, &map, 24, 10);
+        assert_charged(400, 240);
+        bpf_map_kmalloc_nolock(ctx, &map, 33);
+        assert_charged(400, 33);
+        bpf_map_kmalloc_node(ctx, &map, 34);
+        assert_charged(400, 34);
+        bpf_map_alloc_pages(ctx, &map);
+        assert_charged(400, 0);
+}
+
+/* The work is within the cache whose objcg is charged. */
+static void test_mem_refill(void **state)
+{
+        struct {
+                u64 before;
+                struct bpf_mem_cache cache;
+        } percpu = { .cache = { .objcg = &objcgs.objcg } };
+
+        (void) state;
+        bpf_mem_refill(NULL, &percpu.cache.refill_work);
+        assert_charged(400, 0);
+        percpu.cache.objcg = NULL;
+        bpf_mem_refill(NULL, &percpu.cache.refill_work);
+        assert_charged(ROOT, 0);
+}
+
+/* A map is new when its maker alone holds it. */
+static void test_objects(void **state)
+{
+        struct bpf_prog_aux aux = { .id = 9 };
+        struct bpf_prog program = { .aux = &aux };
+        struct bpf_map map = { .id = 8, .refcnt = { 2 } };
+
+        (void) state;
+        security_bpf_map(NULL, &map);
+        assert_nothing();
+        map.refcnt.counter = 1;
+        security_bpf_map(NULL, &map);
+        assert_int_equal(queued_one(UPDATE_MAP_NEW, 8)->address, (u64) &map);
+        assert_int_equal(dirty, 1);
+        setup(NULL);
+        security_bpf_map_free(NULL, &map);
+        assert_int_equal(queued_one(UPDATE_MAP_FREED, 0)->address, (u64) &map);
+        assert_int_equal(dirty, 1);
+        setup(NULL);
+        perf_event_bpf_event(NULL, &program, PERF_BPF_EVENT_PROG_LOAD);
+        assert_int_equal(queued_one(UPDATE_PROGRAM_NEW, 9)->address, (u64) &program);
+        assert_int_equal(dirty, 1);
+        setup(NULL);
+        perf_event_bpf_event(NULL, &program, PERF_BPF_EVENT_PROG_UNLOAD);
+        assert_int_equal(queued_one(UPDATE_PROGRAM_FREED, 9)->address, (u64) &program);
+        assert_int_equal(dirty, 1);
+        setup(NULL);
+        perf_event_bpf_event(NULL, &program, 3);
+        assert_nothing();
+}
+
+/* --- RSS and cgroups ---------------------------------------------------------------------------------------------- */
+
+/* It is the owner's of the address space, whoever runs. Nobody is woken. */
+static void test_rss_stat(void **state)
+{
+        struct mm_struct mm = {};
+        struct slot_entry *entry;
+
+        (void) state;
+        rss_stat(NULL, &mm, 0);
+        assert_nothing();
+        mm.owner = &someone.task;
+        fake.cpu = 1;
+        /* The kernel's numbers are not those of enum rss_member: here they go the other way. */
+        rss_stat(NULL, &mm, 0);
+        rss_stat(NULL, &mm, 0);
+        rss_stat(NULL, &mm, 3);
+        entry = find_slots(300);
+        assert_non_null(entry);
+        assert_int_equal(fake.slot_count, 1);
+        assert_int_equal(entry->cpus[1].now.rss_events[RSS_MEMBERS - 1], 2);
+        assert_int_equal(entry->cpus[1].now.rss_events[0], 1);
+        assert_int_equal(entry->cpus[1].now.rss_events[1], 0);
+        assert_int_equal(entry->cpus[1].now.charge_events, 0);
+        assert_int_equal(fake.rss_count, 1);
+        assert_int_equal(fake.rss_queue[0], 300);
+        assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_RSS);
+        assert_int_equal(fake.queued_count, 0);
+        assert_int_equal(dirty, 0);
+        assert_int_equal(rss_full, 0);
+        /* Queued for a charge is something else. */
+        find_state(300)->updated = CGROUP_UPDATED_CHARGE;
+        rss_stat(NULL, &mm, 1);
+        assert_int_equal(fake.rss_count, 2);
+        assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_RSS | CGROUP_UPDATED_CHARGE);
+}
+
+/* What has no place in the table or the queue is found by a pass over all tasks. */
+static void test_rss_full(void **state)
+{
+        struct mm_struct mm = { .owner = &someone.task };
+
+        (void) state;
+        fake.state_max = 0;
+        rss_stat(NULL, &mm, 0);
+        assert_int_equal(rss_full, 1);
+        assert_int_equal(fake.rss_count, 0);
+        setup(NULL);
+        fake.rss_queue_full = true;
+        rss_stat(NULL, &mm, 0);
+        assert_int_equal(rss_full, 1);
+}
+
+static void test_tasks(void **state)
+{
+        (void) state;
+        sched_process_fork(NULL, &current.task, &someone.task);
+        assert_int_equal(fake.rss_count, 1);
+        assert_int_equal(fake.rss_queue[0], 300);
+        assert_int_equal(rss_full, 0);
+        setup(NULL);
+        sched_process_exit(NULL, &someone.task);
+        assert_int_equal(fake.rss_count, 1);
+        assert_int_equal(fake.rss_queue[0], 300);
+        assert_int_equal(rss_full, 0);
+        setup(NULL);
+        cgroup_attach_task(NULL);
+        assert_int_equal(rss_full, 1);
+        assert_int_equal(fake.queued_count, 0);
+}
+
+/* The removal of a cgroup that is in the table is told of, and wakes nobody. */
+static void test_rmdir(void **state)
+{
+        u64 id = 300;
+        struct cgroup_state clean = {};
+
+        (void) state;
+        cgroup_rmdir(NULL, &other.cgroup);
+        assert_nothing();
+        bpf_map_update_elem(&cgroups, &id, &clean, BPF_ANY);
+        cgroup_rmdir(NULL, &other.cgroup);
+        queued_one(UPDATE_CGROUP_GONE, 300);
+        assert_int_equal(dirty, 0);
+}
+
+/* --- Flush -------------------------------------------------------------------------------------------------------- */
+
+/* What the CPUs counted since the last flush; the cgroup is clean of what it was taken for. */
+static void test_fold(void **state)
+{
+        struct flush_request request = { .count = 2, .taken = CGROUP_UPDATED_CHARGE, .epoch = 5 };
+        struct mm_struct mm = { .owner = &someone.task };
+
+        (void) state;
+        for (fake.cpu = 0; fake.cpu < CPUS; fake.cpu++) {
+                mark_charge(300, 1000 + fake.cpu);
+                rss_stat(NULL, &mm, 0);
+                mark_charge(50, -1);
+        }
+        fake.cpu = 0;
+        fake.flushed[0].id = 300;
+        fake.flushed[1].id = 51; /* has no entry */
+        fake.flushed[2].id = 50; /* is not in the request */
+        fake.flushed[1].delta.charged = 12345;
+        fold_cgroups(&request);
+        assert_int_equal(fake.flushed[0].delta.charge_events, CPUS);
+        assert_int_equal(fake.flushed[0].delta.charged, 1000 + 1001 + 1002);
+        assert_int_equal(fake.flushed[0].delta.rss_events[RSS_MEMBERS - 1], CPUS);
+        assert_int_equal(fake.flushed[0].delta.rss_events[0], 0);
+        assert_int_equal(fake.flushed[1].delta.charged, 0);
+        assert_int_equal(fake.flushed[2].delta.charge_events, 0);
+        assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_RSS);
+        assert_int_equal(find_state(300)->rss_epoch, 0);
+        assert_int_equal(find_state(50)->updated, CGROUP_UPDATED_CHARGE);
+
+        /* Only what is new. */
+        mark_charge(300, 9);
+        request = (struct flush_request){ .count = 1, .taken = CGROUP_UPDATED_RSS, .epoch = 6 };
+        fold_cgroups(&request);
+        assert_int_equal(fake.flushed[0].delta.charge_events, 1);
+        assert_int_equal(fake.flushed[0].delta.charged, 9);
+        assert_int_equal(fake.flushed[0].delta.rss_events[RSS_MEMBERS - 1], 0);
+        assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_CHARGE);
+        assert_int_equal(find_state(300)->rss_epoch, 6);
+        fold_cgroups(&request);
+        assert_int_equal(fake.flushed[0].delta.charge_events, 0);
+        assert_int_equal(fake.flushed[0].delta.charged, 0);
+}
+
+/* --- Per-CPU memory, and cgroups by pointer ----------------------------------------------------------------------- */
+
+static void test_percpu_sum(void **state)
+{
+        struct bpf_array *array = (void *) &cpu_mark;
+        /* Per-CPU addresses are those of CPU 0 less an arbitrary number. */
+        u64 unit = 0x10000;
+        s32 *narrow;
+        s64 *wide;
+
+        (void) state;
+        array->pptrs[0] = (void *) ((u64) &fake.percpu[0][7] - unit);
+        for (u32 i = 0; i < CPUS; i++)
+                assert_int_equal(percpu_offset(i), unit + (u64) &fake.percpu[i] - (u64) &fake.percpu[0]);
+        assert_int_equal(percpu_offset(CPUS), 0);
+        for (u32 i = 0; i < CPUS; i++) {
+                wide = (s64 *) &fake.percpu[i][0];
+                narrow = (s32 *) &fake.percpu[i][1];
+                *wide = (1LL << 40) * (i == 1 ? -10 : 3);
+                narrow[0] = i == 1 ? -10 : 3;
+                narrow[1] = 77;
+        }
+        assert_int_equal(percpu_sum((u64) &fake.percpu[0][0] - unit, sizeof(s64)), (1LL << 40) * -4);
+        assert_int_equal(percpu_sum((u64) &fake.percpu[0][1] - unit, sizeof(s32)), -4);
+        /* A number that a CPU does not have. */
+        machine.cpu_ids = CPUS + 5;
+        assert_int_equal(percpu_sum((u64) &fake.percpu[0][1] - unit, sizeof(s32)), -4);
+}
+
+static void test_cgroup_ids(void **state)
+{
+        struct task_struct none = {};
+
+        (void) state;
+        assert_int_equal(task_cgroup_id(&someone.task), 300);
+        assert_int_equal(task_cgroup_id(&none), 0);
+        assert_int_equal(css_cgroup_id(NULL), 0);
+        assert_int_equal(css_cgroup_id(&other.memcg.css), 300);
+        assert_int_equal(memcg_cgroup_id(NULL), 0);
+        assert_int_equal(memcg_cgroup_id(&other.memcg), 300);
+        assert_true(memcg_is_root(&other.memcg));
+        other.memcg.css.parent = &own.memcg.css;
+        assert_false(memcg_is_root(&other.memcg));
+        other.memcg.css.parent = NULL;
+        assert_int_equal(own_cgroup_id(), 100);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+
+int main(void)
+{
+        static const struct CMUnitTest tests[] = {
+                TEST(test_wake),
+                TEST(test_quiet),
+                TEST(test_overflow),
+                TEST(test_who),
+                TEST(test_introduce),
+                TEST(test_mark_charge),
+                TEST(test_mark_nobody),
+                TEST(test_mark_charge_overflow),
+                TEST(test_mark_charge_table_full),
+                TEST(test_mark_quiet),
+                TEST(test_memcg_state),
+                TEST(test_freeing),
+                TEST(test_percpu),
+                TEST(test_map_functions),
+                TEST(test_mem_refill),
+                TEST(test_objects),
+                TEST(test_rss_stat),
+                TEST(test_rss_full),
+                TEST(test_tasks),
+                TEST(test_rmdir),
+                TEST(test_fold),
+                TEST(test_percpu_sum),
+                TEST(test_cgroup_ids),
+        };
+
+        return cmocka_run_group_tests_name("sensors", tests, NULL, NULL);
+}
