@@ -24,9 +24,10 @@
 #include "tests/unit/fake-cgroups.h"
 
 #define ROOT 1
-#define A    10
-#define AA   11 /* below A */
-#define B    20
+/* As the kernel's, which has a generation in the upper half. */
+#define A  0x100000010ULL
+#define AA 0x300000011ULL /* below A */
+#define B  0x200000020ULL
 
 #define SECOND 1000000ULL
 
@@ -362,7 +363,9 @@ static void start(void)
 {
         const struct kernel_options options = { .sensors = true };
 
+        memset(&monitor, 0xa5, sizeof(monitor));
         assert_int_equal(monitor_init(&monitor, &options), 0);
+        assert_int_equal(monitor.last_audit_usec, fake.now_usec - fake.pass_usec);
 }
 
 static int teardown(void **state)
@@ -626,6 +629,7 @@ static void test_charge(void **state)
 {
         struct object_record *in_a, *in_aa, *in_b, *fixed, *nobodys;
         struct update *update;
+        uint64_t before;
 
         (void) state;
         in_a = add(OBJECT_MAP, 1, A, 1000, OBJECT_GROWS);
@@ -657,6 +661,8 @@ static void test_charge(void **state)
                 assert_int_equal(monitor.statistics.delta.rss_events[i], 20 * (i + 1));
 
         /* Once more, together with what is new. What is folded is only that. */
+        before = monitor.statistics.updated_cgroups;
+        assert_int_equal(before, 4 + 2);
         in_b->allocated = 6000;
         tell(UPDATE_CGROUP_CHARGE, ROOT);
         assert_int_equal(flush(), 0);
@@ -666,6 +672,7 @@ static void test_charge(void **state)
         assert_int_equal(fake.folded_count, 1);
         assert_int_equal(fake.folded[0], ROOT);
         assert_true(monitor_wants_flush(&monitor));
+        assert_int_equal(monitor.statistics.updated_cgroups, before + 2);
         /* Then only what came second. */
         assert_int_equal(flush(), 0);
         assert_int_equal(fake.measured_count, 1);
@@ -1295,6 +1302,25 @@ static void test_holders_forgotten(void **state)
         assert_int_equal(allocated(B), 1000);
 }
 
+/* The cgroup of the holder is removed: what it held is measured, and goes back. */
+static void test_holder_gone(void **state)
+{
+        (void) state;
+        add(OBJECT_MAP, 1, A, 1000, 0);
+        hold(B, 1);
+        start();
+        monitor_set_by_holder(&monitor, is_b, &fake);
+        flush();
+        assert_int_equal(allocated(B), 1000);
+        fake.cgroups[2].gone = true;
+        fake.holder_count = 0;
+        tell(UPDATE_CGROUP_GONE, B);
+        flush();
+        assert_int_equal(fake.measured_count, 1);
+        assert_int_equal(allocated(B), 0);
+        assert_int_equal(allocated(A), 1000);
+}
+
 static void test_holders_fail(void **state)
 {
         (void) state;
@@ -1383,6 +1409,7 @@ int main(void)
                 TEST(test_holders),
                 TEST(test_due),
                 TEST(test_holders_forgotten),
+                TEST(test_holder_gone),
                 TEST(test_holders_fail),
                 TEST(test_holders_after_full_pass),
         };

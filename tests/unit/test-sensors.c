@@ -25,7 +25,7 @@
 #pragma GCC diagnostic pop
 
 #define CPUS      3
-#define ROOT      1
+#define ROOT      5
 #define PAGE_SIZE 4096
 
 /* --- Cgroups and tasks -------------------------------------------------------------------------------------------- */
@@ -281,7 +281,7 @@ static void assert_charged(u64 id, s64 bytes)
 {
         struct slot_entry *entry = find_slots(id);
 
-        queued_one(UPDATE_CGROUP_CHARGE, id);
+        assert_int_equal(queued_one(UPDATE_CGROUP_CHARGE, id)->address, 0);
         assert_int_equal(fake.slot_count, 1);
         assert_non_null(entry);
         assert_int_equal(entry->cpus[fake.cpu].now.charge_events, 1);
@@ -453,6 +453,7 @@ static void test_mark_charge_table_full(void **state)
         mark_charge(50, 1);
         assert_int_equal(fake.queued_count, 2);
         assert_int_equal(fake.queued[1].id, 50);
+        assert_int_equal(fake.queued[1].address, 0);
         assert_int_equal(sensor_counters.wakeups, 1);
         setup(NULL);
         fake.state_max = 0;
@@ -506,6 +507,8 @@ static void test_memcg_state(void **state)
         assert_charged(300, PAGE_SIZE);
         mod_memcg_state((void *) ((char *) stack + THREAD_SIZE), &other.memcg, MEMCG_KMEM, -1);
         assert_nothing();
+        mod_memcg_state((void *) ((char *) stack + THREAD_SIZE), &other.memcg, MEMCG_KMEM, 0);
+        assert_nothing();
 
         /* A worker that frees. */
         current.task.flags = PF_KTHREAD | PF_WQ_WORKER;
@@ -515,6 +518,10 @@ static void test_memcg_state(void **state)
         current.task.flags = PF_KTHREAD | PF_WQ_WORKER;
         current.task.worker_private = &kthread;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 1);
+        assert_nothing();
+        current.task.flags = PF_KTHREAD | PF_WQ_WORKER;
+        current.task.worker_private = &kthread;
+        mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 0);
         assert_nothing();
 }
 
@@ -729,7 +736,7 @@ static void test_rmdir(void **state)
         assert_nothing();
         bpf_map_update_elem(&cgroups, &id, &clean, BPF_ANY);
         cgroup_rmdir(NULL, &other.cgroup);
-        queued_one(UPDATE_CGROUP_GONE, 300);
+        assert_int_equal(queued_one(UPDATE_CGROUP_GONE, 300)->address, 0);
         assert_int_equal(dirty, 0);
 }
 
@@ -745,6 +752,8 @@ static void test_fold(void **state)
         for (fake.cpu = 0; fake.cpu < CPUS; fake.cpu++) {
                 mark_charge(300, 1000 + fake.cpu);
                 rss_stat(NULL, &mm, 0);
+                rss_stat(NULL, &mm, RSS_MEMBERS - 1);
+                rss_stat(NULL, &mm, RSS_MEMBERS - 1);
                 mark_charge(50, -1);
         }
         fake.cpu = 0;
@@ -756,7 +765,8 @@ static void test_fold(void **state)
         assert_int_equal(fake.flushed[0].delta.charge_events, CPUS);
         assert_int_equal(fake.flushed[0].delta.charged, 1000 + 1001 + 1002);
         assert_int_equal(fake.flushed[0].delta.rss_events[RSS_MEMBERS - 1], CPUS);
-        assert_int_equal(fake.flushed[0].delta.rss_events[0], 0);
+        assert_int_equal(fake.flushed[0].delta.rss_events[0], 2 * CPUS);
+        assert_int_equal(fake.flushed[0].delta.rss_events[1], 0);
         assert_int_equal(fake.flushed[1].delta.charged, 0);
         assert_int_equal(fake.flushed[2].delta.charge_events, 0);
         assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_RSS);

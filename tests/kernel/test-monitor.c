@@ -1,0 +1,1195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The sensors, the kernel side and the monitor on the running kernel, without the daemon around them: what is looked at
+ * is what the hooks told, and no query, which may be a pass over all objects, makes up for one that is lost. This
+ * process is the daemon; what happens, happens in others.
+ */
+#include "harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "daemon/cleanup.h"
+#include "daemon/kernel.h"
+#include "daemon/monitor.h"
+#include "daemon/probe.h"
+
+#define MIB          (1024 * 1024)
+#define TIMEOUT_MSEC 20000
+
+/* --- Updates ------------------------------------------------------------------------------------------------------ */
+
+static struct cgroupfs cgroupfs;
+static struct kernel *kernel;
+
+/* All updates that were taken since the last clear_updates(). */
+static struct {
+        struct update updates[8192];
+        size_t count;
+} seen;
+
+static int keep_update(void *context, const struct update *update)
+{
+        (void) context;
+        if (seen.count < sizeof(seen.updates) / sizeof(seen.updates[0]))
+                seen.updates[seen.count++] = *update;
+        return 0;
+}
+
+static void take(void)
+{
+        assert_true(kernel_take_updates(kernel, keep_update, NULL) >= 0);
+}
+
+static const struct update *find_update(uint32_t kind, uint64_t id)
+{
+        for (size_t i = 0; i < seen.count; i++)
+                if (seen.updates[i].kind == kind && (id == 0 || seen.updates[i].id == id))
+                        return &seen.updates[i];
+        return NULL;
+}
+
+/* Takes what wakes this process until there is one of @kind about @id (0: any). */
+static const struct update *wait_update(uint32_t kind, uint64_t id)
+{
+        struct pollfd ready = { .fd = kernel_updates_fd(kernel), .events = POLLIN };
+        uint64_t end = now_usec() + TIMEOUT_MSEC * 1000ULL;
+        const struct update *update;
+
+        take();
+        while (!(update = find_update(kind, id))) {
+                if (now_usec() >= end)
+                        fail_msg("no update of kind %u about %llu", kind, (unsigned long long) id);
+                poll(&ready, 1, kernel_is_dirty(kernel) ? 10 : TIMEOUT_MSEC);
+                take();
+        }
+        return update;
+}
+
+/* The delta of the last fold. */
+static struct cgroup_delta delta;
+
+static void keep_delta(void *context, const struct flushed_cgroup *flushed)
+{
+        (void) context;
+        delta = flushed->delta;
+}
+
+/* Takes all there is and has @cgroup told of again; what it was charged meanwhile is in delta. */
+static void clear_updates(const struct test_cgroup *cgroup)
+{
+        take();
+        assert_int_equal(kernel_fold_cgroups(kernel, &cgroup->id, 1, keep_delta, NULL), 0);
+        seen.count = 0;
+}
+
+/* Most tests share one kernel side, the monitor's: to load it takes a while. */
+static struct monitor monitor;
+
+static void start_monitor(void)
+{
+        const struct kernel_options options = { .sensors = true, .relations = true };
+
+        if (!monitor.kernel)
+                assert_int_equal(monitor_init(&monitor, &options), 0);
+        kernel = monitor.kernel;
+        seen.count = 0;
+}
+
+/* One of its own. */
+static void open_kernel(const struct kernel_options *options)
+{
+        assert_ptr_equal(kernel, NULL);
+        assert_int_equal(kernel_open(options, &cgroupfs, &kernel), 0);
+        seen.count = 0;
+}
+
+static int teardown(void **state)
+{
+        if (kernel != monitor.kernel)
+                kernel_close(kernel);
+        kernel = NULL;
+        return harness_teardown(state);
+}
+
+/* --- What a worker does, one step for each byte that it is sent ----------------------------------------------------
+ */
+
+struct steps {
+        void (*step[4])(void);
+        int turn[2], done[2]; /* pipes */
+};
+
+static struct steps steps;
+
+static void steps_init(void (*first)(void), void (*second)(void), void (*third)(void))
+{
+        steps = (struct steps){ .step = { first, second, third } };
+        assert_int_equal(pipe2(steps.turn, O_CLOEXEC), 0);
+        assert_int_equal(pipe2(steps.done, O_CLOEXEC), 0);
+}
+
+static void steps_deinit(void)
+{
+        for (size_t i = 0; i < 2; i++) {
+                close(steps.turn[i]);
+                close(steps.done[i]);
+        }
+}
+
+/* For a worker. The process that it leaves behind goes on with the steps, and ends with the test. */
+static void take_steps(void *argument)
+{
+        char byte = 0;
+
+        (void) argument;
+        for (size_t i = 0; i < 4 && steps.step[i]; i++) {
+                if (read(steps.turn[0], &byte, 1) != 1)
+                        _exit(1);
+                steps.step[i]();
+                if (write(steps.done[1], &byte, 1) != 1)
+                        _exit(1);
+        }
+}
+
+static void next_step(void)
+{
+        struct pollfd done = { .fd = steps.done[0], .events = POLLIN };
+        char byte = 0;
+
+        assert_int_equal(write(steps.turn[1], &byte, 1), 1);
+        if (poll(&done, 1, TIMEOUT_MSEC) != 1)
+                fail_msg("the process in the cgroup has not taken its step");
+        assert_int_equal(read(steps.done[0], &byte, 1), 1);
+}
+
+static void start_steps(struct worker *worker, const struct test_cgroup *cgroup)
+{
+        worker_enter(worker, cgroup, take_steps, NULL);
+        worker_go(worker);
+}
+
+static void end_steps(struct worker *worker)
+{
+        worker_wait(worker);
+        worker_end(worker);
+        steps_deinit();
+}
+
+static int step_map = -1;
+
+static void make_array(void)
+{
+        if (bpf_map_create(BPF_MAP_TYPE_ARRAY, "bb_array", 4, MIB, 1, NULL) < 0)
+                _exit(1);
+}
+
+static void make_hash(void)
+{
+        LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+
+        step_map = bpf_map_create(BPF_MAP_TYPE_HASH, "bb_hash", 4, 4000, 10000, &opts);
+        if (step_map < 0)
+                _exit(1);
+}
+
+static void fill_hash(void)
+{
+        static char value[4000];
+
+        for (uint32_t i = 0; i < 500; i++)
+                if (bpf_map_update_elem(step_map, &i, value, BPF_ANY) < 0)
+                        _exit(1);
+}
+
+static void drop_map(void)
+{
+        close(step_map);
+}
+
+static void make_percpu(void)
+{
+        step_map = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "bb_percpu", 4, 1024, 1000, NULL);
+        if (step_map < 0)
+                _exit(1);
+}
+
+static void load_program(void)
+{
+        static const struct bpf_insn code[] = {
+                { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+                { .code = BPF_JMP | BPF_EXIT },
+        };
+
+        step_map = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "bb_program", "GPL", code, 2, NULL);
+        if (step_map < 0)
+                _exit(1);
+}
+
+static void do_nothing(void)
+{
+}
+
+/* --- Hooks -------------------------------------------------------------------------------------------------------- */
+
+static void assert_told_by(const struct update *update, const struct worker *worker)
+{
+        assert_int_equal(update->pid, worker->pid);
+        assert_string_equal(update->comm, "test-monitor");
+}
+
+/* Each growth is told, of the cgroup that it is in and of who did it, again after each flush, and the release too. */
+static void test_growth(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "growth");
+        steps_init(make_hash, fill_hash, drop_map);
+        start_steps(&worker, &cgroup);
+        clear_updates(&cgroup);
+        next_step();
+        if (kernel_tells_objects(kernel))
+                assert_told_by(wait_update(UPDATE_MAP_NEW, 0), &worker);
+        assert_told_by(wait_update(UPDATE_CGROUP_CHARGE, cgroup.id), &worker);
+
+        clear_updates(&cgroup);
+        next_step();
+        wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
+
+        clear_updates(&cgroup);
+        next_step();
+        if (kernel_tells_objects(kernel))
+                wait_update(UPDATE_MAP_FREED, 0);
+        else
+                wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+/* How much, as far as the hooks say: per-CPU memory, of which no cgroup is charged for, as well. */
+static void test_delta(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "delta");
+        steps_init(make_array, make_percpu, NULL);
+        start_steps(&worker, &cgroup);
+        clear_updates(&cgroup);
+        next_step();
+        wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
+        clear_updates(&cgroup);
+        assert_true(delta.charge_events > 0);
+        assert_in_range(delta.charged, MIB, MIB + MIB / 2);
+        /* Counted once. */
+        clear_updates(&cgroup);
+        assert_int_equal(delta.charge_events, 0);
+        assert_int_equal(delta.charged, 0);
+        /* The elements of such a map are the root's, as the map has no objcg yet. */
+        assert_int_equal(kernel_fold_cgroups(kernel, &cgroupfs.root_id, 1, keep_delta, NULL), 0);
+        next_step();
+        wait_update(UPDATE_CGROUP_CHARGE, cgroupfs.root_id);
+        assert_int_equal(kernel_fold_cgroups(kernel, &cgroupfs.root_id, 1, keep_delta, NULL), 0);
+        assert_true(delta.charge_events >= 1000);
+        assert_true(delta.charged >= 1000LL * 1024 * libbpf_num_possible_cpus());
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+static void test_program(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "program");
+        steps_init(load_program, drop_map, NULL);
+        start_steps(&worker, &cgroup);
+        clear_updates(&cgroup);
+        next_step();
+        if (kernel_tells_objects(kernel)) {
+                const struct update *update = wait_update(UPDATE_PROGRAM_NEW, 0);
+
+                assert_told_by(update, &worker);
+                assert_int_equal(update->cgroup_id, cgroup.id);
+        } else
+                assert_told_by(wait_update(UPDATE_CGROUP_CHARGE, cgroup.id), &worker);
+        clear_updates(&cgroup);
+        next_step();
+        wait_update(kernel_tells_objects(kernel) ? UPDATE_PROGRAM_FREED : UPDATE_CGROUP_CHARGE,
+                        kernel_tells_objects(kernel) ? 0 : cgroup.id);
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+/* What this process does in bpf(2) is its own reading, and no news. */
+static void test_own_news(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+        int fd;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "own");
+        steps_init(make_array, NULL, NULL);
+        start_steps(&worker, &cgroup);
+        clear_updates(&cgroup);
+        fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bb_own", 4, MIB, 1, NULL);
+        assert_true(fd >= 0);
+        close(fd);
+        /* What comes after it is there, so it would be as well. */
+        next_step();
+        wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
+        for (size_t i = 0; i < seen.count; i++)
+                assert_int_not_equal(seen.updates[i].pid, getpid());
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+/* One wake-up until the updates are taken, however many there are; then the next one. */
+static void test_wake_up(void **state)
+{
+        struct pollfd ready;
+        struct test_cgroup cgroup, second;
+        struct worker workers[2];
+        uint64_t wakeups;
+
+        (void) state;
+        start_monitor();
+        ready = (struct pollfd){ .fd = kernel_updates_fd(kernel), .events = POLLIN };
+        cgroup_make(&cgroup, NULL, "wake");
+        cgroup_make(&second, NULL, "wake-second");
+        steps_init(make_array, make_array, NULL);
+        start_steps(&workers[0], &cgroup);
+        start_steps(&workers[1], &second);
+        clear_updates(&cgroup);
+        clear_updates(&second);
+        wakeups = kernel_counters(kernel).wakeups;
+        for (size_t i = 0; i < 4; i++)
+                next_step();
+        /* The other end of a pipe is not ours: both workers took two steps each, or one all four. */
+        assert_int_equal(poll(&ready, 1, TIMEOUT_MSEC), 1);
+        assert_true(kernel_is_dirty(kernel));
+        assert_int_equal(kernel_counters(kernel).wakeups, wakeups + 1);
+        take();
+        assert_non_null(find_update(UPDATE_CGROUP_CHARGE, cgroup.id) ?: find_update(UPDATE_CGROUP_CHARGE, second.id));
+        assert_int_equal(kernel_counters(kernel).overflow, 0);
+        worker_wait(&workers[0]);
+        worker_wait(&workers[1]);
+        worker_end(&workers[0]);
+        worker_end(&workers[1]);
+        steps_deinit();
+        cgroup_remove(&cgroup);
+        cgroup_remove(&second);
+}
+
+static void fault(void)
+{
+        for (int i = 0; i < 200; i++) {
+                char *page = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+                if (page == MAP_FAILED)
+                        _exit(1);
+                memset(page, 1, MIB);
+                munmap(page, MIB);
+        }
+}
+
+/*
+ * Page faults tell nobody anything until somebody asks. Memory of the kernel that is allocated for the cgroup
+ * meanwhile, in an interrupt, may be BPF's: so once in a few times they may.
+ */
+static void test_page_faults(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+        size_t told = 0;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "faults");
+        steps_init(fault, fault, fault);
+        start_steps(&worker, &cgroup);
+        for (size_t i = 0; i < 3; i++) {
+                clear_updates(&cgroup);
+                next_step();
+                take();
+                told += find_update(UPDATE_CGROUP_CHARGE, cgroup.id) != NULL;
+        }
+        assert_in_range(told, 0, 2);
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+/* --- Tables ------------------------------------------------------------------------------------------------------- */
+
+struct search {
+        const char *name;
+        uint32_t id;
+};
+
+static int find_own(void *context, const struct object_record *record)
+{
+        struct search *search = context;
+
+        if (record->kind == OBJECT_MAP && record->marks & OBJECT_OWN && strcmp(record->name, search->name) == 0)
+                search->id = record->id;
+        return 0;
+}
+
+/* Our own table @name. */
+static int open_table(const char *name, struct bpf_map_info *info)
+{
+        struct search search = { name, 0 };
+        uint32_t size = sizeof(*info);
+        int fd;
+
+        assert_int_equal(kernel_read_objects(kernel, find_own, &search), 0);
+        assert_int_not_equal(search.id, 0);
+        fd = bpf_map_get_fd_by_id(search.id);
+        assert_true(fd >= 0);
+        memset(info, 0, sizeof(*info));
+        assert_int_equal(bpf_obj_get_info_by_fd(fd, info, &size), 0);
+        return fd;
+}
+
+static uint32_t table_size(const char *name)
+{
+        struct bpf_map_info info;
+
+        close(open_table(name, &info));
+        return info.max_entries;
+}
+
+static bool has_entry(const char *name, uint64_t id)
+{
+        struct bpf_map_info info;
+        _cleanup_close_ int fd = open_table(name, &info);
+        char value[sizeof(struct cgroup_slot) * 1024];
+
+        assert_true(libbpf_num_possible_cpus() <= 1024);
+        return bpf_map_lookup_elem(fd, &id, value) == 0;
+}
+
+static void test_table_sizes(void **state)
+{
+        static const char *const names[] = { "cgroups", "slots", "rss_updated" };
+        const struct kernel_options small = { .sensors = true, .cgroups_max = 300 };
+        uint32_t least = 1024;
+
+        (void) state;
+        while (least < 512U * libbpf_num_possible_cpus() && least < 65536)
+                least *= 2;
+        start_monitor();
+        for (size_t i = 0; i < 3; i++) {
+                assert_true(table_size(names[i]) >= least);
+                assert_int_equal(table_size(names[i]) & (table_size(names[i]) - 1), 0);
+        }
+        kernel = NULL;
+        open_kernel(&small);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(table_size(names[i]), 300);
+}
+
+/* The removal of a cgroup in which something happened is told, and its entries do not stay. */
+static void test_removed(void **state)
+{
+        struct test_cgroup cgroup, other;
+        struct worker worker;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "removed");
+        cgroup_make(&other, NULL, "stays");
+        steps_init(make_array, NULL, NULL);
+        start_steps(&worker, &cgroup);
+        kernel_watch_cgroup(kernel, other.id);
+        next_step();
+        wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
+        assert_true(has_entry("cgroups", cgroup.id));
+        assert_true(has_entry("slots", cgroup.id));
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+        wait_update(UPDATE_CGROUP_GONE, cgroup.id);
+        /* What was its map's may be given back a moment later. */
+        for (int i = 0; i < 100; i++) {
+                kernel_forget_cgroup(kernel, cgroup.id);
+                if (!has_entry("cgroups", cgroup.id) && !has_entry("slots", cgroup.id))
+                        break;
+                sleep_msec(10);
+        }
+        kernel_forget_cgroup(kernel, cgroup.id);
+        assert_false(has_entry("cgroups", cgroup.id));
+        assert_false(has_entry("slots", cgroup.id));
+        assert_true(has_entry("cgroups", other.id));
+        cgroup_remove(&other);
+}
+
+/* Of one in which nothing happened it is told when that was asked for, and only then. */
+static void test_watched(void **state)
+{
+        struct test_cgroup watched, unwatched;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&watched, NULL, "watched");
+        cgroup_make(&unwatched, NULL, "unwatched");
+        kernel_watch_cgroup(kernel, watched.id);
+        cgroup_remove(&unwatched);
+        cgroup_remove(&watched);
+        wait_update(UPDATE_CGROUP_GONE, watched.id);
+        assert_null(find_update(UPDATE_CGROUP_GONE, unwatched.id));
+        assert_null(find_update(UPDATE_CGROUP_CHARGE, watched.id));
+}
+
+/* To watch a cgroup in which something has happened meanwhile changes nothing: it stays queued, once. */
+static void test_watched_late(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+        size_t count = 0;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "late");
+        steps_init(make_hash, fill_hash, NULL);
+        start_steps(&worker, &cgroup);
+        clear_updates(&cgroup);
+        next_step();
+        wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
+        kernel_watch_cgroup(kernel, cgroup.id);
+        next_step();
+        take();
+        for (size_t i = 0; i < seen.count; i++)
+                count += seen.updates[i].kind == UPDATE_CGROUP_CHARGE && seen.updates[i].id == cgroup.id;
+        assert_int_equal(count, 1);
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+static void make_large(void)
+{
+        /* 4,096 pages, each of which is told where no function of BPF can be hooked. */
+        if (bpf_map_create(BPF_MAP_TYPE_ARRAY, "bb_large", 4, 16 * MIB, 1, NULL) < 0)
+                _exit(1);
+}
+
+/* With tables that are too small it is told all the same, each time; what the queue has no room for is counted. */
+static void test_full_tables(void **state)
+{
+        struct test_cgroup cgroup;
+        const struct kernel_options smallest = { .sensors = true, .cgroups_max = 1 };
+        struct worker worker;
+        uint64_t overflow;
+
+        (void) state;
+        open_kernel(&smallest);
+        cgroup_make(&cgroup, NULL, "full");
+        steps_init(make_hash, make_large, make_hash);
+        start_steps(&worker, &cgroup);
+        take();
+        /* The table may have room for ours, as it is the next one; not for both. */
+        kernel_watch_cgroup(kernel, 1);
+        assert_false(has_entry("cgroups", cgroup.id) && has_entry("cgroups", 1));
+        kernel_forget_cgroup(kernel, cgroup.id);
+        kernel_watch_cgroup(kernel, 1);
+        next_step();
+        wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
+        seen.count = 0;
+        overflow = kernel_counters(kernel).overflow;
+        next_step();
+        if (!kernel_tells_objects(kernel))
+                assert_true(kernel_counters(kernel).overflow > overflow);
+        wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
+        seen.count = 0;
+        next_step();
+        wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
+        /* Whose RSS has changed cannot be told either: all are to be read. */
+        if (kernel_tells_rss(kernel)) {
+                assert_int_equal(kernel_pop_rss(kernel, 1, keep_delta, NULL), -EAGAIN);
+        }
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+/* --- RSS, by the kernel side -------------------------------------------------------------------------------------- */
+
+#define RSS_BYTES (16 * MIB)
+
+static char *touched;
+
+static void touch(void)
+{
+        touched = mmap(NULL, RSS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (touched == MAP_FAILED)
+                _exit(1);
+        memset(touched, 1, RSS_BYTES);
+}
+
+static void release_half(void)
+{
+        munmap(touched + RSS_BYTES / 2, RSS_BYTES / 2);
+}
+
+static void *wait_forever(void *argument)
+{
+        (void) argument;
+        for (;;)
+                pause();
+        return NULL;
+}
+
+static void touch_with_threads(void)
+{
+        touch();
+        for (int i = 0; i < 5; i++) {
+                pthread_t thread;
+
+                if (pthread_create(&thread, NULL, wait_forever, NULL) != 0)
+                        _exit(1);
+        }
+}
+
+struct rss_seen {
+        uint64_t id;
+        size_t ours, others;
+        int64_t anon;
+};
+
+static int keep_rss(void *context, const struct rss_record *record)
+{
+        struct rss_seen *rss = context;
+
+        if (record->cgroup_id == rss->id) {
+                rss->ours++;
+                rss->anon += record->pages[RSS_ANON] * sysconf(_SC_PAGESIZE);
+        } else
+                rss->others++;
+        return 0;
+}
+
+struct popped {
+        uint64_t id;
+        size_t count;
+};
+
+static void keep_popped(void *context, const struct flushed_cgroup *flushed)
+{
+        struct popped *popped = context;
+
+        popped->count += flushed->id == popped->id;
+}
+
+/* Pops, and reads what was popped. Returns whether @id was, or the kernel side says that all have to be read. */
+static bool pop_and_read(uint32_t epoch, struct rss_seen *rss)
+{
+        struct popped popped = { .id = rss->id };
+        int r = kernel_pop_rss(kernel, epoch, keep_popped, &popped);
+
+        assert_true(r >= 0 || r == -EAGAIN);
+        assert_true(popped.count <= 1);
+        *rss = (struct rss_seen){ .id = rss->id };
+        assert_int_equal(kernel_read_rss(kernel, epoch, keep_rss, rss), 0);
+        return popped.count == 1;
+}
+
+/* Only of cgroups whose RSS changed, and those that are popped with other epochs are not read. */
+static void test_rss_by_cgroup(void **state)
+{
+        struct test_cgroup cgroup;
+        struct rss_seen rss = {}, all = {};
+        struct worker worker;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "rss-epoch");
+        rss.id = all.id = cgroup.id;
+        steps_init(touch, release_half, do_nothing);
+        start_steps(&worker, &cgroup);
+        next_step();
+        assert_true(pop_and_read(1, &rss));
+        assert_int_equal(rss.ours, 1);
+        assert_in_range(rss.anon, RSS_BYTES, RSS_BYTES + 4 * MIB);
+        next_step();
+        assert_true(pop_and_read(2, &rss));
+        assert_int_equal(rss.ours, 1);
+        assert_in_range(rss.anon, RSS_BYTES / 2, RSS_BYTES / 2 + 4 * MIB);
+        /* Nothing of it was popped with this one. */
+        rss = (struct rss_seen){ .id = cgroup.id };
+        assert_int_equal(kernel_read_rss(kernel, 3, keep_rss, &rss), 0);
+        assert_int_equal(rss.ours + rss.others, 0);
+        assert_int_equal(kernel_read_rss(kernel, 0, keep_rss, &all), 0);
+        assert_int_equal(all.ours, 1);
+        assert_true(all.others > 0);
+        next_step();
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+/* Most are idle most of the time: one in which nothing happens is popped once. */
+static void test_rss_once(void **state)
+{
+        struct test_cgroup cgroup;
+        struct rss_seen rss = {};
+        struct worker worker;
+        int r;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "rss-once");
+        rss.id = cgroup.id;
+        steps_init(touch, do_nothing, NULL);
+        start_steps(&worker, &cgroup);
+        next_step();
+        assert_true(pop_and_read(1, &rss));
+        /* The worker waits in read() since; what its last instructions touched may come late, but comes to an end. */
+        for (uint32_t i = 2; pop_and_read(i, &rss); i++)
+                assert_true(i < 100);
+        next_step();
+        end_steps(&worker);
+        /* Its end is told. */
+        assert_true(pop_and_read(200, &rss));
+        assert_int_equal(rss.ours, 0);
+        /* The queue is empty or others', and nobody moves. */
+        r = kernel_pop_rss(kernel, 201, keep_popped, &(struct popped){});
+        assert_true(r >= 0 || r == -EAGAIN);
+        cgroup_remove(&cgroup);
+}
+
+/* --- The monitor -------------------------------------------------------------------------------------------------- */
+
+static uint64_t usage_of(const struct test_cgroup *cgroup)
+{
+        struct cgroup *entry = tree_find(&monitor.tree, cgroup->id);
+
+        return entry ? entry->total.allocated : 0;
+}
+
+static uint64_t anon_of(const struct test_cgroup *cgroup)
+{
+        struct cgroup *entry = tree_find(&monitor.tree, cgroup->id);
+
+        return entry ? entry->self.rss[RSS_ANON] : 0;
+}
+
+/* Flushes as the daemon does, when it is woken or wants to, until @cgroup takes @least to @most bytes. */
+static void flush_until(const struct test_cgroup *cgroup, uint64_t least, uint64_t most)
+{
+        struct pollfd ready = { .fd = kernel_updates_fd(monitor.kernel), .events = POLLIN };
+        uint64_t end = now_usec() + TIMEOUT_MSEC * 1000ULL;
+
+        while (usage_of(cgroup) < least || usage_of(cgroup) > most) {
+                if (now_usec() >= end)
+                        fail_msg("%s takes %llu", cgroup->path, (unsigned long long) usage_of(cgroup));
+                if (monitor_wants_flush(&monitor) || monitor_due_usec(&monitor) != UINT64_MAX)
+                        poll(&ready, 1, MONITOR_FLUSH_INTERVAL_USEC / 1000);
+                else
+                        poll(&ready, 1, TIMEOUT_MSEC);
+                assert_int_equal(monitor_flush(&monitor), 0);
+        }
+}
+
+/* A map that is made, filled and dropped is seen by flushes alone. */
+static void test_flush(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+        uint64_t overflows;
+        bool caused = false;
+
+        (void) state;
+        start_monitor();
+        overflows = monitor.statistics.overflows;
+        cgroup_make(&cgroup, NULL, "flush");
+        steps_init(make_hash, fill_hash, drop_map);
+        start_steps(&worker, &cgroup);
+        next_step();
+        assert_int_equal(monitor_flush(&monitor), 0);
+        for (size_t i = 0; i < monitor.cause_count; i++)
+                caused |= monitor.causes[i].cgroup_id == cgroup.id && monitor.causes[i].pid == (uint32_t) worker.pid;
+        assert_true(caused);
+        flush_until(&cgroup, 4096, 1 * MIB);
+        next_step();
+        flush_until(&cgroup, 500 * 4000, 500 * 4096 + 2 * MIB);
+        next_step();
+        flush_until(&cgroup, 0, 4096);
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+        assert_int_equal(monitor.statistics.overflows, overflows);
+}
+
+/* Whether a cgroup that is removed leaves the tree and the tables of the sensors with the next flush. */
+static bool leaves(void)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+
+        cgroup_make(&cgroup, NULL, "flush-removed");
+        steps_init(make_hash, drop_map, NULL);
+        start_steps(&worker, &cgroup);
+        next_step();
+        flush_until(&cgroup, 4096, MIB);
+        assert_true(has_entry("cgroups", cgroup.id));
+        assert_true(has_entry("slots", cgroup.id));
+        next_step();
+        flush_until(&cgroup, 0, 0);
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+        assert_int_equal(monitor_flush(&monitor), 0);
+        assert_null(tree_find(&monitor.tree, cgroup.id));
+        return !has_entry("cgroups", cgroup.id) && !has_entry("slots", cgroup.id);
+}
+
+/* Memory of the map that is given back just after that brings the entries back: not each time. */
+static void test_flush_removed(void **state)
+{
+        bool left = false;
+
+        (void) state;
+        start_monitor();
+        for (int i = 0; i < 5 && !left; i++)
+                left = leaves();
+        assert_true(left);
+}
+
+/* Threads share one address space. */
+static void test_rss_threads(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "rss-threads");
+        steps_init(touch_with_threads, release_half, NULL);
+        start_steps(&worker, &cgroup);
+        next_step();
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_in_range(anon_of(&cgroup), RSS_BYTES, RSS_BYTES + 4 * MIB);
+        /* The next time is no sum of both. */
+        next_step();
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_in_range(anon_of(&cgroup), RSS_BYTES / 2, RSS_BYTES / 2 + 4 * MIB);
+        end_steps(&worker);
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_int_equal(anon_of(&cgroup), 0);
+        cgroup_remove(&cgroup);
+}
+
+static void move(const struct worker *worker, const struct test_cgroup *cgroup)
+{
+        _cleanup_free_ char *path = NULL;
+        _cleanup_fclose_ FILE *file = NULL;
+
+        assert_true(asprintf(&path, "%s/cgroup.procs", cgroup->directory) > 0);
+        file = fopen(path, "we");
+        assert_non_null(file);
+        assert_true(fprintf(file, "%d\n", worker->pid) > 0);
+        assert_int_equal(fflush(file), 0);
+}
+
+/* A process that moves takes its RSS with it, though it touches nothing. */
+static void test_rss_moves(void **state)
+{
+        struct test_cgroup from, to;
+        struct worker worker;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&from, NULL, "rss-from");
+        cgroup_make(&to, NULL, "rss-to");
+        steps_init(touch, do_nothing, NULL);
+        start_steps(&worker, &from);
+        next_step();
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_true(anon_of(&from) >= RSS_BYTES);
+        assert_int_equal(anon_of(&to), 0);
+        move(&worker, &to);
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_int_equal(anon_of(&from), 0);
+        assert_in_range(anon_of(&to), RSS_BYTES, RSS_BYTES + 4 * MIB);
+        next_step();
+        end_steps(&worker);
+        cgroup_remove(&from);
+        cgroup_remove(&to);
+}
+
+/* Its child has the same pages, and an address space of its own; it ends with its parent. */
+static void fork_child(void)
+{
+        int ready[2];
+        char byte = 0;
+
+        if (pipe(ready) < 0)
+                _exit(1);
+        if (fork() == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (write(ready[1], &byte, 1) != 1)
+                        _exit(1);
+                for (;;)
+                        pause();
+        }
+        if (read(ready[0], &byte, 1) != 1)
+                _exit(1);
+}
+
+static void test_rss_fork(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "rss-fork");
+        steps_init(touch, fork_child, NULL);
+        start_steps(&worker, &cgroup);
+        next_step();
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_in_range(anon_of(&cgroup), RSS_BYTES, RSS_BYTES + 4 * MIB);
+        next_step();
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_in_range(anon_of(&cgroup), 2 * RSS_BYTES, 2 * RSS_BYTES + 8 * MIB);
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+/* --- Reading ------------------------------------------------------------------------------------------------------ */
+
+static int stop_at_first(void *context, const struct object_record *record)
+{
+        (void) record;
+        (*(unsigned int *) context)++;
+        return -EXDEV;
+}
+
+struct both {
+        size_t maps, programs, own_maps, own_programs;
+};
+
+static int count_object(void *context, const struct object_record *record)
+{
+        struct both *both = context;
+
+        if (record->kind == OBJECT_MAP) {
+                both->maps++;
+                both->own_maps += (record->marks & OBJECT_OWN) != 0;
+        } else {
+                both->programs++;
+                both->own_programs += (record->marks & OBJECT_OWN) != 0;
+                assert_int_equal(record->kind, OBJECT_PROGRAM);
+        }
+        assert_int_not_equal(record->id, 0);
+        return 0;
+}
+
+static void test_read_objects(void **state)
+{
+        struct both both = {};
+        unsigned int calls = 0;
+
+        (void) state;
+        start_monitor();
+        assert_int_equal(kernel_read_objects(kernel, count_object, &both), 0);
+        assert_true(both.own_maps >= 5);
+        assert_true(both.own_programs >= 5);
+        assert_int_equal(kernel_read_objects(kernel, stop_at_first, &calls), -EXDEV);
+        assert_int_equal(calls, 1);
+}
+
+struct list {
+        struct object_record records[400];
+        size_t count;
+        const char *name;
+};
+
+static int keep_named(void *context, const struct object_record *record)
+{
+        struct list *list = context;
+
+        if (strcmp(record->name, list->name) == 0 && list->count < 400)
+                list->records[list->count++] = *record;
+        return 0;
+}
+
+/* More than one run of the program measures; by the address they are the same as by the iterator, and own is own. */
+static void test_measure_many(void **state)
+{
+        static struct list list = { .name = "bb_measured" }, again;
+        static int fds[REREAD_MAX * 2 + 3];
+        size_t n = sizeof(fds) / sizeof(fds[0]);
+        uint32_t gone_id;
+        bool gone = false;
+
+        (void) state;
+        start_monitor();
+        for (size_t i = 0; i < n; i++) {
+                fds[i] = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bb_measured", 4, 8 + 8 * i, 10, NULL);
+                assert_true(fds[i] >= 0);
+        }
+        assert_int_equal(kernel_read_objects(kernel, keep_named, &list), 0);
+        assert_int_equal(list.count, n);
+        list.name = "snapshot_rss";
+        assert_int_equal(kernel_read_objects(kernel, keep_named, &list), 0);
+        list.name = "cgroups";
+        assert_int_equal(kernel_read_objects(kernel, keep_named, &list), 0);
+        assert_true(list.count >= n + 2);
+        again.count = list.count;
+        for (size_t i = 0; i < list.count; i++)
+                again.records[i] = (struct object_record){
+                        .kind = list.records[i].kind, .id = list.records[i].id, .address = list.records[i].address
+                };
+        assert_int_equal(kernel_measure(kernel, again.records, again.count), 0);
+        for (size_t i = 0; i < list.count; i++)
+                assert_memory_equal(&again.records[i], &list.records[i], sizeof(list.records[i]));
+        /* One that is not at the address that it is asked at. */
+        gone_id = list.records[n - 1].id;
+        again.records[n - 1] = (struct object_record){
+                .kind = OBJECT_MAP, .id = gone_id + 1, .address = list.records[n - 1].address
+        };
+        assert_int_equal(kernel_measure(kernel, again.records, again.count), 0);
+        for (size_t i = 0; i < list.count; i++)
+                if (again.records[i].marks & OBJECT_GONE) {
+                        assert_int_equal(i, n - 1);
+                        gone = true;
+                }
+        assert_true(gone);
+        for (size_t i = 0; i < n; i++)
+                close(fds[i]);
+}
+
+static int no_holder(void *context, const struct holder_record *record)
+{
+        (void) context;
+        (void) record;
+        return 0;
+}
+
+static int no_use(void *context, const struct use_record *record)
+{
+        (void) context;
+        (void) record;
+        return 0;
+}
+
+/* For one snapshot there are neither sensors nor their tables, and what was not asked for is not read. */
+static void test_without_sensors(void **state)
+{
+        const struct kernel_options options = {};
+        struct both both = {};
+        struct popped popped = {};
+
+        (void) state;
+        open_kernel(&options);
+        assert_int_equal(kernel_updates_fd(kernel), -1);
+        assert_int_equal(kernel_take_updates(kernel, keep_update, NULL), 0);
+        assert_false(kernel_is_dirty(kernel));
+        assert_int_equal(kernel_counters(kernel).wakeups, 0);
+        assert_int_equal(kernel_pop_rss(kernel, 1, keep_popped, &popped), -EAGAIN);
+        assert_false(kernel_tells_growth(kernel));
+        assert_false(kernel_tells_objects(kernel));
+        assert_false(kernel_tells_rss(kernel));
+        assert_int_equal(kernel_read_holders(kernel, no_holder, NULL), -EOPNOTSUPP);
+        assert_int_equal(kernel_read_uses(kernel, no_use, NULL), -EOPNOTSUPP);
+        assert_int_equal(table_size("cgroups"), 1);
+        assert_int_equal(kernel_read_objects(kernel, count_object, &both), 0);
+        assert_true(both.own_programs > 0 && both.own_programs < 8);
+        kernel_watch_cgroup(kernel, 1);
+        kernel_forget_cgroup(kernel, 1);
+        kernel_close(kernel);
+        start_monitor();
+        assert_int_equal(kernel_read_holders(kernel, no_holder, NULL), 0);
+        assert_int_equal(kernel_read_uses(kernel, no_use, NULL), 0);
+}
+
+static void test_capability_table(void **state)
+{
+        const struct capability *table;
+        size_t count;
+
+        (void) state;
+        start_monitor();
+        table = kernel_capabilities(kernel, &count);
+        assert_int_equal(count, CAPABILITIES);
+        for (size_t i = 0; i < count; i++) {
+                assert_non_null(table[i].name);
+                assert_non_null(table[i].purpose);
+                assert_int_equal(table[i].available, *table[i].reason == '\0');
+                for (size_t k = 0; k < i; k++)
+                        assert_string_not_equal(table[i].name, table[k].name);
+        }
+        assert_true(table[HOOK_MAPS].available);
+        assert_true(table[HOOK_MAPS].essential);
+        assert_false(table[HOOK_TASKS].essential);
+        kernel_capability_lost(kernel, HOOK_TASKS, "for a reason");
+        assert_false(table[HOOK_TASKS].available);
+        assert_string_equal(table[HOOK_TASKS].reason, "for a reason");
+        assert_int_equal(kernel_machine(kernel)->settings.page_size, sysconf(_SC_PAGESIZE));
+        assert_int_equal(kernel_machine(kernel)->settings.possible_cpus, libbpf_num_possible_cpus());
+        assert_true(kernel_machine(kernel)->settings.cpu_ids >= kernel_machine(kernel)->settings.possible_cpus);
+        assert_int_equal(kernel_machine(kernel)->settings.nobpf, harness_nobpf());
+        assert_true(kernel_machine(kernel)->memory_cgroups > 0);
+}
+
+#define TEST(name) ((struct CMUnitTest) cmocka_unit_test_teardown(name, teardown))
+
+int main(void)
+{
+        struct CMUnitTest tests[32] = {};
+        size_t n = 0;
+        int r;
+
+        r = harness_main();
+        if (r != 0)
+                return r;
+        /* With nobpf no cgroup is charged, and nothing tells of growth in one. */
+        if (!harness_nobpf()) {
+                tests[n++] = TEST(test_growth);
+                tests[n++] = TEST(test_delta);
+                tests[n++] = TEST(test_program);
+                tests[n++] = TEST(test_own_news);
+                tests[n++] = TEST(test_wake_up);
+                tests[n++] = TEST(test_page_faults);
+                tests[n++] = TEST(test_removed);
+                tests[n++] = TEST(test_watched_late);
+                tests[n++] = TEST(test_full_tables);
+                tests[n++] = TEST(test_flush);
+                tests[n++] = TEST(test_flush_removed);
+        }
+        tests[n++] = TEST(test_table_sizes);
+        tests[n++] = TEST(test_watched);
+        tests[n++] = TEST(test_rss_by_cgroup);
+        tests[n++] = TEST(test_rss_once);
+        tests[n++] = TEST(test_rss_threads);
+        tests[n++] = TEST(test_rss_moves);
+        tests[n++] = TEST(test_rss_fork);
+        tests[n++] = TEST(test_read_objects);
+        tests[n++] = TEST(test_measure_many);
+        tests[n++] = TEST(test_without_sensors);
+        tests[n++] = TEST(test_capability_table);
+        if (cgroupfs_init(&cgroupfs) < 0)
+                return 1;
+        r = _cmocka_run_group_tests("monitor", tests, n, NULL, NULL);
+        if (monitor.kernel)
+                monitor_deinit(&monitor);
+        cgroupfs_deinit(&cgroupfs);
+        return r;
+}
