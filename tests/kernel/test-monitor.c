@@ -383,6 +383,12 @@ static void test_wake_up(void **state)
         start_steps(&workers[1], &second);
         clear_updates(&cgroup);
         clear_updates(&second);
+        /* Others may do something meanwhile, but not all the time. */
+        for (int i = 0; i < 100 && kernel_is_dirty(kernel); i++) {
+                sleep_msec(10);
+                take();
+        }
+        assert_false(kernel_is_dirty(kernel));
         wakeups = kernel_counters(kernel).wakeups;
         for (size_t i = 0; i < 4; i++)
                 next_step();
@@ -740,6 +746,66 @@ static void test_rss_by_cgroup(void **state)
         assert_int_equal(kernel_read_rss(kernel, 0, keep_rss, &all), 0);
         assert_int_equal(all.ours, 1);
         assert_true(all.others > 0);
+        next_step();
+        end_steps(&worker);
+        cgroup_remove(&cgroup);
+}
+
+/* The resident pages of @pid, as the kernel prints them. */
+static int64_t resident(pid_t pid)
+{
+        _cleanup_free_ char *path = NULL;
+        _cleanup_fclose_ FILE *file = NULL;
+        char line[256];
+        long long kib;
+
+        assert_true(asprintf(&path, "/proc/%d/status", pid) > 0);
+        file = fopen(path, "re");
+        assert_non_null(file);
+        while (fgets(line, sizeof(line), file))
+                if (sscanf(line, "VmRSS: %lld", &kib) == 1)
+                        return kib * 1024 / sysconf(_SC_PAGESIZE);
+        fail_msg("%s has no VmRSS", path);
+        return 0;
+}
+
+struct exact {
+        uint32_t pid;
+        int64_t pages;
+};
+
+static int keep_exact(void *context, const struct rss_record *record)
+{
+        struct exact *exact = context;
+
+        if (record->pid == exact->pid)
+                exact->pages += record->pages[RSS_ANON] + record->pages[RSS_FILE] + record->pages[RSS_SHMEM];
+        return 0;
+}
+
+/* To the page, though each CPU counts on its own. */
+static void test_rss_exact(void **state)
+{
+        struct test_cgroup cgroup;
+        struct worker worker;
+        bool same = false;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&cgroup, NULL, "rss-exact");
+        steps_init(touch, do_nothing, NULL);
+        start_steps(&worker, &cgroup);
+        next_step();
+        /* Until it waits for its next step. */
+        for (int i = 0; i < 100 && !same; i++) {
+                struct exact exact = { .pid = worker.pid };
+
+                assert_int_equal(kernel_read_rss(kernel, 0, keep_exact, &exact), 0);
+                same = exact.pages == resident(worker.pid);
+                if (!same)
+                        sleep_msec(10);
+        }
+        assert_true(same);
         next_step();
         end_steps(&worker);
         cgroup_remove(&cgroup);
@@ -1177,6 +1243,7 @@ int main(void)
         tests[n++] = TEST(test_table_sizes);
         tests[n++] = TEST(test_watched);
         tests[n++] = TEST(test_rss_by_cgroup);
+        tests[n++] = TEST(test_rss_exact);
         tests[n++] = TEST(test_rss_once);
         tests[n++] = TEST(test_rss_threads);
         tests[n++] = TEST(test_rss_moves);

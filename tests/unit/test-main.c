@@ -698,6 +698,9 @@ static void test_json_modes(void **state)
                 assert_int_equal(run("--capabilities", cases[i].option, NULL), 0);
                 assert_int_equal(fake.json, cases[i].mode);
         }
+        /* The last one counts. */
+        assert_int_equal(run("--once", "--json=pretty", "--json=off", NULL), 0);
+        assert_int_equal(fake.json, JSON_OFF);
 }
 
 /* One snapshot: without sensors, and with what was asked for. */
