@@ -1018,6 +1018,31 @@ static void fork_child(void)
                 _exit(1);
 }
 
+/* One that moves has all tasks read once, and not for ever. */
+static void test_rss_full_once(void **state)
+{
+        struct test_cgroup from, to;
+        struct worker worker;
+        int r;
+
+        (void) state;
+        start_monitor();
+        cgroup_make(&from, NULL, "full-from");
+        cgroup_make(&to, NULL, "full-to");
+        steps_init(do_nothing, NULL, NULL);
+        start_steps(&worker, &from);
+        move(&worker, &to);
+        assert_int_equal(kernel_pop_rss(kernel, 1, keep_delta, NULL), -EAGAIN);
+        /* Others may move meanwhile. */
+        for (uint32_t i = 2; (r = kernel_pop_rss(kernel, i, keep_delta, NULL)) == -EAGAIN && i < 500; i++)
+                sleep_msec(10);
+        assert_true(r >= 0);
+        next_step();
+        end_steps(&worker);
+        cgroup_remove(&from);
+        cgroup_remove(&to);
+}
+
 static void test_rss_fork(void **state)
 {
         struct test_cgroup cgroup;
@@ -1247,6 +1272,7 @@ int main(void)
         tests[n++] = TEST(test_rss_once);
         tests[n++] = TEST(test_rss_threads);
         tests[n++] = TEST(test_rss_moves);
+        tests[n++] = TEST(test_rss_full_once);
         tests[n++] = TEST(test_rss_fork);
         tests[n++] = TEST(test_read_objects);
         tests[n++] = TEST(test_measure_many);

@@ -727,6 +727,8 @@ static void test_once(void **state)
         assert_false(fake.kernel_options.relations);
         assert_int_equal(run("--once", "--json", "--pins", "--uses", "--holders", NULL), 0);
         assert_int_equal(fake.relations, RELATION_PINS | RELATION_USES | RELATION_HOLDERS);
+        assert_int_equal(run("--once", "--json", "--holders", "--pins", NULL), 0);
+        assert_int_equal(fake.relations, RELATION_PINS | RELATION_HOLDERS);
 }
 
 static void test_once_fails(void **state)
