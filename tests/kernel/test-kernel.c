@@ -537,11 +537,13 @@ static void test_idle(void **state)
         struct live_daemon daemon;
         struct test_cgroup own, cgroup;
         struct worker worker;
-        int quiet = 0, woken = 0;
+        int quiet = 0, woken = 0, told = 0;
+        char named[64];
 
         (void) state;
         cgroup_make(&own, NULL, "daemon");
         cgroup_make(&cgroup, NULL, "faults");
+        snprintf(named, sizeof(named), "changed in cgroup %llu\n", (unsigned long long) cgroup.id);
         live_start(&daemon, &own);
         worker_start(&worker, &cgroup, fault_forever, NULL);
         sleep_msec(500);
@@ -553,22 +555,26 @@ static void test_idle(void **state)
                 free(live_log(&daemon));
                 sleep_msec(3 * MONITOR_FLUSH_INTERVAL_USEC / 1000);
                 before = live_log(&daemon);
+                told += strstr(before, named) != NULL;
                 if (*before)
                         continue;
                 switches = live_switches(&daemon);
                 sleep_msec(100);
                 switches = live_switches(&daemon) - switches;
                 log = live_log(&daemon);
+                told += strstr(log, named) != NULL;
                 if (*log)
                         continue;
                 woken += switches != 0;
                 quiet++;
         }
-        print_message("# %d ms of page faults without a wake-up; RSS of the idle daemon: %ld KiB\n",
-                        100 * (quiet - woken), live_rss(&daemon));
+        print_message("# %d ms of page faults without a wake-up, told of %d times; RSS of the idle daemon: %ld KiB\n",
+                        100 * (quiet - woken), told, live_rss(&daemon));
         /* The end of what went on before can be late on a busy machine; what wakes it again and again is more. */
         assert_in_range(woken, 0, 1);
         assert_true(quiet >= 10);
+        /* What is told of the faults themselves is no excuse: now and then an interrupt allocates for the cgroup. */
+        assert_in_range(told, 0, quiet / 2);
 #ifndef __SANITIZE_ADDRESS__
         assert_true(live_rss(&daemon) <= 8192);
 #endif
