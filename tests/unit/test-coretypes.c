@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,6 +21,8 @@
  *     struct inner { u32 a; struct far *far; };
  *     struct outer { struct inner inner[3]; volatile enum kind kind; union { u32 b; u64 c; }; };
  *     struct other { struct outer outer; };
+ *     typedef void nothing;
+ *     unsigned int inner(void);
  */
 static struct btf *make_kernel(void)
 {
@@ -51,6 +55,8 @@ static struct btf *make_kernel(void)
         assert_int_equal(btf__add_field(btf, "far", pointer, 64, 0), 0);
         assert_true(btf__add_struct(btf, "other", 64) > 0);
         assert_int_equal(btf__add_field(btf, "outer", u32 + 4, 0, 0), 0);
+        assert_true(btf__add_typedef(btf, "nothing", 0) > 0);
+        assert_true(btf__add_func(btf, "inner", BTF_FUNC_STATIC, btf__add_func_proto(btf, integer)) > 0);
         return btf;
 }
 
@@ -147,6 +153,55 @@ static void test_flavours(void **state)
         btf__free(taken);
 }
 
+/* Not only structs have names, and what is no type may have the same. */
+static void test_kinds(void **state)
+{
+        static const char *const types[] = { "u32" }, *const numbers[] = { "unsigned long" },
+                                 *const enums[] = { "kind" }, *const voids[] = { "nothing" },
+                                 *const functions[] = { "inner" };
+        struct btf *taken = reduce(types, 1);
+        const struct btf_type *type = find(taken, "u32", BTF_KIND_TYPEDEF);
+
+        (void) state;
+        assert_int_equal(btf__type_cnt(taken), 3);
+        assert_non_null(type);
+        assert_true(btf_is_int(btf__type_by_id(taken, type->type)));
+        btf__free(taken);
+        taken = reduce(numbers, 1);
+        assert_int_equal(btf__type_cnt(taken), 2);
+        assert_non_null(find(taken, "unsigned long", BTF_KIND_INT));
+        btf__free(taken);
+        taken = reduce(enums, 1);
+        assert_int_equal(btf__type_cnt(taken), 2);
+        assert_non_null(find(taken, "kind", BTF_KIND_ENUM));
+        btf__free(taken);
+        taken = reduce(voids, 1);
+        type = find(taken, "nothing", BTF_KIND_TYPEDEF);
+        assert_int_equal(btf__type_cnt(taken), 2);
+        assert_non_null(type);
+        assert_int_equal(type->type, 0);
+        btf__free(taken);
+        taken = reduce(functions, 1);
+        assert_null(find(taken, "inner", BTF_KIND_FUNC));
+        assert_non_null(find(taken, "inner", BTF_KIND_STRUCT));
+        btf__free(taken);
+}
+
+/* What cannot be written is told. */
+static void test_no_room(void **state)
+{
+        struct btf *kernel = make_kernel(), *object = btf__new_empty();
+        int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+        (void) state;
+        assert_true(fd >= 0);
+        assert_true(btf__add_struct(object, "outer", 4) > 0);
+        assert_int_equal(core_types_write(fd, kernel, object), -ENOSPC);
+        close(fd);
+        btf__free(object);
+        btf__free(kernel);
+}
+
 static void test_nothing_in_common(void **state)
 {
         static const char *const names[] = { "missing" };
@@ -163,6 +218,8 @@ int main(void)
                 cmocka_unit_test(test_what_is_within),
                 cmocka_unit_test(test_what_is_left_out),
                 cmocka_unit_test(test_flavours),
+                cmocka_unit_test(test_kinds),
+                cmocka_unit_test(test_no_room),
                 cmocka_unit_test(test_nothing_in_common),
         };
 
