@@ -122,7 +122,11 @@ void live_start_dry(struct live_daemon *daemon, const char *config);
 /* Waits until it logs @text. Returns all that it has logged since the last call of this or of live_log(). To be freed.
  */
 char *live_wait_log(struct live_daemon *daemon, const char *text);
-/* What it knows now. To be given to json_decref(). */
+/*
+ * What it knows now. To be given to json_decref(). It looks before it answers, at all objects where no hook tells of
+ * them: this shows what is there, and not that the daemon was told of it (live_wait_log(),
+ * tests/kernel/test-monitor.c).
+ */
 json_t *live_report(struct live_daemon *daemon);
 /* What it has logged since it was started, or since the last call. To be freed. */
 char *live_log(struct live_daemon *daemon);

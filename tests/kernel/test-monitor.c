@@ -1083,10 +1083,13 @@ static int count_object(void *context, const struct object_record *record)
         if (record->kind == OBJECT_MAP) {
                 both->maps++;
                 both->own_maps += (record->marks & OBJECT_OWN) != 0;
+                assert_true(record->identity == record->address);
         } else {
                 both->programs++;
                 both->own_programs += (record->marks & OBJECT_OWN) != 0;
                 assert_int_equal(record->kind, OBJECT_PROGRAM);
+                /* struct bpf_prog may move, its aux stays. */
+                assert_true(record->identity != record->address && record->identity >> 63);
         }
         assert_int_not_equal(record->id, 0);
         return 0;
@@ -1167,6 +1170,103 @@ static void test_measure_many(void **state)
                 close(fds[i]);
 }
 
+/* What a record says of a map and of a program, beside their size. */
+static void test_record_fields(void **state)
+{
+        LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+        static struct list maps = { .name = "bb_fields" }, programs = { .name = "bb_program" };
+        int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "bb_fields", 8, 24, 77, &opts);
+        const struct object_record *record = maps.records;
+        struct bpf_map_info map = {};
+        struct bpf_prog_info program = {};
+        uint32_t size = sizeof(map);
+
+        (void) state;
+        start_monitor();
+        assert_true(fd >= 0);
+        load_program();
+        assert_int_equal(kernel_read_objects(kernel, keep_named, &maps), 0);
+        assert_int_equal(maps.count, 1);
+        assert_int_equal(bpf_obj_get_info_by_fd(fd, &map, &size), 0);
+        assert_int_equal(record->kind, OBJECT_MAP);
+        assert_int_equal(record->id, map.id);
+        assert_int_equal(record->type, BPF_MAP_TYPE_HASH);
+        assert_int_equal(record->flags, BPF_F_NO_PREALLOC);
+        assert_int_equal(record->key_size, 8);
+        assert_int_equal(record->value_size, 24);
+        assert_int_equal(record->max_entries, 77);
+        assert_int_equal(record->entries, 0);
+        assert_int_equal(record->jit, 0);
+        assert_int_equal(record->marks & ~OBJECT_BOUNDED, OBJECT_GROWS);
+        assert_true(record->address >> 63);
+
+        record = programs.records;
+        size = sizeof(program);
+        assert_int_equal(kernel_read_objects(kernel, keep_named, &programs), 0);
+        assert_int_equal(programs.count, 1);
+        assert_int_equal(bpf_obj_get_info_by_fd(step_map, &program, &size), 0);
+        assert_int_equal(record->kind, OBJECT_PROGRAM);
+        assert_int_equal(record->id, program.id);
+        assert_int_equal(record->type, BPF_PROG_TYPE_SOCKET_FILTER);
+        assert_true(record->entries == ENTRIES_UNKNOWN);
+        assert_int_equal(record->jit > 0, program.jited_prog_len > 0);
+        assert_true(record->allocated > record->jit);
+        assert_int_equal(record->flags | record->key_size | record->value_size | record->max_entries, 0);
+        close(step_map);
+        close(fd);
+}
+
+struct folded {
+        const uint64_t *ids;
+        size_t count;
+        uint64_t events[3]; /* of the first, the middle and the last */
+};
+
+static void keep_folded(void *context, const struct flushed_cgroup *flushed)
+{
+        struct folded *folded = context;
+
+        assert_int_equal(flushed->id, folded->ids[folded->count]);
+        if (folded->count % FLUSH_MAX == 10)
+                folded->events[folded->count / FLUSH_MAX] = flushed->delta.charge_events;
+        folded->count++;
+}
+
+/* More cgroups than one run of the program folds; each once, in their order. */
+static void test_fold_many(void **state)
+{
+        static uint64_t ids[2 * FLUSH_MAX + 20];
+        struct folded folded = { .ids = ids };
+        struct test_cgroup cgroups[3];
+        struct worker worker;
+
+        (void) state;
+        start_monitor();
+        for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+                ids[i] = 0xff00000000000000ULL + i;
+        for (size_t i = 0; i < 3; i++) {
+                char name[16];
+
+                snprintf(name, sizeof(name), "fold-%zu", i);
+                cgroup_make(&cgroups[i], NULL, name);
+                ids[i * FLUSH_MAX + 10] = cgroups[i].id;
+        }
+        for (size_t i = 0; i < 3; i += 2) {
+                steps_init(make_array, NULL, NULL);
+                start_steps(&worker, &cgroups[i]);
+                next_step();
+                end_steps(&worker);
+        }
+        take();
+        assert_int_equal(kernel_fold_cgroups(kernel, ids, sizeof(ids) / sizeof(ids[0]), keep_folded, &folded), 0);
+        assert_int_equal(folded.count, sizeof(ids) / sizeof(ids[0]));
+        assert_true(folded.events[0] > 0);
+        assert_int_equal(folded.events[1], 0);
+        assert_true(folded.events[2] > 0);
+        for (size_t i = 0; i < 3; i++)
+                cgroup_remove(&cgroups[i]);
+}
+
 static int no_holder(void *context, const struct holder_record *record)
 {
         (void) context;
@@ -1179,6 +1279,86 @@ static int no_use(void *context, const struct use_record *record)
         (void) context;
         (void) record;
         return 0;
+}
+
+/* --- A kernel that refuses one program -----------------------------------------------------------------------------
+ */
+
+static libbpf_print_fn_t print_fn;
+static const char *refused; /* the program that is refused next; NULL: none */
+static unsigned int loads;
+
+int __real_bpf_object__load_skeleton(struct bpf_object_skeleton *skeleton);
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *skeleton);
+libbpf_print_fn_t __real_libbpf_set_print(libbpf_print_fn_t fn);
+libbpf_print_fn_t __wrap_libbpf_set_print(libbpf_print_fn_t fn);
+
+libbpf_print_fn_t __wrap_libbpf_set_print(libbpf_print_fn_t fn)
+{
+        print_fn = fn;
+        return __real_libbpf_set_print(fn);
+}
+
+/* As libbpf says it: in words only. */
+static void print(const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        print_fn(LIBBPF_WARN, format, ap);
+        va_end(ap);
+}
+
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *skeleton)
+{
+        loads++;
+        if (!refused)
+                return __real_bpf_object__load_skeleton(skeleton);
+        print("libbpf: prog '%s': BPF program load failed: %s\n", refused, strerror(EACCES));
+        print("libbpf: prog '%s': failed to load: %d\n", refused, -EACCES);
+        refused = NULL;
+        return -EACCES;
+}
+
+/* In spite of the trial: it does without that one, and says so. */
+static void test_refused_program(void **state)
+{
+        const struct kernel_options options = { .relations = true };
+        const struct capability *table;
+        struct both both = {};
+        size_t count;
+
+        (void) state;
+        refused = "snapshot_files";
+        loads = 0;
+        open_kernel(&options);
+        assert_int_equal(loads, 2);
+        table = kernel_capabilities(kernel, &count);
+        assert_false(table[HOOK_FILES].available);
+        assert_string_equal(table[HOOK_FILES].reason, "the kernel refuses the program: Permission denied");
+        assert_true(table[HOOK_USES].available);
+        assert_int_equal(kernel_read_holders(kernel, no_holder, NULL), -EOPNOTSUPP);
+        assert_int_equal(kernel_read_uses(kernel, no_use, NULL), 0);
+        assert_int_equal(kernel_read_objects(kernel, count_object, &both), 0);
+}
+
+/* One that nothing can be done without, or that is none of ours, is an error. */
+static void test_refused_for_good(void **state)
+{
+        const struct kernel_options options = {};
+        struct kernel *failed = NULL;
+
+        (void) state;
+        refused = "snapshot_maps";
+        loads = 0;
+        assert_int_equal(kernel_open(&options, &cgroupfs, &failed), -EOPNOTSUPP);
+        assert_int_equal(loads, 2);
+        kernel_close(failed);
+        refused = "of_another";
+        loads = 0;
+        assert_int_equal(kernel_open(&options, &cgroupfs, &failed), -EACCES);
+        assert_int_equal(loads, 1);
+        kernel_close(failed);
 }
 
 /* For one snapshot there are neither sensors nor their tables, and what was not asked for is not read. */
@@ -1244,7 +1424,7 @@ static void test_capability_table(void **state)
 
 int main(void)
 {
-        struct CMUnitTest tests[32] = {};
+        struct CMUnitTest tests[40] = {};
         size_t n = 0;
         int r;
 
@@ -1262,6 +1442,7 @@ int main(void)
                 tests[n++] = TEST(test_removed);
                 tests[n++] = TEST(test_watched_late);
                 tests[n++] = TEST(test_full_tables);
+                tests[n++] = TEST(test_fold_many);
                 tests[n++] = TEST(test_flush);
                 tests[n++] = TEST(test_flush_removed);
         }
@@ -1276,6 +1457,9 @@ int main(void)
         tests[n++] = TEST(test_rss_fork);
         tests[n++] = TEST(test_read_objects);
         tests[n++] = TEST(test_measure_many);
+        tests[n++] = TEST(test_record_fields);
+        tests[n++] = TEST(test_refused_program);
+        tests[n++] = TEST(test_refused_for_good);
         tests[n++] = TEST(test_without_sensors);
         tests[n++] = TEST(test_capability_table);
         if (cgroupfs_init(&cgroupfs) < 0)
