@@ -536,7 +536,7 @@ int event_base_dispatch(struct event_base *base)
 /* --- Helpers ------------------------------------------------------------------------------------------------------ */
 
 #define SECOND 1000000ULL
-#define FLUSH  ((uint64_t) MONITOR_FLUSH_INTERVAL_USEC)
+#define FLUSH  10000ULL /* between two flushes: ten milliseconds */
 
 static int setup(void **state)
 {

@@ -29,7 +29,9 @@
 #define AA 0x300000011ULL /* below A */
 #define B  0x200000020ULL
 
+/* In microseconds; how often there is an audit is in numbers, as are the other intervals and shares. */
 #define SECOND 1000000ULL
+#define AUDIT  (300 * SECOND)
 
 /* --- The kernel --------------------------------------------------------------------------------------------------- */
 
@@ -767,7 +769,7 @@ static void test_charge_without_hooks(void **state)
         assert_int_equal(flush(), 0);
         /* Neither does it look for hooks that were left out, nor audit what they told. */
         assert_true(monitor_due_usec(&monitor) == UINT64_MAX);
-        fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC;
+        fake.now_usec += AUDIT;
         assert_int_equal(flush(), 0);
         /* A query is a full pass. */
         assert_int_equal(monitor_refresh(&monitor), 0);
@@ -859,7 +861,7 @@ static void test_left_out(void **state)
         tell(UPDATE_CGROUP_CHARGE, A);
         assert_int_equal(flush(), 0);
         due = monitor_due_usec(&monitor);
-        assert_int_equal(due, fake.now_usec + MONITOR_LEFT_OUT_INTERVAL_USEC);
+        assert_int_equal(due, fake.now_usec + SECOND);
         /* Later updates do not put it off. */
         fake.now_usec += SECOND / 2;
         tell(UPDATE_CGROUP_CHARGE, A);
@@ -874,7 +876,7 @@ static void test_left_out(void **state)
         assert_int_equal(flush(), 1);
         assert_int_equal(allocated(A), 1000);
         assert_int_equal(monitor.statistics.overflows, 1);
-        assert_int_equal(monitor_due_usec(&monitor), due + MONITOR_LEFT_OUT_INTERVAL_USEC);
+        assert_int_equal(monitor_due_usec(&monitor), due + SECOND);
         /* The second pass, though no more were left out. */
         add(OBJECT_MAP, 2, A, 1000, 0);
         fake.now_usec = monitor_due_usec(&monitor);
@@ -919,7 +921,7 @@ static void test_audit(void **state)
         map->allocated = 1500;
         moved->cgroup_id = B;
         growing->allocated = 1500;
-        fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC - 1;
+        fake.now_usec += AUDIT - 1;
         assert_int_equal(flush(), 0);
         fake.now_usec += 1;
         assert_int_equal(flush(), 1);
@@ -930,7 +932,7 @@ static void test_audit(void **state)
         /* A cgroup that went unheard. */
         fake.cgroups[2].gone = true;
         fake.forgotten_count = 0;
-        fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC;
+        fake.now_usec += AUDIT;
         assert_int_equal(flush(), 1);
         assert_false(tree_find(&monitor.tree, B)->exists);
         assert_true(tree_find(&monitor.tree, A)->exists);
@@ -938,13 +940,13 @@ static void test_audit(void **state)
         assert_int_equal(fake.forgotten[0], B);
         assert_int_equal(monitor.statistics.drift, 2);
         /* One that is known to be gone is not asked for again. */
-        fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC;
+        fake.now_usec += AUDIT;
         assert_int_equal(flush(), 1);
         assert_int_equal(fake.forgotten_count, 1);
         /* A pass that has another reason finds differences for that reason. */
         map->allocated = 2000;
         fake.counters.overflow++;
-        fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC;
+        fake.now_usec += AUDIT;
         assert_int_equal(flush(), 1);
         assert_int_equal(monitor.statistics.drift, 2);
         assert_int_equal(flush(), 0);
@@ -994,7 +996,7 @@ static void test_failed_audit(void **state)
         (void) state;
         add(OBJECT_MAP, 1, A, 1000, 0);
         start();
-        fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC;
+        fake.now_usec += AUDIT;
         fake.read_error = -EIO;
         assert_int_equal(monitor_flush(&monitor), -EIO);
         fake.read_error = 0;
@@ -1260,7 +1262,7 @@ static void test_holders(void **state)
         assert_int_equal(fake.holder_passes, 4);
         assert_int_equal(monitor_refresh(&monitor), 0);
         assert_int_equal(fake.holder_passes, 4);
-        assert_int_equal(monitor_due_usec(&monitor), fake.now_usec + MONITOR_HOLDERS_INTERVAL_USEC);
+        assert_int_equal(monitor_due_usec(&monitor), fake.now_usec + SECOND);
 }
 
 /* The earlier of the two. */
@@ -1273,10 +1275,10 @@ static void test_due(void **state)
         tell(UPDATE_CGROUP_CHARGE, A);
         fake.now_usec += SECOND / 4;
         flush();
-        assert_int_equal(monitor_due_usec(&monitor), fake.now_usec - SECOND / 4 + MONITOR_HOLDERS_INTERVAL_USEC);
+        assert_int_equal(monitor_due_usec(&monitor), fake.now_usec - SECOND / 4 + SECOND);
         fake.now_usec += 3 * SECOND / 4;
         flush();
-        assert_int_equal(monitor_due_usec(&monitor), fake.now_usec - 3 * SECOND / 4 + MONITOR_LEFT_OUT_INTERVAL_USEC);
+        assert_int_equal(monitor_due_usec(&monitor), fake.now_usec - 3 * SECOND / 4 + SECOND);
 }
 
 /* No budget asks for holders any more: all is whose it is charged to again. */
@@ -1362,7 +1364,7 @@ static void test_holders_after_full_pass(void **state)
         fake.counters.overflow++;
         flush();
         assert_int_equal(allocated(B), 1000);
-        fake.now_usec += MONITOR_AUDIT_INTERVAL_USEC;
+        fake.now_usec += AUDIT;
         fake.holder_count = 0;
         flush();
         assert_int_equal(allocated(B), 0);

@@ -28,6 +28,13 @@
 #define ROOT      5
 #define PAGE_SIZE 4096
 
+/* The kernel's, as its headers have them. */
+#define KTHREAD     0x00200000
+#define WQ_WORKER   0x00000020
+#define STACK_BYTES 16384
+#define LOADED      1
+#define UNLOADED    2
+
 /* --- Cgroups and tasks -------------------------------------------------------------------------------------------- */
 
 /* A memory cgroup as the kernel has it, with what of it leads to its id. */
@@ -325,7 +332,7 @@ static void test_wake(void **state)
 static void test_quiet(void **state)
 {
         (void) state;
-        fake.waiting = UPDATES_SIZE / 2;
+        fake.waiting = 65536 / 2;
         assert_true(queue_update(UPDATE_CGROUP_GONE, 5, 0, true));
         assert_int_equal(fake.flags[0], BPF_RB_NO_WAKEUP);
         assert_int_equal(dirty, 0);
@@ -362,7 +369,7 @@ static void test_who(void **state)
                 { BPF_SYSCALL, 0, 1000, true },
                 { 357, 0, 1000, true }, /* i386 */
                 { OTHER_SYSCALL, 0, 1000, false },
-                { BPF_SYSCALL, PF_KTHREAD, 1000, false },
+                { BPF_SYSCALL, KTHREAD, 1000, false },
                 { BPF_SYSCALL, 0, 77, false },
         };
 
@@ -499,27 +506,27 @@ static void test_memcg_state(void **state)
         assert_charged(300, PAGE_SIZE);
 
         /* The last byte of the stack, and what is beyond its end and before its beginning. */
-        mod_memcg_state((void *) ((char *) stack + THREAD_SIZE - 1), &other.memcg, MEMCG_KMEM, 1);
+        mod_memcg_state((void *) ((char *) stack + STACK_BYTES - 1), &other.memcg, MEMCG_KMEM, 1);
         assert_nothing();
-        mod_memcg_state((void *) ((char *) stack + THREAD_SIZE), &other.memcg, MEMCG_KMEM, 1);
+        mod_memcg_state((void *) ((char *) stack + STACK_BYTES), &other.memcg, MEMCG_KMEM, 1);
         assert_charged(300, PAGE_SIZE);
         mod_memcg_state((void *) ((char *) stack - 8), &other.memcg, MEMCG_KMEM, 1);
         assert_charged(300, PAGE_SIZE);
-        mod_memcg_state((void *) ((char *) stack + THREAD_SIZE), &other.memcg, MEMCG_KMEM, -1);
+        mod_memcg_state((void *) ((char *) stack + STACK_BYTES), &other.memcg, MEMCG_KMEM, -1);
         assert_nothing();
-        mod_memcg_state((void *) ((char *) stack + THREAD_SIZE), &other.memcg, MEMCG_KMEM, 0);
+        mod_memcg_state((void *) ((char *) stack + STACK_BYTES), &other.memcg, MEMCG_KMEM, 0);
         assert_nothing();
 
         /* A worker that frees. */
-        current.task.flags = PF_KTHREAD | PF_WQ_WORKER;
+        current.task.flags = KTHREAD | WQ_WORKER;
         current.task.worker_private = &kthread;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, -1);
         assert_charged(300, -PAGE_SIZE);
-        current.task.flags = PF_KTHREAD | PF_WQ_WORKER;
+        current.task.flags = KTHREAD | WQ_WORKER;
         current.task.worker_private = &kthread;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 1);
         assert_nothing();
-        current.task.flags = PF_KTHREAD | PF_WQ_WORKER;
+        current.task.flags = KTHREAD | WQ_WORKER;
         current.task.worker_private = &kthread;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 0);
         assert_nothing();
@@ -529,7 +536,7 @@ static void test_freeing(void **state)
 {
         struct worker worker = {};
         struct kthread kthread = { .data = &worker };
-        struct task_struct task = { .flags = PF_KTHREAD | PF_WQ_WORKER, .worker_private = &kthread };
+        struct task_struct task = { .flags = KTHREAD | WQ_WORKER, .worker_private = &kthread };
 
         (void) state;
         assert_false(is_freeing(&task));
@@ -542,7 +549,7 @@ static void test_freeing(void **state)
         /* Their functions are not known. */
         free_functions[0] = 0;
         assert_true(is_freeing(&task));
-        task.flags = PF_KTHREAD;
+        task.flags = KTHREAD;
         assert_false(is_freeing(&task));
         free_functions[0] = 0x5000;
         worker.current_func = (void *) 0x5000;
@@ -642,11 +649,11 @@ static void test_objects(void **state)
         assert_int_equal(queued_one(UPDATE_MAP_FREED, 0)->address, (u64) &map);
         assert_int_equal(dirty, 1);
         setup(NULL);
-        perf_event_bpf_event(NULL, &program, PERF_BPF_EVENT_PROG_LOAD);
+        perf_event_bpf_event(NULL, &program, LOADED);
         assert_int_equal(queued_one(UPDATE_PROGRAM_NEW, 9)->address, (u64) &program);
         assert_int_equal(dirty, 1);
         setup(NULL);
-        perf_event_bpf_event(NULL, &program, PERF_BPF_EVENT_PROG_UNLOAD);
+        perf_event_bpf_event(NULL, &program, UNLOADED);
         assert_int_equal(queued_one(UPDATE_PROGRAM_FREED, 9)->address, (u64) &program);
         assert_int_equal(dirty, 1);
         setup(NULL);
