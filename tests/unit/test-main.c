@@ -61,7 +61,7 @@ static struct {
 
         int monitor_result, guard_result, guard_reload_result, api_passed, api_result, report_result, relations_result;
         bool tells_objects, tells_growth, wants_flush, guard_wants_flush, needs_rss, needs_holders;
-        uint64_t due_usec, guard_due_usec, thaw_usec, watchdog_usec;
+        uint64_t due_usec, guard_due_usec, thaw_usec, next_thaw_usec, watchdog_usec;
         int gate_fd, release_result, gate_release_result;
         enum service_end end;
 
@@ -315,7 +315,7 @@ void guard_thaw(struct guard *guard)
 {
         (void) guard;
         call('t');
-        fake.thaw_usec = UINT64_MAX;
+        fake.thaw_usec = fake.next_thaw_usec;
 }
 
 bool guard_wants_flush(const struct guard *guard)
@@ -1073,8 +1073,13 @@ static void pauses_end(struct daemon *daemon)
         assert_int_equal(wait_of(on_thaw_timer), 200000);
         fake.now_usec = fake.thaw_usec;
         fake.guard_due_usec = fake.now_usec + 9;
+        /* Another pause ends later. */
+        fake.next_thaw_usec = fake.now_usec + 300;
         fire(on_thaw_timer);
         assert_int_equal(count_calls('t'), 1);
+        assert_int_equal(wait_of(on_thaw_timer), 300);
+        fake.next_thaw_usec = UINT64_MAX;
+        fire(on_thaw_timer);
         assert_false(waits(on_thaw_timer));
         assert_int_equal(wait_of(on_due_timer), 9);
 }
