@@ -849,39 +849,66 @@ static __always_inline bool map_grows(u64 address)
         return BPF_CORE_READ(map, map_flags) & BPF_F_NO_PREALLOC;
 }
 
-/* What one more element of a map that grows takes at most; 0 if it costs next to nothing. */
-__noinline u64 element_bytes(u64 address)
+/*
+ * How many elements of @size bytes BPF's allocator takes at once for the free list of a CPU, at most: 3/4 of what is
+ * between its watermarks. Those are 32 and 96 elements, of more than 256 bytes 8 KiB and 24 KiB (kernel/bpf/memalloc.c,
+ * init_refill_work()).
+ */
+static __always_inline u64 refill_count(u64 size)
+{
+        return size <= 256 ? 48 : (48 * 256 + size - 1) / size;
+}
+
+/*
+ * What one more element of a map that grows takes at most; 0 if it costs next to nothing. @slack: what the free lists
+ * may take with it.
+ */
+__noinline u64 element_bytes(u64 address, u64 *slack)
 {
         struct bpf_map *map = (void *) address;
         struct object_record record = {};
         struct bpf_htab *htab = (void *) address;
         struct lpm_trie *trie = (void *) address;
         struct bpf_local_storage_map *storage = (void *) address;
-        u64 size;
+        u64 size, first;
 
+        if (!slack)
+                return 0;
         record.type = BPF_CORE_READ(map, map_type);
         record.value_size = BPF_CORE_READ(map, value_size);
         switch (record.type) {
         case BPF_MAP_TYPE_HASH:
         case BPF_MAP_TYPE_PERCPU_HASH:
         case BPF_MAP_TYPE_HASH_OF_MAPS:
-                size = BPF_CORE_READ(htab, elem_size);
-                add_kmalloc(&record, size + sizeof(u64), 1, true);
+                size = BPF_CORE_READ(htab, elem_size) + sizeof(u64);
+                add_kmalloc(&record, size, 1, true);
+                *slack = refill_count(size) * record.allocated;
                 if (record.type != BPF_MAP_TYPE_PERCPU_HASH)
                         break;
+                first = record.allocated;
+                size = round_up_to(record.value_size, 8);
                 add_kmalloc(&record, 2 * sizeof(u64), 1, true);
-                add_percpu(&record, round_up_to(record.value_size, 8), 1, true);
+                add_percpu(&record, size, 1, true);
+                *slack += refill_count(size) * (record.allocated - first);
                 break;
         case BPF_MAP_TYPE_LPM_TRIE:
-                size = bpf_core_type_size(struct lpm_trie_node) + BPF_CORE_READ(trie, data_size) + record.value_size;
-                add_kmalloc(&record, size + sizeof(u64), 2, true); /* a leaf and an intermediate node */
+                size = bpf_core_type_size(struct lpm_trie_node) + BPF_CORE_READ(trie, data_size) + record.value_size +
+                       sizeof(u64);
+                add_kmalloc(&record, size, 1, true);
+                *slack = refill_count(size) * record.allocated;
+                record.allocated *= 2; /* a leaf and an intermediate node */
                 break;
         case BPF_MAP_TYPE_SK_STORAGE:
         case BPF_MAP_TYPE_INODE_STORAGE:
         case BPF_MAP_TYPE_TASK_STORAGE:
         case MAP_TYPE_CGRP_STORAGE:
-                add_kmalloc(&record, BPF_CORE_READ(storage, elem_size) + sizeof(u64), 1, true);
-                add_kmalloc(&record, bpf_core_type_size(struct bpf_local_storage) + sizeof(u64), 1, true);
+                size = BPF_CORE_READ(storage, elem_size) + sizeof(u64);
+                add_kmalloc(&record, size, 1, true);
+                *slack = refill_count(size) * record.allocated;
+                first = record.allocated;
+                size = bpf_core_type_size(struct bpf_local_storage) + sizeof(u64);
+                add_kmalloc(&record, size, 1, true);
+                *slack += refill_count(size) * (record.allocated - first);
                 break;
         }
         return record.allocated;
@@ -931,13 +958,6 @@ static __always_inline bool note_admitted(struct gate_object *object, u64 key, u
         return noted;
 }
 
-/* BPF's allocator takes up to 3/4 of 64 elements at once for its free lists, fewer large ones (kernel/bpf/memalloc.c).
- */
-static __always_inline u64 refill_bytes(u64 element)
-{
-        return element * (element <= 256 ? 48 : element <= 4096 ? 12 : 3);
-}
-
 /* Elements that are to be inserted into a map. */
 struct growth {
         u64 map; /* its address */
@@ -980,12 +1000,11 @@ static __noinline int admit_growth(u64 address, u32 count, u32 last)
 
         if (!object || !settings)
                 return 0;
-        element = element_bytes(address);
+        element = element_bytes(address, &growth.slack);
         growth.domain = object->domain;
         if (!element || !growth.domain)
                 return 0;
         growth.bytes = element * count;
-        growth.slack = refill_bytes(element);
         growth.uncharged = object->uncharged;
         growth.enforce = settings->enforcing && !is_exempt(settings);
         if (book_growth(&growth))
