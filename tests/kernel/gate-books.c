@@ -713,8 +713,14 @@ static void test_map(void **state)
         object = read_entry(map.key);
         assert_memory_equal(&object, &wanted, sizeof(object));
         /* The end of the last map at this address was missed. */
+        HOOK(gate_map_free, map.address);
+        enter_object((struct gate_object){
+                        .key = map.key, .domain = top.id, .allocated = 5, .charged = 5, .kind = OBJECT_MAP, .id = 1 });
         assert_int_equal(HOOK(gate_map, map.address), 0);
         check_both(map.allocated, map.charged, 1, 0);
+        object = read_entry(map.key);
+        assert_memory_equal(&object, &wanted, sizeof(object));
+        assert_int_equal(settings->unbooked, 0);
         assert_int_equal(HOOK(gate_map_free, map.address), 0);
         check_both(0, 0, 0, 0);
         assert_false(find_entry(map.key, NULL));
@@ -908,6 +914,7 @@ static void test_program(void **state)
         assert_int_equal(object.uncharged, 0);
         HOOK(gate_program, program.address);
         check_both(estimate, bytes, 0, 1);
+        assert_int_equal(settings->unbooked, 0);
         /* Its end, not yet its beginning. */
         HOOK(gate_program_loaded, program.address, 2);
         check_both(estimate, bytes, 0, 1);
@@ -1022,6 +1029,25 @@ static void test_lock(void **state)
         assert_false(find_entry(42, NULL));
         for (int id = 1; id <= 3; id++)
                 check_usage(id, 0, 0, 0, 0);
+}
+
+/* A map at the address of one whose end is still being booked does not take its entry. */
+static void test_locked_entry(void **state)
+{
+        struct object map = make_array(100 * KIB);
+        struct gate_object object = {
+                .key = map.key, .domain = leaf.id, .allocated = 5, .charged = 4, .lock = 1, .kind = OBJECT_MAP
+        };
+
+        (void) state;
+        make_cgroup_domains();
+        enter_object(object);
+        assert_int_equal(HOOK(gate_map, map.address), 0);
+        check_both(5, 4, 1, 0);
+        assert_int_equal(settings->unbooked, 1);
+        assert_int_equal(read_entry(map.key).allocated, 5);
+        assert_int_equal(read_entry(map.key).lock, 2);
+        close(map.fd);
 }
 
 /* What is freed has off what was booked, admitted elements included, and uncharged ones only as allocated. */
@@ -1467,6 +1493,9 @@ static void test_map_of_fd(void **state)
         RUN(call_map_of_fd, &call);
         assert_int_equal(call.result, map.address);
         call.fd = STDERR_FILENO;
+        RUN(call_map_of_fd, &call);
+        assert_int_equal(call.result, 0);
+        call.fd = bpf_program__fd(books->progs.set_domain);
         RUN(call_map_of_fd, &call);
         assert_int_equal(call.result, 0);
         call.fd = 1 << 20;
@@ -2044,6 +2073,7 @@ int main(void)
                 TEST(test_denied),
                 TEST(test_freed_by_probe),
                 TEST(test_lock),
+                TEST(test_locked_entry),
                 TEST(test_take_off),
                 TEST(test_settle_new),
                 TEST(test_settle_measure),

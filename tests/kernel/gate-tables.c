@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 /* --- In place of trampolines -------------------------------------------------------------------------------------- */
@@ -151,6 +152,18 @@ static bool fake_probe_preemption(void)
         return fake_preemption;
 }
 
+/* The kernel's, read once: it is 5 MB. */
+static struct btf *load_btf_again(void)
+{
+        static const void *data;
+        static uint32_t size;
+
+        if (!data)
+                data = btf__raw_data(btf__load_vmlinux_btf(), &size);
+        assert_non_null(data);
+        return btf__new(data, size);
+}
+
 #include "daemon/probe.h"
 #include "daemon/skeleton.h"
 
@@ -160,6 +173,7 @@ static bool fake_probe_preemption(void)
 #define bpf_program__attach_lsm               fake_attach_lsm
 #define bpf_program__attach_kprobe_multi_opts fake_attach_entry
 #define bpf_program__attach                   fake_attach
+#define btf__load_vmlinux_btf                 load_btf_again
 #define skeleton_left_out                     fake_left_out
 #define probe_entry                           fake_probe_entry
 #define probe_preemption                      fake_probe_preemption
@@ -229,7 +243,6 @@ static int setup(void **state)
         memset(&fake_machine, 0, sizeof(fake_machine));
         fake_machine.settings.page_size = sysconf(_SC_PAGESIZE);
         fake_machine.settings.possible_cpus = fake_machine.settings.cpu_ids = libbpf_num_possible_cpus();
-        fake_machine.gate[GATE_HOOK_MKDIR] = targets[GATE_HOOK_MKDIR];
         fake_options = (struct gate_options){
                 .machine = &fake_machine, .domains_max = DOMAINS, .objects_max = OBJECTS
         };
@@ -284,10 +297,11 @@ static struct gate *start_gate(void)
         return gate;
 }
 
-/* All hooks have something to attach to. */
+/* Hooks have something to attach to, but for the one that is a tracepoint and so could be had. */
 static void have_hooks(void)
 {
         memcpy(fake_machine.gate, targets, sizeof(targets));
+        fake_machine.gate[GATE_HOOK_MKDIR].target = NULL;
 }
 
 static bool is_pinned(const char *name)
@@ -425,6 +439,7 @@ static void test_hooks(void **state)
 
         (void) state;
         have_hooks();
+        fake_machine.gate[GATE_HOOK_MKDIR] = targets[GATE_HOOK_MKDIR];
         gate = start_gate();
         check_attached("gate_map", "security_bpf_map_create", false, false);
         check_attached("gate_program", "security_bpf_prog_load", false, false);
@@ -855,6 +870,15 @@ static void test_not_pinned(void **state)
         assert_int_equal(gate->settings->enforcing, 1);
         gate_close(gate);
         assert_int_equal(rmdir(GATE_DIRECTORY "/gate_objects_new"), 0);
+        gate_release();
+        gate = open_gate();
+        assert_int_equal(mkdir(GATE_DIRECTORY, 0700), 0);
+        assert_int_equal(mkdir(GATE_DIRECTORY "/gate_objects", 0700), 0);
+        assert_int_equal(gate_start(gate), -EISDIR);
+        check_logged("What is pinned below " GATE_DIRECTORY " cannot be replaced: ");
+        assert_int_equal(gate->settings->enforcing, 1);
+        gate_close(gate);
+        assert_int_equal(rmdir(GATE_DIRECTORY "/gate_objects"), 0);
 }
 
 /* --- Domains and objects ------------------------------------------------------------------------------------------ */
@@ -993,6 +1017,7 @@ static void test_events(void **state)
 
         (void) state;
         memset(&seen, 0, sizeof(seen));
+        fake_machine.gate[GATE_HOOK_MKDIR] = targets[GATE_HOOK_MKDIR];
         gate = open_gate();
         gate_take_events(gate, see, &seen);
         cgroup_make(&parent, NULL, "gate-tables");
