@@ -725,8 +725,9 @@ static void test_get_cgroup(void **state)
         expect_cgroup(f, "/a.slice/c.service", 4, true);
         assert_int_equal(world.watched, 4);
         assert_non_null(tree_find(&f->monitor.tree, 4));
-        /* One that is gone and still holds something is found by its path; not another one. */
+        /* One that is gone and still holds something is found by its path, when that is known; not another one. */
         world.places[2].gone = true;
+        refuse(f, "GetCgroup", "NoSuchCgroup", "{'cgroup':'/a.slice/b.service'}", "'cgroup':'/a.slice/b.service'");
         cgroup = cgroup_of(f, 3);
         tree_check(&f->monitor.tree, cgroup);
         expect_cgroup(f, "/a.slice/b.service", 3, false);
@@ -1241,6 +1242,24 @@ static void test_list_budgets(void **state)
         assert_int_equal(number(budget, "cgroups"), 1);
         assert_true(json_is_false(json_object_get(budget, "runtime")));
         assert_string_equal(list(answer, "budgets", "name"), "first second third");
+}
+
+/* More budgets than there is room for in a reply. */
+static void test_many_budgets(void **state)
+{
+        struct fixture *f = *state;
+        const size_t count = 30000;
+        struct budget *budgets = calloc(count, sizeof(*budgets));
+
+        assert_non_null(budgets);
+        for (size_t i = 0; i < count; i++)
+                budgets[i] = f->budgets[0];
+        f->guard.config.budgets = budgets;
+        f->guard.config.count = count;
+        refuse(f, "ListBudgets", "ReplyTooLarge", "{}", "%s", "");
+        f->guard.config.count = 3;
+        assert_string_equal(list(ask(f, "ListBudgets", "%s", ""), "budgets", "name"), "first first first");
+        free(budgets);
 }
 
 /* What the file of the runtime budget says now; NULL: there is none. */
@@ -2018,6 +2037,7 @@ int main(void)
                 TEST(test_explain_unit),
                 TEST(test_explain_without_holders),
                 TEST(test_list_budgets),
+                TEST(test_many_budgets),
                 TEST(test_set_budget),
                 TEST(test_unset_gone),
                 TEST(test_invalid_budget),
