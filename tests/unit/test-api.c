@@ -305,7 +305,7 @@ static void make_cgroup_directory(struct fixture *f, const char *path, uid_t uid
         snprintf(directory, sizeof(directory), "%s%s", f->mount, path);
         assert_int_equal(mkdir(directory, 0700), 0);
         if (getuid() == 0)
-                assert_int_equal(chown(directory, uid, uid), 0);
+                assert_int_equal(chown(directory, uid, 1), 0);
 }
 
 static int setup(void **state)

@@ -82,6 +82,9 @@ static int tell(void *context, struct varlink_call *call, json_t *parameters)
                         false);
 }
 
+/* To this number Count cannot count. */
+#define COUNT_FAILS 13
+
 struct counter {
         struct demo *demo;
         int64_t now, to;
@@ -93,6 +96,8 @@ static int count_next(void *state, struct varlink_call *call)
         int64_t now = counter->now++;
         char text[64];
 
+        if (counter->to == COUNT_FAILS)
+                return -EIO;
         if (now == counter->to)
                 return varlink_reply(call, json_pack("{sI}", "last", (json_int_t) now), false);
         snprintf(text, sizeof(text), "{\"n\":%lld}", (long long) now);
@@ -668,10 +673,13 @@ static void test_long_then_short(void **state)
 static void test_failed_in_pipeline(void **state)
 {
         static const char calls[] = "{\"method\":\"test.demo.Fail\"}\0" ECHO("\"text\":\"a\"");
+        static const char stream[] = "{\"method\":\"test.demo.Count\",\"more\":true,\"parameters\":{\"to\":13}}";
         struct demo *demo = *state;
 
         check_close(demo, calls, sizeof(calls));
         assert_int_equal(demo->calls, 0);
+        check_close(demo, stream, sizeof(stream));
+        assert_int_equal(demo->ended, 1);
 }
 
 /*
