@@ -1136,8 +1136,11 @@ static bool is_exact_kernel(void)
         return false;
 }
 
-/* With their subprograms, and those of the mix, fewer than 500 programs: to free many at a time takes some kernels
- * long. */
+/*
+ * With their subprograms, and those of the mix, fewer than 500 programs: Linux 6.18 hangs when more than 1,024 are freed
+ * at a time. Each is a work item of one CPU's queue "events", which runs so many; all wait for pack_mutex, and who has it
+ * waits for another item of that queue (__purge_vmap_area_lazy()).
+ */
 static uint32_t programs_for(const struct program_kind *kind)
 {
         uint64_t instructions = (uint64_t) kind->instructions * (kind->subprograms + 1);
