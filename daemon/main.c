@@ -436,6 +436,9 @@ static int reload(void *context, json_t *errors)
 
         sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) now_usec());
         r = load_config(daemon->options->directory, &config, &log);
+        /* New budgets, and a gate that is built anew for them, begin with what the ledger has. */
+        if (r == 0)
+                monitor_flush(&daemon->monitor);
         if (r < 0)
                 log_error("%zu errors in the configuration: the one in force stays", log.errors);
         else if (guard_reload(&daemon->guard, &config) < 0 || set_poll_timer(daemon) < 0 ||

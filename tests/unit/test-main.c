@@ -1240,7 +1240,7 @@ static void it_reloads(struct daemon *daemon)
         fake.due_usec = fake.now_usec + 1;
         fake.thaw_usec = fake.now_usec + 2;
         assert_int_equal(reload(daemon, errors), 0);
-        assert_string_equal(fake.calls, "cRa");
+        assert_string_equal(fake.calls, "cfRa");
         assert_string_equal(fake.config_directory, "/conf");
         assert_string_equal(fake.notified, "RELOADING=1\nMONOTONIC_USEC=1000000000\nREADY=1\n");
         assert_logged("<6>Configuration reloaded: 8 budgets");
@@ -1274,7 +1274,7 @@ static void it_reloads(struct daemon *daemon)
         fake.guard_reload_result = 0;
         memset(fake.calls, 0, sizeof(fake.calls));
         fire(on_reload);
-        assert_string_equal(fake.calls, "cRa");
+        assert_string_equal(fake.calls, "cfRa");
 }
 
 static void test_reload(void **state)
