@@ -327,6 +327,7 @@ static bool make_up_for_left_out(struct monitor *monitor)
 static int take_updates(struct monitor *monitor, bool *full)
 {
         struct sensor_counters counters;
+        const uint64_t *fresh;
         size_t before;
         int n, r;
 
@@ -339,8 +340,9 @@ static int take_updates(struct monitor *monitor, bool *full)
         monitor->cause_count = 0;
         monitor->creator.pid = 0;
         n = kernel_take_updates(monitor->kernel, take_update, monitor);
-        r = kernel_fold_cgroups(monitor->kernel, monitor->charged_ids + before, monitor->charged_count - before,
-                        add_delta, &monitor->statistics.delta);
+        fresh = monitor->charged_ids ? monitor->charged_ids + before : NULL;
+        r = kernel_fold_cgroups(
+                        monitor->kernel, fresh, monitor->charged_count - before, add_delta, &monitor->statistics.delta);
         if (n < 0 || r < 0)
                 return n < 0 ? n : r;
         monitor->again = n > 0;

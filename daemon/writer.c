@@ -42,7 +42,7 @@ static char *make_room(struct writer *writer, size_t size)
 
 static void add(struct writer *writer, const char *text, size_t size)
 {
-        char *at = make_room(writer, size);
+        char *at = size > 0 ? make_room(writer, size) : NULL;
 
         if (!at)
                 return;
