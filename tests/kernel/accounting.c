@@ -797,13 +797,24 @@ static bool is_linux_6_1(void)
         return strncmp(name.release, "6.1.", 4) == 0;
 }
 
+/* What a process takes by itself. AddressSanitizer's shadow of what it touches has page tables, which are charged, too.
+ */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define PROCESS_PAGES 18
+#else
+#define PROCESS_PAGES 2
+#endif
+
 /*
  * Where one object is right to the byte, many may be off by what the kernel's figure is: in whole pages, one of which
- * each CPU takes in advance (mm/memcontrol.c, struct obj_stock_pcp). Two more are for what a process takes by itself.
+ * each CPU takes in advance (mm/memcontrol.c, struct obj_stock_pcp). And by those that a process takes.
  */
 static int64_t granularity(const struct subject *row)
 {
-        return (libbpf_num_possible_cpus() + 2) * sysconf(_SC_PAGESIZE) +
+        return (libbpf_num_possible_cpus() + PROCESS_PAGES) * sysconf(_SC_PAGESIZE) +
                (row->map ? (int64_t) row->map->stray * row->count : 0);
 }
 
@@ -1137,9 +1148,9 @@ static bool is_exact_kernel(void)
 }
 
 /*
- * With their subprograms, and those of the mix, fewer than 500 programs: Linux 6.18 hangs when more than 1,024 are freed
- * at a time. Each is a work item of one CPU's queue "events", which runs so many; all wait for pack_mutex, and who has it
- * waits for another item of that queue (__purge_vmap_area_lazy()).
+ * With their subprograms, and those of the mix, fewer than 500 programs: Linux 6.18 hangs when more than 1,024 are
+ * freed at a time. Each is a work item of one CPU's queue "events", which runs so many; all wait for pack_mutex, and
+ * who has it waits for another item of that queue (__purge_vmap_area_lazy()).
  */
 static uint32_t programs_for(const struct program_kind *kind)
 {

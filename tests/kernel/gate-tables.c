@@ -155,12 +155,14 @@ static bool fake_probe_preemption(void)
 /* The kernel's, read once: it is 5 MB. */
 static struct btf *load_btf_again(void)
 {
-        static const void *data;
-        static uint32_t size;
+        static struct btf *kernel;
+        const void *data;
+        uint32_t size;
 
-        if (!data)
-                data = btf__raw_data(btf__load_vmlinux_btf(), &size);
-        assert_non_null(data);
+        if (!kernel)
+                kernel = btf__load_vmlinux_btf();
+        assert_non_null(kernel);
+        data = btf__raw_data(kernel, &size);
         return btf__new(data, size);
 }
 
