@@ -799,10 +799,7 @@ static bool is_linux_6_1(void)
 
 /* What a process takes by itself. AddressSanitizer's shadow of what it touches has page tables, which are charged, too.
  */
-#ifndef __has_feature
-#define __has_feature(name) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#if HARNESS_ASAN
 #define PROCESS_PAGES 18
 #else
 #define PROCESS_PAGES 2
@@ -854,9 +851,9 @@ static bool has_uncharged_percpu(const struct subject *row)
 
 /*
  * How far allocated may be above what is charged and the JIT code: per-CPU memory by the kernel's own figure, which
- * grows in chunks, the header and padding of JIT images, and what is in no figure.
+ * grows in chunks, the header and padding of JIT images, and what is in no figure. The bounds are in *low and *high;
+ * returns whether our figure is within them.
  */
-/* The bounds of what @row's objects may take, and whether our figure is within them. */
 static bool allocated_is_right(const struct subject *row, int64_t *low, int64_t *high)
 {
         int64_t slack = tolerance(row, true_allocated(row));

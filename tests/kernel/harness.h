@@ -16,6 +16,16 @@
 #include <jansson.h>
 #include <linux/bpf.h>
 
+/* Whether the test is built with AddressSanitizer: gcc says it by a macro, clang by a feature. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define HARNESS_ASAN 1
+#else
+#define HARNESS_ASAN 0
+#endif
+
 /* A cgroup below the memory hierarchy's root, made by a test. */
 struct test_cgroup {
         char path[256];      /* as the daemon names it */

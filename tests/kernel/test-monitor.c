@@ -651,10 +651,7 @@ static void test_full_tables(void **state)
 
 #define RSS_BYTES (16 * MIB)
 /* What a process has besides; AddressSanitizer's memory is a part of that. */
-#ifndef __has_feature
-#define __has_feature(name) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#if HARNESS_ASAN
 #define OWN_RSS (256 * MIB)
 #else
 #define OWN_RSS (4 * MIB)
