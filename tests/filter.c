@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
-static __attribute__((constructor)) void set_filter(void)
+__attribute__((constructor)) void set_test_filter(void);
+
+void set_test_filter(void)
 {
         const char *filter = getenv("TEST_FILTER");
 

@@ -1098,7 +1098,7 @@ static void add_traces(void)
 {
         struct trace *traces;
 
-        if (!exact)
+        if (!exact || row_count == 0)
                 return;
         assert_int_equal(allocations_init(), 0);
         traces = mmap(NULL, row_count * sizeof(*traces), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

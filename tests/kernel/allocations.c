@@ -218,6 +218,40 @@ static uint32_t read_callers(void)
         return found;
 }
 
+/* Opens @event, of this process; nothing is recorded yet. Returns a descriptor or a negative errno. */
+static int open_disabled(const struct event *event)
+{
+        struct perf_event_attr attr = {
+                .type = PERF_TYPE_TRACEPOINT,
+                .size = sizeof(attr),
+                .config = event->id,
+                .sample_period = 1,
+                .sample_type = PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_RAW,
+                .read_format = PERF_FORMAT_LOST,
+                .sample_max_stack = CALLERS_MAX,
+                .exclude_callchain_user = 1,
+                .disabled = 1,
+        };
+        int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Keeps the tracepoints in use until this process ends: the last event of one that is closed waits for two grace periods,
+ * and each row has one of every kind.
+ */
+static int keep_tracepoints(void)
+{
+        for (size_t i = 0; i < LENGTH(events); i++) {
+                int fd = open_disabled(&events[i]);
+
+                if (fd < 0)
+                        return fd;
+        }
+        return 0;
+}
+
 int allocations_init(void)
 {
         _cleanup_close_ int tracefs = open_tracefs();
@@ -238,7 +272,7 @@ int allocations_init(void)
                 return -EOPNOTSUPP;
         page_size = sysconf(_SC_PAGESIZE);
         possible_cpus = libbpf_num_possible_cpus();
-        return 0;
+        return keep_tracepoints();
 }
 
 /* --- Watching ----------------------------------------------------------------------------------------------------- */
@@ -257,21 +291,9 @@ static void close_events(void)
 
 static int open_event(struct event *event)
 {
-        struct perf_event_attr attr = {
-                .type = PERF_TYPE_TRACEPOINT,
-                .size = sizeof(attr),
-                .config = event->id,
-                .sample_period = 1,
-                .sample_type = PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_RAW,
-                .read_format = PERF_FORMAT_LOST,
-                .sample_max_stack = CALLERS_MAX,
-                .exclude_callchain_user = 1,
-                .disabled = 1,
-        };
-
-        event->fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+        event->fd = open_disabled(event);
         if (event->fd < 0)
-                return -errno;
+                return event->fd;
         if (buffer)
                 return ioctl(event->fd, PERF_EVENT_IOC_SET_OUTPUT, events[0].fd) < 0 ? -errno : 0;
         buffer = mmap(NULL, (BUFFER_PAGES + 1) * page_size, PROT_READ | PROT_WRITE, MAP_SHARED, event->fd, 0);
