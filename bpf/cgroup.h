@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which memory cgroup a thing belongs to, as the kernfs id that user space can turn into a path by file handle. The same
- * walk serves the memory controller on cgroup v2 and on v1: the id is the one of the hierarchy memory is mounted on.
+ * Which memory cgroup a thing belongs to, as the kernfs id that user space can turn into a path by file handle. The
+ * same walk serves the memory controller on cgroup v2 and on v1: the id is the one of the hierarchy memory is mounted
+ * on.
  */
 #pragma once
 
-#include "kernel.h"
+#include "kerneltypes.h"
 
 /*
  * An address as a number. The verifier follows a pointer that it trusts and refuses most arithmetic on it; every access
@@ -36,7 +37,8 @@ static __always_inline u64 memcg_cgroup_id(struct mem_cgroup *memcg)
         return memcg ? BPF_CORE_READ(memcg, css.cgroup, kn, id) : 0;
 }
 
-/* The root is never charged: page_counter of the root counts nothing that obj_cgroup_charge() adds (mm/memcontrol.c). */
+/* The root is never charged: page_counter of the root counts nothing that obj_cgroup_charge() adds (mm/memcontrol.c).
+ */
 static __always_inline bool memcg_is_root(struct mem_cgroup *memcg)
 {
         return !BPF_CORE_READ(memcg, css.parent);

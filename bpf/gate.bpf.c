@@ -6,19 +6,19 @@
  * object measures, so that an object never counts as nothing, and its release takes off just what was booked.
  *
  * Hooks are the LSM's, or the functions that call them (fmod_ret) where bpf is not among the LSMs; the daemon sets
- * which (daemon/gate.c). The tables are pinned and go on without the daemon.
+ * which (daemon/enforce/gate.c). The tables are pinned and go on without the daemon.
  *
  * On a preemptible kernel an fmod_ret program is left out on a CPU where another task was preempted in it
  * (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()). So a probe of the function's entry judges before it and leaves
  * the verdict to several programs that may refuse. A probe cannot be preempted, and is only left out where a task was
  * preempted in a bpf(2) that reads or changes elements; then the hook's own program judges.
  */
-#include "kernel.h"
+#include "kerneltypes.h"
 
 #include <bpf/bpf_tracing.h>
 
 #include "cgroup.h"
-#include "gate.h"
+#include "gaterecords.h"
 #include "objsize.h"
 
 char LICENSE[] SEC("license") = "GPL";

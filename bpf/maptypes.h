@@ -2,11 +2,11 @@
 /*
  * The insides of the map types and programs that objsize.h measures: only the fields that are read, and empty structs
  * where only the size is asked for. Every map type embeds struct bpf_map at offset 0, so a map's address is its
- * container's. A name with ___suffix adds fields to a type of kernel.h, or is an older or newer shape of a type.
+ * container's. A name with ___suffix adds fields to a type of kerneltypes.h, or is an older or newer shape of a type.
  */
 #pragma once
 
-#include "kernel.h"
+#include "kerneltypes.h"
 
 /* Map types and flags that are newer than the linux/bpf.h of the oldest supported distribution. */
 #define MAP_TYPE_CGRP_STORAGE 32 /* 6.2 */

@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "kernel.h"
+#include "kerneltypes.h"
 #include "maptypes.h"
 #include "percpu.h"
 #include "records.h"

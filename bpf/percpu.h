@@ -2,7 +2,7 @@
 /* The kernel's own per-CPU memory, on each CPU. */
 #pragma once
 
-#include "kernel.h"
+#include "kerneltypes.h"
 #include "maptypes.h"
 #include "tables.h"
 

@@ -5,7 +5,7 @@
  * the write side is per CPU and cheap: add to the cgroup's slot, and queue its id once, until a flush takes it. Every
  * program here is optional: the daemon loads those whose hook the kernel has.
  */
-#include "kernel.h"
+#include "kerneltypes.h"
 
 #include <bpf/bpf_tracing.h>
 

@@ -4,7 +4,7 @@
  * given objects again. They write binary records (records.h) and keep no state; nothing is opened and nothing is
  * formatted.
  */
-#include "kernel.h"
+#include "kerneltypes.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -56,17 +56,17 @@ static __always_inline struct obj_cgroup *ringbuf_objcg(u64 address)
 }
 
 /* What a record has of the head of every map: field of the record, field of struct bpf_map. */
-#define MAP_HEAD(X)              \
-        X(id, id)                \
-        X(type, map_type)        \
-        X(flags, map_flags)      \
-        X(key_size, key_size)    \
+#define MAP_HEAD(X)               \
+        X(id, id)                 \
+        X(type, map_type)         \
+        X(flags, map_flags)       \
+        X(key_size, key_size)     \
         X(value_size, value_size) \
         X(max_entries, max_entries)
 
 /*
- * Fills the rest of @record, whose head is there. A global function, as measure_program(): the verifier looks at it once, and
- * not again for each way through the loop in measure_objects(), which made 650,000 instructions of it on 7.2.
+ * Fills the rest of @record, whose head is there. A global function, as measure_program(): the verifier looks at it
+ * once, and not again for each way through the loop in measure_objects(), which made 650,000 instructions of it on 7.2.
  */
 __noinline int measure_map(u64 address, struct object_record *record)
 {
@@ -135,7 +135,7 @@ int snapshot_maps(struct bpf_iter__bpf_map *ctx)
 
         if (!map)
                 return 0;
-        /* The verifier knows what the iterator gives: no call of a helper for each field of 10,000 maps. */
+                /* The verifier knows what the iterator gives: no call of a helper for each field of 10,000 maps. */
 #define LOAD(to, from) record.to = map->from;
         MAP_HEAD(LOAD)
 #undef LOAD

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "kernel.h"
+#include "kerneltypes.h"
 #include "records.h"
 
 /*

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "cgroup.h"
-#include "kernel.h"
+#include "kerneltypes.h"
 
 /* include/linux/mm_types.h, include/linux/vmalloc.h */
 struct page {

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "account/relations.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "field.h"
-#include "log.h"
-#include "relations.h"
 
 /* --- What went wrong ---------------------------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "config.h"
+#include "policy/config.h"
 
 enum value {
         VALUE_SIZE,

@@ -7,9 +7,9 @@
 
 #include "ask.h"
 #include "assignment.h"
-#include "cleanup.h"
-#include "config.h"
-#include "log.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "policy/config.h"
 #include "verbs.h"
 
 /* Calls @method, whose only answer is that it is done. */

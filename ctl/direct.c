@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "config.h"
+#include "account/monitor.h"
+#include "account/relations.h"
+#include "base/log.h"
 #include "field.h"
-#include "log.h"
-#include "monitor.h"
-#include "relations.h"
-#include "report.h"
+#include "policy/config.h"
+#include "serve/report.h"
 
 static int append(json_t *list, json_t *element)
 {

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "account/relations.h"
 #include "ask.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "field.h"
 #include "graph.h"
-#include "log.h"
-#include "relations.h"
 #include "show.h"
 #include "terminal.h"
 #include "text.h"

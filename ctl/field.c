@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 json_t *field_get(const json_t *json, const char *path)
 {

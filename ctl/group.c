@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "account/relations.h"
+#include "base/cleanup.h"
 #include "field.h"
-#include "relations.h"
 
 /* --- In which groups an object is --------------------------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "uthash-nonfatal.h"
+#include "base/uthash-nonfatal.h"
 
 #define HISTORY_SECONDS 60
 

@@ -9,11 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "account/relations.h"
+#include "base/log.h"
 #include "build.h"
 #include "group.h"
-#include "log.h"
 #include "options.h"
-#include "relations.h"
 #include "terminal.h"
 #include "verbs.h"
 

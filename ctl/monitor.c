@@ -6,10 +6,10 @@
 #include <time.h>
 
 #include "ask.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "eventtext.h"
 #include "field.h"
-#include "log.h"
 #include "show.h"
 #include "terminal.h"
 #include "verbs.h"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "group.h"
-#include "report.h"
+#include "serve/report.h"
 
 #define SOCKET_PATH "/run/bpfbudget/io.bpfbudget"
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "account/monitor.h"
 #include "ask.h"
-#include "log.h"
-#include "monitor.h"
+#include "base/log.h"
 #include "terminal.h"
 
 /* After an event the picture is renewed at most so soon again. */

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "ask.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "direct.h"
 #include "field.h"
-#include "log.h"
 #include "terminal.h"
 #include "text.h"
 #include "verbs.h"

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "ask.h"
+#include "base/log.h"
 #include "build.h"
 #include "field.h"
-#include "log.h"
 #include "show.h"
 #include "terminal.h"
 #include "text.h"

@@ -8,7 +8,7 @@
 
 #include <libsmartcols.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "field.h"
 #include "text.h"
 

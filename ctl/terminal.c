@@ -15,7 +15,7 @@
 
 #include <systemd/sd-login.h>
 
-#include "log.h"
+#include "base/log.h"
 
 static pid_t pager_pid;
 

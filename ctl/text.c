@@ -7,7 +7,7 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "report.h"
+#include "serve/report.h"
 
 bool text_is_utf8(void)
 {

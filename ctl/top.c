@@ -9,12 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "account/monitor.h"
+#include "account/relations.h"
 #include "ask.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "field.h"
-#include "log.h"
-#include "monitor.h"
-#include "relations.h"
 #include "screen.h"
 #include "show.h"
 #include "table.h"

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config.h"
+#include "base/log.h"
 #include "field.h"
-#include "log.h"
+#include "policy/config.h"
 #include "show.h"
 #include "verbs.h"
 

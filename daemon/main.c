@@ -15,17 +15,17 @@
 #include <event2/event.h>
 #include <systemd/sd-daemon.h>
 
-#include "api.h"
+#include "account/monitor.h"
+#include "account/relations.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "build.h"
-#include "cleanup.h"
-#include "config.h"
-#include "freezer.h"
-#include "guard.h"
-#include "log.h"
-#include "monitor.h"
-#include "relations.h"
-#include "report.h"
-#include "service.h"
+#include "enforce/freezer.h"
+#include "enforce/guard.h"
+#include "policy/config.h"
+#include "serve/api.h"
+#include "serve/report.h"
+#include "serve/service.h"
 
 /* Of what lives until the machine boots. */
 #define RUN_DIRECTORY "/run/bpfbudget"

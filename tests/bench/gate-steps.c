@@ -15,7 +15,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "bpf/gate.h"
+#include "bpf/gaterecords.h"
 #include "tests/bench/gate-steps.h"
 #include "tests/bench/gate-steps.skel.h"
 

@@ -14,7 +14,7 @@
 
 #include <bpf/bpf.h>
 
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
 
 #define LEVELS 8
 #define ROUNDS 5

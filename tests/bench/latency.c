@@ -19,7 +19,7 @@
 
 #include <bpf/bpf.h>
 
-#include "daemon/cgroupfs.h"
+#include "kernel/cgroupfs.h"
 
 #define MIB          (1024 * 1024)
 #define TIMEOUT_MSEC 10000

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/config.h"
+#include "policy/config.h"
 
 #define BUDGETS 1000
 #define CGROUPS 10000

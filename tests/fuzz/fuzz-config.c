@@ -3,7 +3,7 @@
  * libFuzzer's entry: loads its input as a budget and as settings, and matches with what comes of it. Whatever is in a
  * file, messages are one line of text and, if it was taken, paths can be matched.
  *
- *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz-config.c daemon/config.c -linih
+ *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz-config.c daemon/policy/config.c -linih
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/cleanup.h"
-#include "daemon/config.h"
+#include "base/cleanup.h"
+#include "policy/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

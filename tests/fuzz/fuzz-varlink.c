@@ -3,7 +3,7 @@
  * libFuzzer's entry: sends its input to a server, in two pieces, and reads all that comes. Whatever is sent, each reply
  * is one JSON object and a NUL, calls before a bad one are answered, and nothing is left of the client in the end.
  *
- *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz-varlink.c daemon/varlink.c daemon/log.c
+ *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz-varlink.c daemon/serve/varlink.c daemon/base/log.c
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/varlink.h"
+#include "serve/varlink.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -25,7 +25,7 @@
 #include <linux/bpf.h>
 
 #include "allocations.h"
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
 #include "objects.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))

@@ -16,7 +16,7 @@
 #include <linux/mount.h>
 #include <linux/perf_event.h>
 
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -238,8 +238,8 @@ static int open_disabled(const struct event *event)
 }
 
 /*
- * Keeps the tracepoints in use until this process ends: the last event of one that is closed waits for two grace periods,
- * and each row has one of every kind.
+ * Keeps the tracepoints in use until this process ends: the last event of one that is closed waits for two grace
+ * periods, and each row has one of every kind.
  */
 static int keep_tracepoints(void)
 {

@@ -4,7 +4,7 @@
  * run them with the arguments that a hook would give them. The time, the thread, and what a hook returned are what the
  * test says.
  */
-#include "kernel.h"
+#include "kerneltypes.h"
 
 #include <bpf/bpf_tracing.h>
 

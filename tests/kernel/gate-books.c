@@ -19,7 +19,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
 #include "tests/kernel/gate-books.h"
 #include "tests/kernel/gate-books.skel.h"
 

@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-#include "gate.h"
+#include "gaterecords.h"
 
 /* Room for union bpf_attr. */
 #define BOOKS_ATTR_SIZE 256

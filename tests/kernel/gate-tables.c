@@ -166,8 +166,8 @@ static struct btf *load_btf_again(void)
         return btf__new(data, size);
 }
 
-#include "daemon/probe.h"
-#include "daemon/skeleton.h"
+#include "kernel/probe.h"
+#include "kernel/skeleton.h"
 
 #define bpf_program__set_attach_target        fake_set_target
 #define bpf_program__set_type                 fake_set_type
@@ -180,7 +180,7 @@ static struct btf *load_btf_again(void)
 #define probe_entry                           fake_probe_entry
 #define probe_preemption                      fake_probe_preemption
 
-#include "daemon/gate.c"
+#include "enforce/gate.c"
 
 static bool with_settlements;
 
@@ -213,7 +213,7 @@ static void register_sections(void)
 static struct machine fake_machine;
 static struct gate_options fake_options;
 
-/* What was logged since the last take_log(). Not linked: daemon/log.c. */
+/* What was logged since the last take_log(). Not linked: daemon/base/log.c. */
 static char logged[65536];
 
 void log_message(int priority, const char *format, ...)

@@ -25,8 +25,8 @@
 #include <bpf/libbpf.h>
 #include <linux/magic.h>
 
-#include "bpf/gate.h"
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
+#include "bpf/gaterecords.h"
 
 #define KIB  1024
 #define MIB  (1024 * 1024)

@@ -18,8 +18,8 @@
 
 #include <bpf/bpf.h>
 
-#include "daemon/cgroupfs.h"
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
+#include "kernel/cgroupfs.h"
 
 /* How long anything that the harness waits for may take. */
 #define TIMEOUT_MSEC 20000

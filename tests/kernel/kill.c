@@ -23,8 +23,8 @@
 
 #include <bpf/bpf.h>
 
-#include "bpf/gate.h"
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
+#include "bpf/gaterecords.h"
 
 #define KIB      1024
 #define MAX      (4LL * 1024 * 1024)

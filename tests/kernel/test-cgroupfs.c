@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Ids and paths of real cgroups, as daemon/cgroupfs.c finds them. Needs root and the memory controller. */
+/* Ids and paths of real cgroups, as daemon/kernel/cgroupfs.c finds them. Needs root and the memory controller. */
 #include "harness.h"
 
 #include <errno.h>
@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/cgroupfs.h"
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
+#include "kernel/cgroupfs.h"
 
 static struct cgroupfs fs;
 

@@ -19,7 +19,7 @@
 
 #include <bpf/bpf.h>
 
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
 
 #define MIB          (1024 * 1024)
 #define TIMEOUT_MSEC 20000

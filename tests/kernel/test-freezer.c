@@ -25,11 +25,11 @@
 
 #include <cmocka.h>
 
-#include "daemon/cgroupfs.h"
-#include "daemon/cleanup.h"
-#include "daemon/enforce.h"
-#include "daemon/freezer.h"
-#include "daemon/policy.h"
+#include "base/cleanup.h"
+#include "enforce/enforce.h"
+#include "enforce/freezer.h"
+#include "kernel/cgroupfs.h"
+#include "policy/policy.h"
 #include "unit/fake-cgroups.h"
 
 #define TIMEOUT_MSEC 20000

@@ -32,10 +32,10 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 
-#include "daemon/cgroupfs.h"
-#include "daemon/cleanup.h"
-#include "daemon/kernel.h"
-#include "daemon/monitor.h"
+#include "account/monitor.h"
+#include "base/cleanup.h"
+#include "kernel/cgroupfs.h"
+#include "kernel/kernel.h"
 
 #define MIB (1024 * 1024)
 

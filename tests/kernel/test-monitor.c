@@ -21,10 +21,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "daemon/cleanup.h"
-#include "daemon/kernel.h"
-#include "daemon/monitor.h"
-#include "daemon/probe.h"
+#include "account/monitor.h"
+#include "base/cleanup.h"
+#include "kernel/kernel.h"
+#include "kernel/probe.h"
 
 #define MIB          (1024 * 1024)
 #define TIMEOUT_MSEC 20000

@@ -18,7 +18,7 @@
 
 #include <bpf/bpf.h>
 
-#include "daemon/cleanup.h"
+#include "base/cleanup.h"
 #include "harness.h"
 #include "tests/client.h"
 

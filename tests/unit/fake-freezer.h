@@ -20,8 +20,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "daemon/cgroupfs.h"
-#include "daemon/log.h"
+#include "base/log.h"
+#include "kernel/cgroupfs.h"
 
 /* What the calls below fail with, as errno; 0: they do not. */
 static int fail_pwrite, fail_fsync, fail_rename, fail_id, fail_own;

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "daemon/kernel.h"
+#include "kernel/kernel.h"
 
 const struct capability *kernel_capabilities(const struct kernel *kernel, size_t *count)
 {

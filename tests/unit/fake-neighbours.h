@@ -14,11 +14,12 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#include "daemon/guard.h"
+#include "enforce/guard.h"
 
-#include "daemon/api.h"
-#include "daemon/log.h"
-#include "daemon/probe.h"
+#include "base/log.h"
+#include "kernel/probe.h"
+#include "serve/alert.h"
+#include "serve/api.h"
 
 #include "fake-cgroups.h"
 

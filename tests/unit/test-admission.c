@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "daemon/admission.h"
-#include "daemon/log.h"
-#include "daemon/policy.h"
+#include "base/log.h"
+#include "enforce/admission.h"
+#include "policy/policy.h"
 
 #include "fake-cgroups.h"
 

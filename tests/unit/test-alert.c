@@ -18,9 +18,9 @@
 
 #include <linux/bpf.h>
 
-#include "daemon/alert.h"
-#include "daemon/log.h"
-#include "daemon/process.h"
+#include "base/log.h"
+#include "kernel/process.h"
+#include "serve/alert.h"
 
 #include "fake-cgroups.h"
 #include "fake-kernel.h"

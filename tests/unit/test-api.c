@@ -22,12 +22,12 @@
 #include <cmocka.h>
 #include <linux/bpf.h>
 
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "build.h"
-#include "daemon/api.h"
-#include "daemon/cleanup.h"
-#include "daemon/log.h"
-#include "daemon/varlink.h"
 #include "loop.h"
+#include "serve/api.h"
+#include "serve/varlink.h"
 
 /* --- Doubles ------------------------------------------------------------------------------------------------------ */
 

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/cgroupfs.h"
+#include "kernel/cgroupfs.h"
 
 static char directory[64]; /* with what of a hierarchy is asked for */
 static char mounts[1024], own_cgroup[512];

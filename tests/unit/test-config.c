@@ -21,8 +21,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/cleanup.h"
-#include "daemon/config.h"
+#include "base/cleanup.h"
+#include "policy/config.h"
 
 #define ELEMENTSOF(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/coretypes.h"
+#include "kernel/coretypes.h"
 
 /*
  * A kernel with

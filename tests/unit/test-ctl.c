@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "account/relations.h"
 #include "ctl/assignment.h"
 #include "ctl/eventtext.h"
 #include "ctl/field.h"
@@ -22,7 +23,6 @@
 #include "ctl/splice.h"
 #include "ctl/table.h"
 #include "ctl/text.h"
-#include "daemon/relations.h"
 
 /* JSON as it is written in a test: with single quotes. */
 static json_t *parse(const char *text)

@@ -9,11 +9,11 @@
 
 #include <cmocka.h>
 
-#include "daemon/enforce.h"
-#include "daemon/policy.h"
+#include "enforce/enforce.h"
 #include "fail-alloc.h"
 #include "fake-cgroups.h"
 #include "fake-freezer.h"
+#include "policy/policy.h"
 
 #define MIB    (1024ULL * 1024)
 #define SECOND (1000ULL * 1000)

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/explain.h"
+#include "serve/explain.h"
 
 #include "fake-kernel.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/freezer.h"
+#include "enforce/freezer.h"
 #include "fail-alloc.h"
 #include "fake-freezer.h"
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/ledger.h"
+#include "account/ledger.h"
 #include "fail-alloc.h"
 #include "fake-cgroups.h"
 

@@ -17,7 +17,7 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
-#include "daemon/log.h"
+#include "base/log.h"
 
 static int journal_result;
 

@@ -18,9 +18,9 @@
 
 #include <cmocka.h>
 
-#include "daemon/log.h"
-#include "daemon/monitor.h"
-#include "daemon/process.h"
+#include "account/monitor.h"
+#include "base/log.h"
+#include "kernel/process.h"
 #include "tests/unit/fake-cgroups.h"
 
 #define ROOT 1

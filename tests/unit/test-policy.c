@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/policy.h"
+#include "policy/policy.h"
 
 #define MIB (1024ULL * 1024)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What other kernels and machines allow: daemon/probe.c itself, with the test's BTF, files, capabilities, and answers
- * of bpf(2). What this one allows: tests/kernel/test-kernel.c, and the tables in tests/vm/expected.
+ * What other kernels and machines allow: daemon/kernel/probe.c itself, with the test's BTF, files, capabilities, and
+ * answers of bpf(2). What this one allows: tests/kernel/test-kernel.c, and the tables in tests/vm/expected.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static FILE *fake_open(const char *path);
 #define syscall(number, header, data)                         fake_capget(header, data)
 #define uname(name)                                           fake_uname(name)
 #define fopen(path, mode)                                     fake_open(path)
-#include "daemon/probe.c"
+#include "kernel/probe.c"
 #undef fopen
 #undef uname
 

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 /* With the functions that read what is in a file. */
-#include "daemon/process.c"
+#include "kernel/process.c"
 
 /* --- Notes -------------------------------------------------------------------------------------------------------- */
 

@@ -18,8 +18,8 @@
 
 #include <bpf/bpf.h>
 
-#include "daemon/log.h"
-#include "daemon/relations.h"
+#include "account/relations.h"
+#include "base/log.h"
 #include "fail-alloc.h"
 #include "fake-cgroups.h"
 

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/policy.h"
-#include "daemon/report.h"
+#include "policy/policy.h"
+#include "serve/report.h"
 
 #include "fake-cgroups.h"
 #include "fake-kernel.h"

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/cleanup.h"
-#include "daemon/runtime.h"
+#include "base/cleanup.h"
+#include "policy/runtime.h"
 
 static char directory[64];
 

@@ -11,8 +11,8 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-login.h>
 
-#include "daemon/log.h"
-#include "daemon/service.h"
+#include "base/log.h"
+#include "serve/service.h"
 
 /* --- The manager -------------------------------------------------------------------------------------------------- */
 

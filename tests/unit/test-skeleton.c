@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/skeleton.h"
+#include "kernel/skeleton.h"
 
 static void test_table_size(void **state)
 {

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/freezer.h"
-#include "daemon/throttle.h"
+#include "enforce/freezer.h"
+#include "enforce/throttle.h"
 
 #define MIB    (1024ULL * 1024)
 #define SECOND (1000ULL * 1000)

@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "daemon/policy.h"
-#include "daemon/tree.h"
+#include "account/tree.h"
 #include "fail-alloc.h"
 #include "fake-cgroups.h"
+#include "policy/policy.h"
 
 struct fixture {
         struct fake_cgroup cgroups[4];

@@ -17,10 +17,10 @@
 
 #include <cmocka.h>
 
-#include "daemon/cleanup.h"
-#include "daemon/log.h"
-#include "daemon/varlink.h"
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "loop.h"
+#include "serve/varlink.h"
 
 /* --- The interface ------------------------------------------------------------------------------------------------ */
 

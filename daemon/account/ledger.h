@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The maps and programs of this kernel, by kind and id, and whose they are. What it learns it books in the tree. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "account/tree.h"
+#include "base/uthash-nonfatal.h"
+#include "bpf/records.h"
+#include "kernel/process.h"
+
+/* The process that made an object. */
+struct creator {
+        uint32_t pid;
+        char comm[OBJECT_NAME_SIZE];
+        char build_id[BUILD_ID_MAX]; /* "": not known */
+};
+
+struct object {
+        struct object_record record;
+        struct cgroup *cgroup;   /* whose it is; the root if nobody's. Never NULL */
+        struct cgroup *charged;  /* who is charged for it: the same, unless it is its holder's. Never NULL */
+        struct creator *creator; /* NULL: no hook told */
+        char *last_cgroup; /* path of the cgroup that it was charged to and that is gone; NULL: none, or unknown */
+
+        /* Private to ledger.c. */
+        uint64_t key;
+        uint64_t recorded;              /* kernfs id of its loader's cgroup; 0: not known */
+        uint32_t attribution;           /* enum object_attribution, if no holder had it */
+        uint32_t pass;                  /* the last full pass that saw it */
+        uint32_t holder_pass;           /* the last pass over holders that saw it */
+        bool held_by_charged;           /* in that pass: by a process of the cgroup that is charged for it */
+        struct cgroup *holder;          /* whose it is instead of the charged one's; NULL: nobody's */
+        struct cgroup *candidate;       /* in that pass: whose it would be */
+        struct object *next, *previous; /* among those that grow */
+        UT_hash_handle hh, hh_address;
+};
+
+/* Told of an object that is new or has changed its size or owner, and, with @gone, of one that is taken off. */
+typedef void (*ledger_notice_t)(void *context, const struct object *object, bool gone);
+
+struct ledger {
+        ledger_notice_t notice; /* may be NULL */
+        void *notice_context;
+        struct tree *tree;
+        struct object *by_key;     /* uthash */
+        struct object *by_address; /* uthash: the same, by kernel address */
+        struct object *growing;    /* list of the objects with OBJECT_GROWS */
+        size_t count;
+        uint32_t pass, holder_pass;
+};
+
+/* What ledger_put() found. */
+enum ledger_change {
+        LEDGER_SAME,
+        LEDGER_NEW,
+        LEDGER_CHANGED, /* size or owner */
+};
+
+/* Makes a ledger that books in @tree, which must outlive it. */
+void ledger_init(struct ledger *ledger, struct tree *tree);
+void ledger_deinit(struct ledger *ledger);
+
+/* Enters @record or brings the entry up to date. Returns an enum ledger_change or -ENOMEM. */
+int ledger_put(struct ledger *ledger, const struct object_record *record);
+
+/*
+ * The same of a program whose load a hook saw: @recorded is its loader's cgroup, 0 if that is not known. It counts
+ * where the record does not tell (OBJECT_UNTOLD), now and later; when that cgroup is gone, the next one above it that
+ * is not.
+ */
+int ledger_put_recorded(struct ledger *ledger, const struct object_record *record, uint64_t recorded);
+
+/*
+ * A pass over holders, for budgets with Attribution=holder: ledger_begin_holders(), ledger_add_holder() for each open
+ * file (@by_holder: whether @cgroup has such a budget, or one above it), ledger_end_holders(). An object is then the
+ * holder's whose cgroup has such a budget, unless the cgroup that is charged for it holds it, too. Of several holders
+ * it stays with the one it is with, else it is the oldest cgroup's. ledger_end_holders() returns how many changed.
+ */
+void ledger_begin_holders(struct ledger *ledger);
+void ledger_add_holder(struct ledger *ledger, uint32_t kind, uint32_t id, struct cgroup *cgroup, bool by_holder);
+size_t ledger_end_holders(struct ledger *ledger);
+/* No budget says so any more: all objects are whose they are charged to. Returns as ledger_end_holders(). */
+size_t ledger_forget_holders(struct ledger *ledger);
+
+/* Remembers who made @object. Returns 0 or -ENOMEM. */
+int ledger_set_creator(struct object *object, const struct creator *creator);
+
+/* The object, or NULL. */
+struct object *ledger_find(const struct ledger *ledger, uint32_t kind, uint32_t id);
+
+/* Takes the object off the ledger and its bytes off its cgroup. Returns whether it was there. */
+bool ledger_remove(struct ledger *ledger, uint32_t kind, uint32_t id);
+
+/*
+ * The object at the kernel address after @after (NULL: the first), or NULL. There is more than one where memory is used
+ * again whose release was not taken from the queue yet, by an object that a full pass has seen.
+ */
+struct object *ledger_next_at(const struct ledger *ledger, uint64_t address, const struct object *after);
+
+/*
+ * A full pass: ledger_begin_pass(), ledger_put() for all there is, ledger_end_pass(), which takes off what was not put
+ * and returns how many that were.
+ */
+void ledger_begin_pass(struct ledger *ledger);
+size_t ledger_end_pass(struct ledger *ledger);

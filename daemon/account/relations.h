@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who has to do with an object: processes that hold it open, pins in bpffs, programs that use a map. Read when asked
+ * for and never kept up to date; it takes a pass over all open files, or a walk of file systems.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "account/tree.h"
+#include "bpf/records.h"
+#include "kernel/kernel.h"
+#include "kernel/process.h"
+
+enum relation {
+        RELATION_HOLDERS = 1 << 0,
+        RELATION_PINS = 1 << 1,
+        RELATION_USES = 1 << 2,
+};
+
+/* A process that holds an object by a file descriptor. */
+struct holder {
+        struct holder_record record;
+        const struct cgroup *cgroup; /* of the process; valid until the tree is pruned */
+        char *path;                  /* of that cgroup, for later; NULL: not known */
+        char *exe;                   /* NULL: not known */
+        char build_id[BUILD_ID_MAX];
+};
+
+struct pin {
+        uint32_t kind, id; /* of the object */
+        char *path;
+};
+
+struct relations {
+        uint32_t asked;          /* enum relation */
+        struct holder *holders;  /* by object, then process; each process once */
+        struct pin *pins;        /* by object, then path */
+        struct use_record *uses; /* by program, then map */
+        struct use_record *used; /* the same by map, then program */
+        size_t holder_count, pin_count, use_count;
+};
+
+/* The walk of one bpffs goes so deep and looks at so many files; there it ends, and says so. */
+#define PINS_DEPTH_MAX 16
+#define PINS_FILES_MAX 100000
+
+/*
+ * Reads the relations @asked for (enum relation); cgroups of holders are looked up in @tree. Returns 0; -EOPNOTSUPP:
+ * this kernel does not tell; another negative errno. It has logged why. @relations is to be given to relations_deinit()
+ * in any case.
+ */
+int relations_read(struct relations *relations, struct kernel *kernel, struct tree *tree, uint32_t asked);
+void relations_deinit(struct relations *relations);
+
+/* Sorts what was read and drops what is there twice. */
+void relations_sort(struct relations *relations);
+
+/* Those of one object: the first, and in *@count how many. */
+const struct holder *relations_holders(const struct relations *relations, uint32_t kind, uint32_t id, size_t *count);
+const struct pin *relations_pins(const struct relations *relations, uint32_t kind, uint32_t id, size_t *count);
+/* The maps of the program @id, and the programs of the map @id. */
+const struct use_record *relations_maps(const struct relations *relations, uint32_t id, size_t *count);
+const struct use_record *relations_programs(const struct relations *relations, uint32_t id, size_t *count);

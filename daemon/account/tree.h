@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The cgroups that hold something, by id, and what each and its subtree take. Counters are kept as the kernel's rstat
+ * keeps them: a change is added to the cgroup's own counters and the cgroup is queued as updated; tree_flush() carries
+ * the changes of the queued ones to the root. A cgroup that nothing happens in is not visited.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/uthash-nonfatal.h"
+#include "bpf/records.h"
+
+/* Bytes, unless said otherwise. Only sums of what is there, so changes may be added modulo 2^64. */
+struct usage {
+        uint64_t allocated;        /* maps + programs + jit */
+        uint64_t charged;          /* the part of it that a memory cgroup is charged for */
+        uint64_t maps;             /* of maps */
+        uint64_t programs;         /* of programs, without their JIT images */
+        uint64_t jit;              /* of JIT images */
+        uint64_t map_count;        /* maps */
+        uint64_t program_count;    /* programs */
+        uint64_t rss[RSS_MEMBERS]; /* of the processes, by enum rss_member */
+};
+
+struct policy;
+
+struct cgroup {
+        uint64_t id;
+        char *path;  /* below the memory hierarchy's mount, "/" for the root; the last one known; NULL: unknown */
+        bool exists; /* false once it was removed */
+        struct cgroup *parent; /* NULL for the root */
+        struct usage self;     /* its own */
+        struct usage total;    /* of the subtree, as of the last tree_flush() */
+
+        struct policy *policy; /* of the budget that it has, NULL: none; not the tree's */
+        size_t references;     /* by whom it is not to be forgotten though it holds nothing */
+
+        /* Private to tree.c. */
+        struct usage folded; /* the part of self that is in total, here and above */
+        bool updated;
+        size_t children;
+        bool changed;
+        uint64_t grown; /* bytes: tree_take_grown() */
+        struct cgroup *next_updated, *next_gone, *next_changed, *next_grown;
+        UT_hash_handle hh;
+};
+
+/*
+ * Finds @id's path and its parent's id; the same contract as cgroupfs_lookup().
+ */
+typedef int (*tree_lookup_t)(void *context, uint64_t id, char **path, uint64_t *parent_id);
+
+/* Told of a cgroup that was added to the tree, and of one that is about to be freed. */
+typedef void (*tree_notice_t)(void *context, struct cgroup *cgroup);
+
+struct tree {
+        struct cgroup *by_id; /* uthash */
+        struct cgroup *root;
+        struct cgroup *updated; /* list */
+        struct cgroup *gone;    /* list of those that do not exist any more */
+        size_t count;
+        tree_lookup_t lookup;
+        void *lookup_context;
+        tree_notice_t added, freed; /* NULL: nobody is told */
+        void *notice_context;
+        struct cgroup *changed; /* list of those with a policy whose total changed: tree_take_changed() */
+        struct cgroup *grown;   /* list of those whose own objects grew: tree_take_grown() */
+};
+
+/* Makes a tree with its root, @root_id. Returns 0 or -ENOMEM. @tree is to be given to tree_deinit() in any case. */
+int tree_init(struct tree *tree, uint64_t root_id, tree_lookup_t lookup, void *context);
+void tree_deinit(struct tree *tree);
+
+/*
+ * The cgroup @id with its ancestors, looked up if it is new; 0 stands for the root, which takes what no cgroup has. One
+ * that cannot be found (it is gone already) hangs below the root with exists = false. Returns 0 or -ENOMEM.
+ */
+int tree_get(struct tree *tree, uint64_t id, struct cgroup **cgroup);
+
+/* The cgroup @id if the tree has it, else NULL; 0 is the root. */
+struct cgroup *tree_find(const struct tree *tree, uint64_t id);
+
+/* Whether @cgroup, which may be NULL, is @ancestor or in its subtree. */
+bool tree_is_below(const struct cgroup *cgroup, const struct cgroup *ancestor);
+
+/* Adds @change, whose counters may be negative modulo 2^64, to @cgroup's own usage and queues the cgroup. */
+void tree_add(struct tree *tree, struct cgroup *cgroup, const struct usage *change);
+
+/* Sets the RSS of @cgroup's own processes, in bytes by enum rss_member, and queues it if that is a change. */
+void tree_set_rss(struct tree *tree, struct cgroup *cgroup, const uint64_t rss[RSS_MEMBERS]);
+
+/* Carries all changes up to the root. Returns the number of cgroups that were updated. */
+size_t tree_flush(struct tree *tree);
+
+/*
+ * The next cgroup with a policy whose total changed since it was last taken, NULL if there is none. Each is given once,
+ * however many changes there were below it.
+ */
+struct cgroup *tree_take_changed(struct tree *tree);
+
+/* Puts @cgroup, which has a policy, among those: its limits have changed. */
+void tree_mark_changed(struct tree *tree, struct cgroup *cgroup);
+
+/*
+ * Notes that objects of @cgroup's own were made or grew by @bytes. That is not what its usage rose by: objects also
+ * come to it from cgroups that are gone, and that is nobody's growth.
+ */
+void tree_note_growth(struct tree *tree, struct cgroup *cgroup, uint64_t bytes);
+
+/* The next cgroup that has grown since it was last taken, and by how many bytes; NULL if there is none. */
+struct cgroup *tree_take_grown(struct tree *tree, uint64_t *bytes);
+
+/* Asks again whether @cgroup exists; it keeps its last path if it does not. */
+void tree_check(struct tree *tree, struct cgroup *cgroup);
+
+/* Forgets the cgroups that are gone, hold nothing, and have neither children nor references. After tree_flush(). */
+void tree_prune(struct tree *tree);
+
+void usage_add(struct usage *sum, const struct usage *change);
+void usage_subtract(struct usage *sum, const struct usage *change);
+uint64_t usage_uncharged(const struct usage *usage);
+uint64_t usage_objects(const struct usage *usage);
+/* What a workload really costs: BPF memory, resident memory and swap, in bytes. */
+uint64_t usage_footprint(const struct usage *usage);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which limits the gate holds and what it knows of objects: brings budgets that refuse (OnMax=deny), as policies in the
+ * tree, into the gate's table, and what the ledger learns of objects after it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "account/monitor.h"
+#include "enforce/gate.h"
+#include "policy/config.h"
+
+/*
+ * Entries of the gate's table of objects, at least: 10,000 of a big host and room to grow. Where there are more at the
+ * start, four times those.
+ */
+#define ADMISSION_OBJECTS_MIN 16384
+
+struct admission {
+        struct monitor *monitor;
+        struct gate *gate;             /* NULL: nothing is refused */
+        struct gate_settlement *queue; /* what the next flush settles */
+        size_t count, size;
+        bool lost;         /* the queue could not grow: the next flush settles all objects */
+        int settle_error;  /* of the last flush, told */
+        uint64_t unbooked; /* told of so far */
+        uint64_t missed;   /* told of so far */
+        uint64_t *retired; /* domains that are to be removed once nothing is booked in them */
+        size_t retired_count;
+};
+
+/* Begins without a gate. @monitor must outlive it. */
+void admission_init(struct admission *admission, struct monitor *monitor);
+/* Ends; the gate goes on by its pins. */
+void admission_deinit(struct admission *admission);
+
+/* Why budgets of @config that refuse cannot be had on this kernel; NULL: they can. */
+const char *admission_obstacle(const struct admission *admission);
+
+/*
+ * Puts the policies of all cgroups in the tree that refuse in force: opens the gate if there is none, or makes a fresh
+ * one if domains have other parents than in the one there is; settles all objects, and enforces. @settings: FailMode=,
+ * MaxCgroups=. Returns 0 or a negative errno, logged: then nothing is refused, or with FailMode=closed what a
+ * predecessor's gate refuses.
+ */
+int admission_start(struct admission *admission, const struct settings *settings);
+
+/* Opens the gate: no budget refuses any more. */
+void admission_stop(struct admission *admission);
+
+/* After the policy of @cgroup was made or its limits changed. It has logged what failed. */
+void admission_set(struct admission *admission, const struct cgroup *cgroup);
+/* @cgroup is about to be freed. */
+void admission_remove(struct admission *admission, const struct cgroup *cgroup);
+
+/* Settles what the ledger told since the last time. */
+void admission_flush(struct admission *admission);
+/* Whether it has to be called again a flush interval later. */
+bool admission_wants_flush(const struct admission *admission);

@@ -1,0 +1,731 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "enforce/gate.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "bpf/gate.skel.h"
+#include "kernel/coretypes.h"
+#include "kernel/owner.h"
+#include "kernel/skeleton.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+/* The tables that are pinned, by their names in gate.bpf.c, which are those of their pins. */
+static const char *const tables[] = { "gate_domains", "gate_objects", "gate_settings", "gate_events" };
+
+/* The gate's programs, by GATE_HOOK_*; their names are those of their links' pins. */
+static const struct {
+        const char *name;
+        bool pinned;
+} programs[GATE_HOOKS] = {
+        [GATE_HOOK_MAP] = { "gate_map", true },
+        [GATE_HOOK_PROGRAM] = { "gate_program", true },
+        [GATE_HOOK_PROGRAM_LOADED] = { "gate_program_loaded", true },
+        [GATE_HOOK_UPDATE] = { "gate_update", true },
+        [GATE_HOOK_MAP_FREE] = { "gate_map_free", true },
+        [GATE_HOOK_PROGRAM_FREE] = { "gate_program_free", true },
+        [GATE_HOOK_MAP_DENIED] = { "gate_map_denied", true },
+        [GATE_HOOK_PROGRAM_DENIED] = { "gate_program_denied", true },
+        [GATE_HOOK_MKDIR] = { "gate_mkdir", false }, /* is of use to the daemon only */
+};
+
+/*
+ * Programs that stand in for those where refusing takes fmod_ret, which a preemptible kernel leaves out at times: at
+ * the function's entry a probe does the work, which cannot be preempted, and others refuse what it judged. Other
+ * kernels are spared them: they double what the gate costs.
+ */
+static const struct {
+        const char *name;
+        size_t hook;        /* whose verdict it is */
+        const char *target; /* NULL: that of the hook */
+        bool probe;
+} stand_ins[] = {
+        { "gate_map_entered", GATE_HOOK_MAP, NULL, true },
+        { "gate_program_entered", GATE_HOOK_PROGRAM, NULL, true },
+        { "gate_update_entered", GATE_HOOK_UPDATE, NULL, true },
+        { "gate_map_freed", GATE_HOOK_MAP_FREE, NULL, true },
+        { "gate_program_freed", GATE_HOOK_PROGRAM_FREE, NULL, true },
+        { "gate_map_again1", GATE_HOOK_MAP, NULL, false },
+        { "gate_map_again2", GATE_HOOK_MAP, NULL, false },
+        { "gate_map_again3", GATE_HOOK_MAP, NULL, false },
+        { "gate_map_again4", GATE_HOOK_MAP, NULL, false },
+        { "gate_program_again", GATE_HOOK_PROGRAM, NULL, false },
+        { "gate_update_again1", GATE_HOOK_UPDATE, NULL, false },
+        { "gate_update_again2", GATE_HOOK_UPDATE, NULL, false },
+        { "gate_map_given", GATE_HOOK_MAP, "security_bpf_map", false },
+        { "gate_program_given", GATE_HOOK_PROGRAM, "security_bpf_prog", false },
+};
+#define STAND_INS (sizeof(stand_ins) / sizeof(stand_ins[0]))
+
+struct gate {
+        struct gate_options options;
+        struct gate_bpf *skeleton;
+        struct bpf_link *links[GATE_HOOKS];
+        struct bpf_link *stand_in_links[STAND_INS];
+        bool probed;  /* the stand-ins are there */
+        bool started; /* the pinned settings, if any, are this one's: taken over, or pinned since */
+        struct ring_buffer *ring;
+        struct gate_settings *settings;      /* mapped */
+        struct gate_settlement *settlements; /* mapped */
+
+        /* While gate_take_events() runs. */
+        gate_event_t callback;
+        void *context;
+};
+
+/* --- One daemon at a time ----------------------------------------------------------------------------------------- */
+
+/* Of this process: the lock that whoever works with the pins holds, on the root of bpffs. It goes with the process. */
+static int lock_fd = -1;
+
+/* Returns 0, also where there is no bpffs and so no pins, or -EBUSY: another process has the gate. */
+static int take_lock(void)
+{
+        _cleanup_close_ int fd = -1;
+
+        if (lock_fd >= 0)
+                return 0;
+        fd = open(BPFFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return 0;
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? -EBUSY : 0;
+        lock_fd = fd;
+        fd = -1;
+        return 0;
+}
+
+static void drop_lock(void)
+{
+        if (lock_fd >= 0)
+                close(lock_fd);
+        lock_fd = -1;
+}
+
+/* --- Pins --------------------------------------------------------------------------------------------------------- */
+
+static bool is_bpffs(const char *path)
+{
+        struct statfs fs;
+
+        return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+}
+
+static char *pin_path(const char *name, const char *suffix)
+{
+        char *path;
+
+        return asprintf(&path, "%s/%s%s", GATE_DIRECTORY, name, suffix) < 0 ? NULL : path;
+}
+
+/*
+ * Has the pinned gate admit everything: the kernel detaches programs one by one, a while after their pins are gone. The
+ * settings may be those of another version.
+ */
+static void stop_enforcing(void)
+{
+        _cleanup_free_ char *path = pin_path("gate_settings", "");
+        _cleanup_close_ int fd = path ? bpf_obj_get(path) : -1;
+        _cleanup_free_ struct gate_settings *settings = NULL;
+        struct bpf_map_info info = {};
+        uint32_t size = sizeof(info), key = 0;
+
+        if (fd < 0 || !is_roots(path) || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ||
+                        info.type != BPF_MAP_TYPE_ARRAY || info.key_size != sizeof(key) ||
+                        info.value_size < offsetof(struct gate_settings, fail_closed))
+                return;
+        settings = calloc(1, info.value_size);
+        if (!settings || bpf_map_lookup_elem(fd, &key, settings) < 0)
+                return;
+        settings->enforcing = 0;
+        bpf_map_update_elem(fd, &key, settings, BPF_ANY);
+}
+
+static int remove_pins(void)
+{
+        DIR *directory = opendir(GATE_DIRECTORY);
+        struct dirent *entry;
+        int count = 0;
+
+        if (!directory) {
+                if (errno == ENOENT)
+                        return 0;
+                count = -errno;
+                log_error("%s cannot be read, so the gate stays closed: %s", GATE_DIRECTORY, strerror(-count));
+                return count;
+        }
+        stop_enforcing();
+        while ((entry = readdir(directory))) {
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                        continue;
+                if (unlinkat(dirfd(directory), entry->d_name, 0) < 0)
+                        log_error("%s/%s cannot be removed: %s", GATE_DIRECTORY, entry->d_name, strerror(errno));
+                else
+                        count++;
+        }
+        closedir(directory);
+        if (rmdir(GATE_DIRECTORY) < 0) {
+                count = -errno;
+                log_error("%s cannot be removed: %s", GATE_DIRECTORY, strerror(-count));
+        }
+        return count;
+}
+
+int gate_release(void)
+{
+        int r = take_lock();
+
+        if (r == 0)
+                r = remove_pins();
+        drop_lock();
+        return r;
+}
+
+/* Pins the object @fd beside what is pinned as @name. */
+static int pin_beside(int fd, const char *name)
+{
+        /* bpffs reserves names with dots. */
+        _cleanup_free_ char *new = pin_path(name, "_new");
+
+        if (!new)
+                return -ENOMEM;
+        unlink(new);
+        return bpf_obj_pin(fd, new) < 0 ? -errno : 0;
+}
+
+/* Has what pin_beside() pinned replace what is pinned as @name. */
+static int put_in_place(int fd, const char *name)
+{
+        _cleanup_free_ char *path = pin_path(name, ""), *new = pin_path(name, "_new");
+
+        (void) fd;
+        if (!path || !new)
+                return -ENOMEM;
+        return rename(new, path) < 0 ? -errno : 0;
+}
+
+/* The table that a predecessor has pinned; -ENOENT: none, -EUCLEAN: it is not what this version can use, -E2BIG: it is
+ * smaller than this daemon wants it. */
+static int open_table(const struct bpf_map *map)
+{
+        _cleanup_free_ char *path = pin_path(bpf_map__name(map), "");
+        struct bpf_map_info info = {};
+        uint32_t size = sizeof(info);
+        int fd, r;
+
+        if (!path)
+                return -ENOMEM;
+        if (access(path, F_OK) < 0)
+                return -errno;
+        if (!is_roots(path))
+                return -EUCLEAN;
+        fd = bpf_obj_get(path);
+        if (fd < 0)
+                return errno == ENOENT ? -ENOENT : -EUCLEAN;
+        if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != (uint32_t) bpf_map__type(map) ||
+                        info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map))
+                r = -EUCLEAN;
+        else if (info.max_entries < bpf_map__max_entries(map))
+                r = -E2BIG;
+        else
+                return fd;
+        close(fd);
+        return r;
+}
+
+static bool same_layout(int settings_fd)
+{
+        struct gate_settings settings = {};
+        uint32_t key = 0;
+
+        return bpf_map_lookup_elem(settings_fd, &key, &settings) == 0 && settings.layout == GATE_LAYOUT;
+}
+
+/*
+ * Takes a predecessor's tables over: all of them or none. Returns whether there were any that are usable; others are
+ * told of, and replaced later.
+ */
+static bool take_over(struct gate *gate)
+{
+        enum { COUNT = sizeof(tables) / sizeof(tables[0]) };
+        struct bpf_map *maps[COUNT];
+        int fds[COUNT], error = 0;
+        size_t opened = 0;
+
+        if (access(GATE_DIRECTORY, F_OK) < 0)
+                return false;
+        if (!is_roots(GATE_DIRECTORY))
+                error = -EUCLEAN;
+        for (; error == 0 && opened < COUNT; opened++) {
+                maps[opened] = bpf_object__find_map_by_name(gate->skeleton->obj, tables[opened]);
+                fds[opened] = open_table(maps[opened]);
+                if (fds[opened] < 0) {
+                        error = fds[opened];
+                        break;
+                }
+                if (strcmp(tables[opened], "gate_settings") == 0 && !same_layout(fds[opened]))
+                        error = -EUCLEAN;
+        }
+        for (size_t i = 0; i < opened; i++) {
+                if (error == 0 && bpf_map__reuse_fd(maps[i], fds[i]) < 0)
+                        error = -errno;
+                close(fds[i]);
+        }
+        if (error == 0)
+                return true;
+        log_warning("%s holds tables that this version cannot take over (%s): they are built anew from a snapshot",
+                        GATE_DIRECTORY,
+                        error == -EUCLEAN ? "another layout, or not root's"
+                        : error == -E2BIG ? "too small"
+                                          : strerror(-error));
+        return false;
+}
+
+/* --- Start and end ------------------------------------------------------------------------------------------------ */
+
+static struct bpf_program *program_of(const struct gate *gate, size_t i)
+{
+        return bpf_object__find_program_by_name(gate->skeleton->obj, programs[i].name);
+}
+
+/* Tells the program of hook @i what it is attached to on this kernel. */
+static int set_target(struct gate *gate, size_t i)
+{
+        const struct gate_target *target = &gate->options.machine->gate[i];
+        struct bpf_program *program = program_of(gate, i);
+        int r = 0;
+
+        if (!target->target) {
+                bpf_program__set_autoload(program, false);
+                return 0;
+        }
+        if (target->kind == HOOK_LSM) {
+                r = bpf_program__set_type(program, BPF_PROG_TYPE_LSM);
+                if (r == 0)
+                        r = bpf_program__set_expected_attach_type(program, BPF_LSM_MAC);
+        }
+        if (r == 0 && target->kind != HOOK_TRACEPOINT)
+                r = bpf_program__set_attach_target(program, 0, target->target);
+        return r;
+}
+
+static struct bpf_program *stand_in_of(const struct gate *gate, size_t i)
+{
+        return bpf_object__find_program_by_name(gate->skeleton->obj, stand_ins[i].name);
+}
+
+/* What stand_ins[@i] is attached to; NULL: this kernel does not have it. */
+static const char *stand_in_target(const struct gate *gate, size_t i)
+{
+        const char *hook = gate->options.machine->gate[stand_ins[i].hook].target;
+
+        return hook ? stand_ins[i].target ?: hook : NULL;
+}
+
+static int set_stand_ins(struct gate *gate)
+{
+        const struct gate_target *map = &gate->options.machine->gate[GATE_HOOK_MAP];
+        int r = 0;
+
+        gate->probed = map->kind == HOOK_REFUSAL && map->target && probe_entry(map->target) && probe_preemption();
+        gate->skeleton->rodata->probed = gate->probed;
+        for (size_t i = 0; r == 0 && i < STAND_INS; i++) {
+                const char *target = stand_in_target(gate, i);
+
+                if (!gate->probed || !target)
+                        bpf_program__set_autoload(stand_in_of(gate, i), false);
+                else if (!stand_ins[i].probe)
+                        r = bpf_program__set_attach_target(stand_in_of(gate, i), 0, target);
+        }
+        return r;
+}
+
+/* Of this start of the gate, unlike any before it whose programs are still there. */
+static uint64_t new_instance(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+static int open_skeleton(struct gate *gate, const char *types_path)
+{
+        LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = types_path);
+        const struct machine *machine = gate->options.machine;
+        int r = 0;
+
+        gate->skeleton = gate_bpf__open_opts(&opts);
+        if (!gate->skeleton)
+                return -errno;
+        gate->skeleton->rodata->machine = machine->settings;
+        gate->skeleton->rodata->program_by_aux = machine->program_by_aux;
+        gate->skeleton->rodata->instance = new_instance();
+        bpf_map__set_max_entries(gate->skeleton->maps.gate_domains, gate->options.domains_max);
+        bpf_map__set_max_entries(gate->skeleton->maps.gate_objects, gate->options.objects_max);
+        for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
+                r = set_target(gate, i);
+        return r < 0 ? r : set_stand_ins(gate);
+}
+
+static int handle_event(void *context, void *data, size_t size)
+{
+        struct gate *gate = context;
+
+        if (size >= sizeof(struct gate_event))
+                gate->callback(gate->context, data);
+        return 0;
+}
+
+static int open_tables(struct gate *gate)
+{
+        struct gate_introduction introduction = { .map_fd = bpf_map__fd(gate->skeleton->maps.gate_settings) };
+        int r;
+
+        r = skeleton_map_values(gate->skeleton->maps.gate_settings, (void **) &gate->settings);
+        if (r == 0)
+                r = skeleton_map_values(gate->skeleton->maps.settlements, (void **) &gate->settlements);
+        if (r < 0)
+                return r;
+        gate->settings->layout = GATE_LAYOUT;
+        gate->settings->fail_closed = gate->options.fail_closed;
+        gate->settings->own_cgroup = gate->options.own_cgroup;
+        r = skeleton_run(gate->skeleton->progs.introduce_gate, &introduction, sizeof(introduction));
+        if (r < 0)
+                return r;
+        /* A number that another process may have after us; the cgroup tells as much. */
+        if (gate->options.own_cgroup)
+                gate->settings->daemon_tgid = 0;
+        gate->ring = ring_buffer__new(bpf_map__fd(gate->skeleton->maps.gate_events), handle_event, gate, NULL);
+        return gate->ring ? 0 : -errno;
+}
+
+static int attach_hook(struct gate *gate, size_t i)
+{
+        const struct gate_target *target = &gate->options.machine->gate[i];
+        int r;
+
+        if (!target->target)
+                return 0;
+        /* A program whose type was changed has lost what its section says about attaching. */
+        gate->links[i] = target->kind == HOOK_LSM ? bpf_program__attach_lsm(program_of(gate, i))
+                                                  : bpf_program__attach(program_of(gate, i));
+        if (gate->links[i])
+                return 0;
+        r = -errno;
+        log_error("%s cannot be attached to %s: %s", programs[i].name, target->target, strerror(-r));
+        return r;
+}
+
+/* One that is missing makes the gate less exact where the kernel is preemptible. */
+static void attach_stand_in(struct gate *gate, size_t i)
+{
+        const char *target = stand_in_target(gate, i);
+        LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .syms = &target, .cnt = 1);
+
+        if (!gate->probed || !target)
+                return;
+        gate->stand_in_links[i] = stand_ins[i].probe ? bpf_program__attach_kprobe_multi_opts(
+                                                                       stand_in_of(gate, i), NULL, &opts)
+                                                     : bpf_program__attach(stand_in_of(gate, i));
+        if (!gate->stand_in_links[i])
+                log_warning("%s cannot be attached to %s: %s", stand_ins[i].name, target, strerror(errno));
+}
+
+static int attach(struct gate *gate)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
+                r = attach_hook(gate, i);
+        for (size_t i = 0; r == 0 && i < STAND_INS; i++)
+                attach_stand_in(gate, i);
+        return r;
+}
+
+/* Loads the programs, with the tables of a predecessor if it left some. */
+static int load(struct gate *gate)
+{
+        _cleanup_(cleanup_btf) struct btf *btf = btf__load_vmlinux_btf();
+        char path[CORE_TYPES_PATH_MAX];
+        _cleanup_close_ int types = -EBADF;
+        int r;
+
+        if (!btf)
+                return -errno;
+        types = core_types_open(path);
+        if (types < 0)
+                return types;
+        r = open_skeleton(gate, path);
+        if (r == 0)
+                r = core_types_write(types, btf, bpf_object__btf(gate->skeleton->obj));
+        if (r < 0)
+                return r;
+        gate->started = !gate->options.fresh && take_over(gate);
+        if (gate->started)
+                log_info("The gate of a predecessor is taken over from %s", GATE_DIRECTORY);
+        return gate_bpf__load(gate->skeleton);
+}
+
+int gate_open(const struct gate_options *options, struct gate **ret)
+{
+        struct gate *gate;
+        int r = take_lock();
+
+        if (r < 0) {
+                log_error("Another bpfbudgetd has the gate (%s)", GATE_DIRECTORY);
+                return r;
+        }
+        gate = calloc(1, sizeof(*gate));
+        if (!gate)
+                return -ENOMEM;
+        gate->options = *options;
+        r = load(gate);
+        if (r < 0)
+                log_error("The gate cannot be loaded: %s", strerror(-r));
+        if (r == 0) {
+                r = open_tables(gate);
+                if (r < 0)
+                        log_error("The tables of the gate cannot be used: %s", strerror(-r));
+        }
+        if (r == 0)
+                r = attach(gate);
+        if (r < 0) {
+                gate_close(gate);
+                return r;
+        }
+        *ret = gate;
+        return 0;
+}
+
+void gate_close(struct gate *gate)
+{
+        if (!gate)
+                return;
+        for (size_t i = 0; i < GATE_HOOKS; i++)
+                bpf_link__destroy(gate->links[i]);
+        for (size_t i = 0; i < STAND_INS; i++)
+                bpf_link__destroy(gate->stand_in_links[i]);
+        ring_buffer__free(gate->ring);
+        if (gate->settings)
+                munmap(gate->settings, sizeof(*gate->settings));
+        if (gate->settlements)
+                munmap(gate->settlements, GATE_SETTLE_MAX * sizeof(*gate->settlements));
+        gate_bpf__destroy(gate->skeleton);
+        free(gate);
+}
+
+static bool is_ours(const char *name)
+{
+        for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+                if (strcmp(name, tables[i]) == 0)
+                        return true;
+        for (size_t i = 0; i < GATE_HOOKS; i++)
+                if (strcmp(name, programs[i].name) == 0)
+                        return true;
+        for (size_t i = 0; i < STAND_INS; i++)
+                if (strcmp(name, stand_ins[i].name) == 0)
+                        return true;
+        return false;
+}
+
+/* Another version may have had programs that this one does not replace: they would go on, with tables nobody keeps. */
+static void remove_others_pins(void)
+{
+        DIR *directory = opendir(GATE_DIRECTORY);
+        struct dirent *entry;
+
+        while (directory && (entry = readdir(directory)))
+                if (entry->d_name[0] != '.' && !is_ours(entry->d_name))
+                        unlinkat(dirfd(directory), entry->d_name, 0);
+        if (directory)
+                closedir(directory);
+}
+
+/* Runs @function for what is to be pinned. Tables first: programs without them would be of no use to a successor. */
+static int for_each_pin(const struct gate *gate, int (*function)(int fd, const char *name))
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < sizeof(tables) / sizeof(tables[0]); i++)
+                r = function(bpf_map__fd(bpf_object__find_map_by_name(gate->skeleton->obj, tables[i])), tables[i]);
+        for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
+                if (gate->links[i] && programs[i].pinned)
+                        r = function(bpf_link__fd(gate->links[i]), programs[i].name);
+        for (size_t i = 0; r == 0 && i < STAND_INS; i++)
+                if (gate->stand_in_links[i])
+                        r = function(bpf_link__fd(gate->stand_in_links[i]), stand_ins[i].name);
+        return r;
+}
+
+static int pin_all_beside(const struct gate *gate)
+{
+        int r;
+
+        if (!is_bpffs(BPFFS)) {
+                log_warning("No bpffs is mounted at %s: the gate holds only while the daemon runs", BPFFS);
+                return -ENODEV;
+        }
+        if (access(GATE_DIRECTORY, F_OK) == 0 && !is_roots(GATE_DIRECTORY)) {
+                log_warning("%s is not root's alone: it is made anew", GATE_DIRECTORY);
+                remove_pins();
+        }
+        r = mkdir(GATE_DIRECTORY, 0700) < 0 && errno != EEXIST ? -errno : for_each_pin(gate, pin_beside);
+        if (r < 0)
+                log_warning("The gate cannot be pinned below %s (%s): it holds only while the daemon runs",
+                                GATE_DIRECTORY, strerror(-r));
+        return r;
+}
+
+/*
+ * Whenever the daemon dies, all programs of the gate that is in force are pinned: the old ones before the settings say
+ * that this one is, this one's, beside or in their place, after that.
+ */
+int gate_start(struct gate *gate)
+{
+        int r = pin_all_beside(gate);
+
+        gate->settings->instance = gate->skeleton->rodata->instance;
+        gate->settings->enforcing = 1;
+        /* One with other tables that goes, program by program, is to refuse nothing on its way. */
+        if (!gate->started)
+                stop_enforcing();
+        gate->started = true;
+        if (r == 0) {
+                r = for_each_pin(gate, put_in_place);
+                if (r < 0)
+                        log_error("What is pinned below %s cannot be replaced: %s", GATE_DIRECTORY, strerror(-r));
+        }
+        if (r != -ENODEV)
+                remove_others_pins();
+        return r;
+}
+
+/* --- Domains and objects ------------------------------------------------------------------------------------------ */
+
+int gate_set_domain(
+                struct gate *gate, uint64_t id, uint64_t parent, const uint64_t max[GATE_RESOURCES], uint64_t denied)
+{
+        struct gate_domain_request request = { .id = id, .domain = { .parent = parent, .denied = denied } };
+        int r;
+
+        memcpy(request.domain.max, max, sizeof(request.domain.max));
+        r = skeleton_run(gate->skeleton->progs.set_domain, &request, sizeof(request));
+        return r < 0 ? r : request.error;
+}
+
+/* Whether something is booked in @domain, which then has to be taken off it and those above. */
+static bool is_used(const struct gate_domain *domain)
+{
+        for (int i = 0; i < GATE_RESOURCES; i++)
+                if (domain->usage[i])
+                        return true;
+        return false;
+}
+
+int gate_remove_domain(struct gate *gate, uint64_t id)
+{
+        static const uint64_t unlimited[GATE_RESOURCES] = { GATE_UNLIMITED, GATE_UNLIMITED, GATE_UNLIMITED,
+                GATE_UNLIMITED };
+        struct gate_domain domain;
+
+        if (gate_read_domain(gate, id, &domain) < 0)
+                return 0;
+        if (is_used(&domain)) {
+                gate_set_domain(gate, id, domain.parent, unlimited, domain.denied);
+                return -EBUSY;
+        }
+        bpf_map_delete_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id);
+        return 0;
+}
+
+int gate_read_domain(const struct gate *gate, uint64_t id, struct gate_domain *domain)
+{
+        return bpf_map_lookup_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id, domain) < 0 ? -ENOENT : 0;
+}
+
+int gate_next_domain(const struct gate *gate, uint64_t *id)
+{
+        int fd = bpf_map__fd(gate->skeleton->maps.gate_domains);
+
+        return bpf_map_get_next_key(fd, *id ? id : NULL, id) < 0 ? -ENOENT : 0;
+}
+
+int gate_settle(struct gate *gate, struct gate_settlement *settlements, size_t n)
+{
+        for (size_t done = 0, batch; done < n; done += batch) {
+                struct gate_settle_request request;
+                int r;
+
+                batch = n - done < GATE_SETTLE_MAX ? n - done : GATE_SETTLE_MAX;
+                request.count = batch;
+                memcpy(gate->settlements, settlements + done, batch * sizeof(*settlements));
+                r = skeleton_run(gate->skeleton->progs.settle_objects, &request, sizeof(request));
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < batch; i++)
+                        settlements[done + i].again = gate->settlements[i].again;
+        }
+        return 0;
+}
+
+/* --- Events ------------------------------------------------------------------------------------------------------- */
+
+int gate_events_fd(const struct gate *gate)
+{
+        return ring_buffer__epoll_fd(gate->ring);
+}
+
+int gate_take_events(struct gate *gate, gate_event_t callback, void *context)
+{
+        gate->callback = callback;
+        gate->context = context;
+        return ring_buffer__consume(gate->ring);
+}
+
+uint64_t gate_unbooked(const struct gate *gate)
+{
+        return gate->settings->unbooked;
+}
+
+uint64_t gate_untold(const struct gate *gate)
+{
+        return gate->skeleton->bss->cgroups_untold;
+}
+
+/* Calls that nobody judged at hook @i: at most those that the probe missed, and those that the hook's own program did.
+ */
+static uint64_t unjudged(const struct gate *gate, size_t i)
+{
+        uint64_t missed = skeleton_left_out(program_of(gate, i)), by_probe;
+
+        for (size_t k = 0; gate->probed && k < STAND_INS; k++)
+                if (stand_ins[k].hook == i && gate->stand_in_links[k] && stand_ins[k].probe) {
+                        by_probe = skeleton_left_out(stand_in_of(gate, k));
+                        return by_probe < missed ? by_probe : missed;
+                }
+        return missed;
+}
+
+uint64_t gate_missed(const struct gate *gate)
+{
+        return unjudged(gate, GATE_HOOK_MAP) + unjudged(gate, GATE_HOOK_PROGRAM) + unjudged(gate, GATE_HOOK_UPDATE) +
+               gate->skeleton->bss->unread;
+}

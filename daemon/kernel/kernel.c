@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/kernel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "bpf/bpfbudget.skel.h"
+#include "kernel/coretypes.h"
+#include "kernel/probe.h"
+#include "kernel/skeleton.h"
+
+/* Read buffer of an iterator: the kernel fills up to 8 pages a call (kernel/bpf/bpf_iter.c). */
+#define ITERATOR_BUFFER_SIZE (64 * 1024)
+
+/*
+ * Tables by cgroup have room for twice the cgroups of the start, but a daemon that starts with the machine sees few: so
+ * also for some hundreds a CPU, as larger machines run more. Within these bounds.
+ */
+#define CGROUPS_PER_CPU 512
+#define CGROUPS_MIN     1024
+#define CGROUPS_MAX     65536
+
+/* A kernel that refuses one program after the other is given up after as many attempts. */
+#define LOAD_ATTEMPTS_MAX HOOKS
+
+struct kernel {
+        struct capability capabilities[CAPABILITIES];
+        struct machine machine;
+        struct bpfbudget *skeleton;
+        struct bpf_link *links[HOOKS];
+        struct ring_buffer *ring;
+        struct object_record *reread;   /* mapped: what measure_objects works on */
+        struct flushed_cgroup *flushed; /* mapped: what fold_cgroups works on */
+        uint64_t *own;                  /* kind and id of the daemon's objects, sorted */
+        size_t own_count;
+        bool sensors, relations;
+        uint32_t cgroups_max;
+        _Alignas(8) char buffer[ITERATOR_BUFFER_SIZE]; /* records, from its start on */
+
+        /* While kernel_take_updates() runs. */
+        kernel_update_t update;
+        void *update_context;
+};
+
+/* The program that libbpf said last it could not load; libbpf tells it in words only. */
+static char refused_program[64];
+
+/* libbpf's messages are for debugging; what matters is said by whoever handles the error. */
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list ap)
+{
+        _cleanup_free_ char *text = NULL;
+
+        /* Most are debug messages, and many: format only what is looked at. */
+        if (level == LIBBPF_DEBUG && log_max_level() < LOG_DEBUG)
+                return 0;
+        if (vasprintf(&text, format, ap) < 0)
+                return 0;
+        if (strstr(text, "BPF program load failed"))
+                sscanf(text, "libbpf: prog '%63[^']'", refused_program);
+        /* A verifier's log is one message of many lines. */
+        for (char *line = text, *next; *line; line = next) {
+                size_t n = strcspn(line, "\n");
+
+                next = line + n + (line[n] != '\0');
+                log_debug("%.*s", (int) n, line);
+        }
+        return 0;
+}
+
+static uint32_t cgroup_table_size(const struct machine *machine)
+{
+        uint32_t wanted = 2 * machine->memory_cgroups;
+
+        if (wanted < CGROUPS_PER_CPU * machine->settings.possible_cpus)
+                wanted = CGROUPS_PER_CPU * machine->settings.possible_cpus;
+        return skeleton_table_size(wanted, CGROUPS_MIN, CGROUPS_MAX);
+}
+
+/*
+ * Whether the program of hook @i is to be loaded. mod_memcg_state is hit by every kernel allocation of every cgroup: it
+ * is left alone where the functions of BPF's own allocator tell the same.
+ */
+static bool wanted(const struct kernel *kernel, size_t i)
+{
+        if (i == HOOK_MOD_MEMCG_STATE && kernel->capabilities[HOOK_MEM_REFILL].available &&
+                        kernel->capabilities[HOOK_MAP_NEW].available)
+                return false;
+        return kernel->capabilities[i].available && (kernel->sensors || !hooks[i].sensor) &&
+               (kernel->relations || !hooks[i].relation);
+}
+
+/* Opens the skeleton and tells it about this machine, which programs to load, and where the kernel's types will be. */
+static int open_skeleton(struct kernel *kernel, const struct cgroupfs *cgroupfs, const char *types_path)
+{
+        const struct machine *machine = &kernel->machine;
+        LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = types_path);
+        struct bpfbudget *skeleton = bpfbudget__open_opts(&opts);
+        uint32_t cgroups = kernel->cgroups_max ?: cgroup_table_size(machine);
+        uint64_t own_id;
+        bool alone;
+
+        if (!skeleton)
+                return -errno;
+        kernel->skeleton = skeleton;
+        skeleton->rodata->machine = machine->settings;
+        memcpy((void *) skeleton->rodata->free_functions, machine->free_functions, sizeof(machine->free_functions));
+        memcpy((void *) skeleton->rodata->rss_member_index, machine->rss_member_index,
+                        sizeof(machine->rss_member_index));
+        if (cgroupfs_own(cgroupfs, &own_id, &alone) == 0 && alone && own_id != cgroupfs->root_id)
+                skeleton->rodata->quiet_cgroup_id = own_id;
+        skeleton->rodata->root_cgroup_id = cgroupfs->root_id;
+
+        if (!kernel->sensors) {
+                /* A snapshot uses neither; the smallest that the kernel takes. */
+                cgroups = 1;
+                bpf_map__set_max_entries(skeleton->maps.updates, machine->settings.page_size);
+        }
+        bpf_map__set_max_entries(skeleton->maps.cgroups, cgroups);
+        bpf_map__set_max_entries(skeleton->maps.slots, cgroups);
+        bpf_map__set_max_entries(skeleton->maps.rss_updated, cgroups);
+
+        for (size_t i = 0; i < HOOKS; i++) {
+                struct bpf_program *program = bpf_object__find_program_by_name(skeleton->obj, hooks[i].program);
+
+                if (!program)
+                        return -ENOENT;
+                bpf_program__set_autoload(program, wanted(kernel, i));
+        }
+        return 0;
+}
+
+/* Notes that the kernel's verifier refused @program. Returns whether that was one of ours. */
+static bool note_refused(struct kernel *kernel, const char *program, int error)
+{
+        for (size_t i = 0; i < HOOKS; i++)
+                if (strcmp(hooks[i].program, program) == 0 && kernel->capabilities[i].available) {
+                        capability_lost(&kernel->capabilities[i], "the kernel refuses the program: %s",
+                                        strerror(-error));
+                        return true;
+                }
+        return false;
+}
+
+/*
+ * Loads what is wanted. All programs are in one object and one that is refused fails it whole, in spite of the trial:
+ * then the object is loaded again without that one.
+ */
+static int load(struct kernel *kernel, const struct cgroupfs *cgroupfs, const struct btf *btf)
+{
+        int r = 0;
+
+        for (size_t attempt = 0; attempt < LOAD_ATTEMPTS_MAX; attempt++) {
+                char path[CORE_TYPES_PATH_MAX];
+                _cleanup_close_ int types = core_types_open(path);
+
+                if (types < 0)
+                        return types;
+                refused_program[0] = '\0';
+                r = open_skeleton(kernel, cgroupfs, path);
+                if (r == 0)
+                        r = core_types_write(types, btf, bpf_object__btf(kernel->skeleton->obj));
+                if (r < 0)
+                        return r;
+                r = bpfbudget__load(kernel->skeleton);
+                if (r == 0 || !note_refused(kernel, refused_program, r))
+                        return r;
+                bpfbudget__destroy(kernel->skeleton);
+                kernel->skeleton = NULL;
+        }
+        return r;
+}
+
+static void attach(struct kernel *kernel)
+{
+        for (size_t i = 0; i < HOOKS; i++) {
+                struct bpf_program *program = bpf_object__find_program_by_name(kernel->skeleton->obj, hooks[i].program);
+
+                if (!wanted(kernel, i) || hooks[i].kind == HOOK_SYSCALL)
+                        continue;
+                kernel->links[i] = bpf_program__attach(program);
+                if (!kernel->links[i])
+                        capability_lost(&kernel->capabilities[i], "it cannot be attached: %s", strerror(errno));
+        }
+}
+
+static int handle_update(void *context, void *data, size_t size)
+{
+        struct kernel *kernel = context;
+
+        if (size < sizeof(struct update))
+                return 0;
+        return kernel->update(kernel->update_context, data);
+}
+
+/* --- What is our own ---------------------------------------------------------------------------------------------- */
+
+static uint64_t own_key(uint32_t kind, uint32_t id)
+{
+        return (uint64_t) kind << 32 | id;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+        uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+
+        return (x > y) - (x < y);
+}
+
+/* Notes that the map or program behind @fd is our own; without effect if it is not loaded. */
+static int add_own(struct kernel *kernel, uint32_t kind, int fd)
+{
+        /* The heads of struct bpf_map_info and struct bpf_prog_info. */
+        struct {
+                uint32_t type, id;
+        } info = {};
+        uint32_t size = sizeof(info);
+        uint64_t *own;
+
+        if (fd < 0)
+                return 0;
+        if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+                return -errno;
+        own = reallocarray(kernel->own, kernel->own_count + 1, sizeof(*own));
+        if (!own)
+                return -ENOMEM;
+        own[kernel->own_count++] = own_key(kind, info.id);
+        kernel->own = own;
+        return 0;
+}
+
+static int note_own(struct kernel *kernel)
+{
+        struct bpf_program *program;
+        struct bpf_map *map;
+        int r = 0;
+
+        bpf_object__for_each_map (map, kernel->skeleton->obj)
+                if (r == 0)
+                        r = add_own(kernel, OBJECT_MAP, bpf_map__fd(map));
+        bpf_object__for_each_program (program, kernel->skeleton->obj)
+                if (r == 0)
+                        r = add_own(kernel, OBJECT_PROGRAM, bpf_program__fd(program));
+        qsort(kernel->own, kernel->own_count, sizeof(*kernel->own), compare_keys);
+        return r;
+}
+
+static bool is_own(const struct kernel *kernel, const struct object_record *record)
+{
+        uint64_t key = own_key(record->kind, record->id);
+
+        return bsearch(&key, kernel->own, kernel->own_count, sizeof(key), compare_keys);
+}
+
+static int open_sensors(struct kernel *kernel)
+{
+        int r;
+
+        kernel->ring = ring_buffer__new(bpf_map__fd(kernel->skeleton->maps.updates), handle_update, kernel, NULL);
+        if (!kernel->ring)
+                return -errno;
+        if (kernel->capabilities[HOOK_INTRODUCE].available)
+                skeleton_run(kernel->skeleton->progs.introduce_daemon, NULL, 0);
+        r = skeleton_map_values(kernel->skeleton->maps.reread, (void **) &kernel->reread);
+        if (r < 0)
+                return r;
+        return skeleton_map_values(kernel->skeleton->maps.flushed, (void **) &kernel->flushed);
+}
+
+/* Says in one line why nothing can be measured: BTF, which comes after the hooks, is the deeper reason. */
+static void log_missing(const struct kernel *kernel)
+{
+        for (size_t i = CAPABILITIES; i > 0; i--) {
+                const struct capability *capability = &kernel->capabilities[i - 1];
+
+                if (capability->essential && !capability->available) {
+                        log_error("Nothing can be measured without %s: %s", capability->name, capability->reason);
+                        return;
+                }
+        }
+}
+
+int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgroupfs, struct kernel **ret)
+{
+        struct kernel *kernel = calloc(1, sizeof(*kernel));
+        _cleanup_(cleanup_btf) struct btf *btf = NULL;
+        int r;
+
+        if (!kernel) {
+                log_error("Out of memory");
+                return -ENOMEM;
+        }
+        *ret = kernel;
+        kernel->sensors = options->sensors;
+        kernel->cgroups_max = options->cgroups_max;
+        kernel->relations = options->relations;
+        libbpf_set_print(print_libbpf);
+        btf = btf__load_vmlinux_btf();
+        r = probe(btf, cgroupfs, kernel->capabilities, &kernel->machine);
+        if (r == -ENOMEM) {
+                log_error("Out of memory");
+                return r;
+        }
+        if (options->probe_only)
+                return 0;
+        if (r < 0) {
+                log_missing(kernel);
+                return r;
+        }
+        r = load(kernel, cgroupfs, btf);
+        if (r < 0) {
+                log_error("The BPF programs cannot be loaded: %s", strerror(-r));
+                return r;
+        }
+        r = note_own(kernel);
+        if (r < 0) {
+                log_error("The daemon's own BPF objects cannot be listed: %s", strerror(-r));
+                return r;
+        }
+        attach(kernel);
+        if (!kernel->links[HOOK_MAPS]) {
+                log_missing(kernel);
+                return -EOPNOTSUPP;
+        }
+        if (!kernel->sensors)
+                return 0;
+        r = open_sensors(kernel);
+        if (r < 0)
+                log_error("The queue of updates cannot be opened: %s", strerror(-r));
+        return r;
+}
+
+void kernel_close(struct kernel *kernel)
+{
+        if (!kernel)
+                return;
+        for (size_t i = 0; i < HOOKS; i++)
+                bpf_link__destroy(kernel->links[i]);
+        ring_buffer__free(kernel->ring);
+        if (kernel->reread)
+                munmap(kernel->reread, REREAD_MAX * sizeof(*kernel->reread));
+        if (kernel->flushed)
+                munmap(kernel->flushed, FLUSH_MAX * sizeof(*kernel->flushed));
+        bpfbudget__destroy(kernel->skeleton);
+        free(kernel->own);
+        free(kernel);
+}
+
+const struct capability *kernel_capabilities(const struct kernel *kernel, size_t *count)
+{
+        *count = CAPABILITIES;
+        return kernel->capabilities;
+}
+
+const struct machine *kernel_machine(const struct kernel *kernel)
+{
+        return &kernel->machine;
+}
+
+void kernel_capability_lost(struct kernel *kernel, size_t index, const char *reason)
+{
+        capability_lost(&kernel->capabilities[index], "%s", reason);
+}
+
+bool kernel_tells_objects(const struct kernel *kernel)
+{
+        return kernel->links[HOOK_MAP_NEW] && kernel->links[HOOK_MAP_FREE] && kernel->links[HOOK_PROGRAM_EVENT] &&
+               kernel->capabilities[HOOK_MEASURE].available;
+}
+
+bool kernel_tells_growth(const struct kernel *kernel)
+{
+        /* percpu_alloc_percpu alone tells of few maps. */
+        return (kernel->links[HOOK_MEM_REFILL] && kernel_tells_objects(kernel)) || kernel->links[HOOK_MOD_MEMCG_STATE];
+}
+
+bool kernel_tells_rss(const struct kernel *kernel)
+{
+        return kernel->links[HOOK_RSS_STAT] && kernel->links[HOOK_FORK] && kernel->links[HOOK_EXIT] &&
+               kernel->links[HOOK_ATTACH_TASK] && kernel->capabilities[HOOK_FOLD].available;
+}
+
+/* --- Iterators ---------------------------------------------------------------------------------------------------- */
+
+typedef int (*record_t)(void *context, const void *record);
+
+/* Reads all records of @size bytes that the iterator @link gives. A read may end in the middle of a record. */
+static int read_records(struct kernel *kernel, struct bpf_link *link, size_t size, record_t callback, void *context)
+{
+        _cleanup_close_ int fd = bpf_iter_create(bpf_link__fd(link));
+        size_t filled = 0;
+
+        if (fd < 0)
+                return fd;
+        for (;;) {
+                ssize_t n = read(fd, kernel->buffer + filled, sizeof(kernel->buffer) - filled);
+                size_t used = 0;
+
+                if (n == 0)
+                        return filled == 0 ? 0 : -EIO;
+                if (n < 0) {
+                        /* EAGAIN: the kernel paused in a long stretch without records. */
+                        if (errno == EINTR || errno == EAGAIN)
+                                continue;
+                        return -errno;
+                }
+                filled += n;
+                for (; filled - used >= size; used += size) {
+                        int r = callback(context, kernel->buffer + used);
+
+                        if (r < 0)
+                                return r;
+                }
+                filled -= used;
+                memmove(kernel->buffer, kernel->buffer + used, filled);
+        }
+}
+
+/* The kernel's own figure for a map, from fdinfo; 0 if it is gone or says nothing. */
+static uint64_t read_memlock(uint32_t map_id)
+{
+        _cleanup_close_ int fd = bpf_map_get_fd_by_id(map_id);
+        _cleanup_fclose_ FILE *file = NULL;
+        unsigned long long bytes;
+        char path[64], line[128];
+
+        if (fd < 0)
+                return 0;
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        file = fopen(path, "re");
+        while (file && fgets(line, sizeof(line), file))
+                if (sscanf(line, "memlock: %llu", &bytes) == 1)
+                        return bytes;
+        return 0;
+}
+
+/* A type that objsize.h does not know: what the kernel says of it, which is better than nothing. */
+static void take_memlock(struct object_record *record)
+{
+        uint64_t bytes = read_memlock(record->id);
+
+        record->allocated = record->allocated_min = bytes;
+        record->charged = record->cgroup_id ? bytes : 0;
+        record->marks |= OBJECT_MEMLOCK;
+}
+
+/* What only the daemon knows of an object. */
+static void complete(const struct kernel *kernel, struct object_record *record)
+{
+        if (record->marks & OBJECT_UNKNOWN_TYPE)
+                take_memlock(record);
+        if (is_own(kernel, record))
+                record->marks |= OBJECT_OWN;
+}
+
+struct object_reader {
+        const struct kernel *kernel;
+        kernel_object_t callback;
+        void *context;
+};
+
+static int read_object(void *context, const void *data)
+{
+        const struct object_reader *reader = context;
+        struct object_record record = *(const struct object_record *) data;
+
+        complete(reader->kernel, &record);
+        return reader->callback(reader->context, &record);
+}
+
+int kernel_read_objects(struct kernel *kernel, kernel_object_t callback, void *context)
+{
+        struct object_reader reader = { kernel, callback, context };
+        int r;
+
+        r = read_records(kernel, kernel->links[HOOK_MAPS], sizeof(struct object_record), read_object, &reader);
+        if (r < 0 || !kernel->links[HOOK_PROGRAMS])
+                return r;
+        return read_records(kernel, kernel->links[HOOK_PROGRAMS], sizeof(struct object_record), read_object, &reader);
+}
+
+struct rss_reader {
+        kernel_rss_t callback;
+        void *context;
+};
+
+static int read_rss(void *context, const void *data)
+{
+        const struct rss_reader *reader = context;
+
+        return reader->callback(reader->context, data);
+}
+
+int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_rss_t callback, void *context)
+{
+        struct rss_reader reader = { callback, context };
+
+        if (!kernel->links[HOOK_TASKS])
+                return 0;
+        kernel->skeleton->bss->rss_epoch = epoch;
+        return read_records(kernel, kernel->links[HOOK_TASKS], sizeof(struct rss_record), read_rss, &reader);
+}
+
+struct holder_reader {
+        kernel_holder_t callback;
+        void *context;
+};
+
+static int read_holder(void *context, const void *data)
+{
+        const struct holder_reader *reader = context;
+
+        return reader->callback(reader->context, data);
+}
+
+int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *context)
+{
+        struct holder_reader reader = { callback, context };
+
+        if (!kernel->links[HOOK_FILES])
+                return -EOPNOTSUPP;
+        kernel->skeleton->bss->file_examples = (struct file_examples){
+                .map_fd = bpf_map__fd(kernel->skeleton->maps.cgroups),
+                .program_fd = bpf_program__fd(kernel->skeleton->progs.snapshot_files),
+        };
+        return read_records(kernel, kernel->links[HOOK_FILES], sizeof(struct holder_record), read_holder, &reader);
+}
+
+struct use_reader {
+        kernel_use_t callback;
+        void *context;
+};
+
+static int read_use(void *context, const void *data)
+{
+        const struct use_reader *reader = context;
+
+        return reader->callback(reader->context, data);
+}
+
+int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context)
+{
+        struct use_reader reader = { callback, context };
+
+        if (!kernel->links[HOOK_USES])
+                return -EOPNOTSUPP;
+        return read_records(kernel, kernel->links[HOOK_USES], sizeof(struct use_record), read_use, &reader);
+}
+
+/* --- Updates ------------------------------------------------------------------------------------------------------ */
+
+int kernel_measure(struct kernel *kernel, struct object_record *records, size_t n)
+{
+        for (size_t done = 0, batch; done < n; done += batch) {
+                struct reread_request request;
+                int r;
+
+                batch = n - done < REREAD_MAX ? n - done : REREAD_MAX;
+                request.count = batch;
+                memcpy(kernel->reread, records + done, batch * sizeof(*records));
+                r = skeleton_run(kernel->skeleton->progs.measure_objects, &request, sizeof(request));
+                if (r < 0)
+                        return r;
+                memcpy(records + done, kernel->reread, batch * sizeof(*records));
+                for (size_t i = done; i < done + batch; i++)
+                        if (!(records[i].marks & OBJECT_GONE))
+                                complete(kernel, &records[i]);
+        }
+        return 0;
+}
+
+int kernel_updates_fd(const struct kernel *kernel)
+{
+        return kernel->ring ? ring_buffer__epoll_fd(kernel->ring) : -1;
+}
+
+/* How often updates are taken again that came while others were taken. */
+#define TAKE_MAX 8
+
+int kernel_take_updates(struct kernel *kernel, kernel_update_t callback, void *context)
+{
+        int count = 0;
+
+        if (!kernel->ring)
+                return 0;
+        kernel->update = callback;
+        kernel->update_context = context;
+        /*
+         * Clean first: what is queued from here on wakes again. But if it is taken right away, there is nothing left to
+         * be woken for, and the kernel side would stay dirty, and silent, for ever: so it must be clean when the queue
+         * is empty.
+         */
+        for (int i = 0; i < TAKE_MAX; i++) {
+                int n;
+
+                __atomic_store_n(&kernel->skeleton->bss->dirty, 0, __ATOMIC_SEQ_CST);
+                n = ring_buffer__consume(kernel->ring);
+                if (n < 0)
+                        return n;
+                count += n;
+                if (!kernel_is_dirty(kernel))
+                        break;
+        }
+        return count;
+}
+
+bool kernel_is_dirty(const struct kernel *kernel)
+{
+        return kernel->ring && __atomic_load_n(&kernel->skeleton->bss->dirty, __ATOMIC_SEQ_CST);
+}
+
+/* Folds @n cgroups that were taken from the queue @taken. */
+static int fold(struct kernel *kernel, const uint64_t *ids, size_t n, uint32_t taken, uint32_t epoch,
+                kernel_flushed_t callback, void *context)
+{
+        for (size_t done = 0, batch; done < n; done += batch) {
+                struct flush_request request = { .taken = taken, .epoch = epoch };
+                int r;
+
+                batch = n - done < FLUSH_MAX ? n - done : FLUSH_MAX;
+                request.count = batch;
+                for (size_t i = 0; i < batch; i++)
+                        kernel->flushed[i] = (struct flushed_cgroup){ .id = ids[done + i] };
+                r = skeleton_run(kernel->skeleton->progs.fold_cgroups, &request, sizeof(request));
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < batch; i++)
+                        callback(context, &kernel->flushed[i]);
+        }
+        return 0;
+}
+
+int kernel_fold_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n, kernel_flushed_t callback, void *context)
+{
+        if (!kernel->ring)
+                return 0;
+        if (!kernel->capabilities[HOOK_FOLD].available) {
+                /* Clean all the same: what has no entry is queued again. */
+                for (size_t i = 0; i < n; i++)
+                        bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &ids[i]);
+                return 0;
+        }
+        return fold(kernel, ids, n, CGROUP_UPDATED_CHARGE, 0, callback, context);
+}
+
+int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_flushed_t callback, void *context)
+{
+        int queue = bpf_map__fd(kernel->skeleton->maps.rss_updated), count = 0, r;
+        uint64_t ids[FLUSH_MAX];
+        size_t n;
+
+        if (!kernel->ring || !kernel_tells_rss(kernel))
+                return -EAGAIN;
+        do {
+                for (n = 0; n < FLUSH_MAX; n++)
+                        if (bpf_map_lookup_and_delete_elem(queue, NULL, &ids[n]) < 0)
+                                break;
+                r = fold(kernel, ids, n, CGROUP_UPDATED_RSS, epoch, callback, context);
+                if (r < 0)
+                        return r;
+                count += n;
+        } while (n == FLUSH_MAX);
+        return __atomic_exchange_n(&kernel->skeleton->bss->rss_full, 0, __ATOMIC_SEQ_CST) ? -EAGAIN : count;
+}
+
+void kernel_watch_cgroup(struct kernel *kernel, uint64_t id)
+{
+        struct cgroup_state clean = {};
+
+        if (kernel->ring)
+                bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &id, &clean, BPF_NOEXIST);
+}
+
+void kernel_forget_cgroup(struct kernel *kernel, uint64_t id)
+{
+        if (!kernel->ring)
+                return;
+        bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &id);
+        bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.slots), &id);
+}
+
+uint64_t kernel_left_out(const struct kernel *kernel)
+{
+        uint64_t count = 0;
+
+        for (size_t i = 0; i < HOOKS; i++)
+                if (hooks[i].kind == HOOK_FUNCTION && kernel->links[i])
+                        count += skeleton_left_out(
+                                        bpf_object__find_program_by_name(kernel->skeleton->obj, hooks[i].program));
+        return count;
+}
+
+struct sensor_counters kernel_counters(const struct kernel *kernel)
+{
+        return kernel->ring ? kernel->skeleton->bss->sensor_counters : (struct sensor_counters){};
+}

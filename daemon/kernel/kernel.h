@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The kernel side: probes what this kernel allows, loads and attaches the BPF programs, reads snapshots, and takes what
+ * the sensors queued. The only file that talks to BPF.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/records.h"
+#include "kernel/capability.h"
+#include "kernel/cgroupfs.h"
+
+struct kernel;
+struct machine;
+
+struct kernel_options {
+        bool probe_only;      /* only fill the capability table */
+        bool sensors;         /* load and attach the sensors; else only what a snapshot needs */
+        bool relations;       /* load what kernel_read_holders() and kernel_read_uses() need */
+        uint32_t cgroups_max; /* size of the tables by cgroup; 0: from the machine */
+};
+
+/*
+ * Probes, loads and attaches. What the kernel refuses is noted in the capability table and does without. Returns 0;
+ * -EOPNOTSUPP: no BTF, or no iterator, so nothing can be measured; -EPERM: CAP_BPF and CAP_PERFMON are missing; another
+ * negative errno. It has logged why. With an error other than -ENOMEM *kernel is set all the same, for its
+ * capabilities.
+ */
+int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgroupfs, struct kernel **kernel);
+void kernel_close(struct kernel *kernel);
+
+/* The table of capabilities, *count entries. */
+const struct capability *kernel_capabilities(const struct kernel *kernel, size_t *count);
+
+/* What this machine is like. */
+const struct machine *kernel_machine(const struct kernel *kernel);
+
+/* Notes that capability @index (probe.h) cannot be used after all, and why. */
+void kernel_capability_lost(struct kernel *kernel, size_t index, const char *reason);
+
+/* Whether creation and release of maps and programs are told by hooks; else only a full pass finds them. */
+bool kernel_tells_objects(const struct kernel *kernel);
+/* Whether any sensor tells of growth. */
+bool kernel_tells_growth(const struct kernel *kernel);
+/* Whether any sensor tells of RSS changes. */
+bool kernel_tells_rss(const struct kernel *kernel);
+
+typedef int (*kernel_object_t)(void *context, const struct object_record *record);
+typedef int (*kernel_rss_t)(void *context, const struct rss_record *record);
+
+/*
+ * One pass over all maps and programs: @callback for each; a negative return ends it and is returned. A map of a type
+ * that objsize.h does not know comes with the kernel's memlock figure and OBJECT_MEMLOCK, one of the daemon's own with
+ * OBJECT_OWN.
+ */
+int kernel_read_objects(struct kernel *kernel, kernel_object_t callback, void *context);
+
+/*
+ * Measures @n objects again, of which kind, id and address are set; those that are gone get OBJECT_GONE. Returns 0 or a
+ * negative errno.
+ */
+int kernel_measure(struct kernel *kernel, struct object_record *records, size_t n);
+
+/* The RSS of all address spaces, or only those of the cgroups popped with @epoch (0: all). As kernel_read_objects(). */
+int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_rss_t callback, void *context);
+
+typedef int (*kernel_holder_t)(void *context, const struct holder_record *record);
+typedef int (*kernel_use_t)(void *context, const struct use_record *record);
+
+/*
+ * All open files that are maps or programs, and all maps that programs use; only if opened with relations. As
+ * kernel_read_objects(); -EOPNOTSUPP: this kernel does not tell.
+ */
+int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *context);
+int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context);
+
+typedef int (*kernel_update_t)(void *context, const struct update *update);
+typedef void (*kernel_flushed_t)(void *context, const struct flushed_cgroup *flushed);
+
+/* A file descriptor that polls readable when the sensors woke the daemon; -1 without sensors. */
+int kernel_updates_fd(const struct kernel *kernel);
+/*
+ * Marks the kernel side clean and takes all queued updates. Returns their number or a negative errno. Under a constant
+ * stream of them it stops after a while, and kernel_is_dirty() then.
+ */
+int kernel_take_updates(struct kernel *kernel, kernel_update_t callback, void *context);
+/* Whether there may be updates that nobody will wake the daemon for: it has to take them by itself, a little later. */
+bool kernel_is_dirty(const struct kernel *kernel);
+/* Folds the per-CPU deltas of @n cgroups: @callback for each. */
+int kernel_fold_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n, kernel_flushed_t callback, void *context);
+/*
+ * Takes the cgroups whose RSS changed, marks them with @epoch and folds them: @callback for each. Returns their number,
+ * -EAGAIN if all tasks must be read because some changes could not be told by cgroup, or another negative errno.
+ */
+int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_flushed_t callback, void *context);
+/* Asks to be told of the removal of the cgroup @id, in which nothing has happened yet. */
+void kernel_watch_cgroup(struct kernel *kernel, uint64_t id);
+/* Forgets the removed cgroup @id. */
+void kernel_forget_cgroup(struct kernel *kernel, uint64_t id);
+/* How often the kernel left out a program that would have told of objects and their growth (skeleton_left_out()). */
+uint64_t kernel_left_out(const struct kernel *kernel);
+/* The sensors' counters; all 0 without sensors. */
+struct sensor_counters kernel_counters(const struct kernel *kernel);

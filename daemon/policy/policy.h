@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Budgets in force: which limits a cgroup has, and its state ok → high → max and back, with hysteresis. Pure decisions:
+ * nothing is read, sent or frozen here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "account/tree.h"
+#include "policy/config.h"
+
+enum budget_level {
+        LEVEL_OK,
+        LEVEL_HIGH, /* over High=, or another soft limit */
+        LEVEL_MAX,  /* over Max=, MapsMax= or ProgramsMax= */
+};
+
+/* What happened in a cgroup since it has a budget; only grows, also over restarts of the daemon. */
+struct budget_events {
+        uint64_t high;      /* times that High was passed */
+        uint64_t max;       /* times that Max was passed */
+        uint64_t denied;    /* growths refused */
+        uint64_t throttled; /* pauses */
+        uint64_t throttled_usec;
+};
+
+/* The limits of a budget. */
+enum budget_limit {
+        LIMIT_NONE,
+        LIMIT_MAX,
+        LIMIT_MAPS,
+        LIMIT_PROGRAMS,
+        LIMIT_HIGH,
+        LIMIT_FOOTPRINT_RATIO,
+        LIMITS,
+};
+
+/* The answer of policy_update(). */
+struct policy_change {
+        enum budget_level from, to;
+        enum budget_limit limit; /* that is passed now; the one that was, if to is LEVEL_OK */
+};
+
+/* The budget of one cgroup. */
+struct policy {
+        const struct budget *budget;
+        uint64_t high, max; /* in force: the budget's, lowered by the cgroup's owner; BUDGET_INFINITY: none */
+        uint64_t lowered_high, lowered_max; /* what the owner asked the daemon for; BUDGET_INFINITY: nothing */
+        enum budget_level level;
+        enum budget_limit limit; /* that is passed; of several the first of the highest level */
+        uint32_t over;           /* bit n: limit n is passed and not yet clear again */
+        struct budget_events events;
+        uint64_t last_usage; /* bytes, when it was last looked at */
+        bool refused;        /* by the gate since it was last looked at: its count is to be read */
+        bool has_domain;     /* the gate knows its limits */
+
+        /* Rate limit of the alerts. */
+        uint64_t window_start_usec;
+        uint32_t sent, suppressed;
+        enum budget_level told;    /* the highest one in this window */
+        struct policy_change held; /* the last one that was not told; from is to: none */
+};
+
+/*
+ * Sets the limits in force: those of @budget, lowered to @own_high and @own_max (bytes; BUDGET_INFINITY: not set) where
+ * these are below. A Max below High lowers High with it. Level and events are kept.
+ */
+void policy_set(struct policy *policy, const struct budget *budget, uint64_t own_high, uint64_t own_max);
+
+/* Goes on at @level, where a predecessor has left the cgroup. */
+void policy_resume(struct policy *policy, enum budget_level level, const struct budget_events *events);
+
+/* The bytes of @usage that @policy's limits are about. */
+uint64_t policy_usage(const struct policy *policy, const struct usage *usage);
+
+/*
+ * Takes the cgroup's new usage. Upwards a level begins when a limit is passed; it ends when usage is at most
+ * ClearPercent= of that limit (counts: when they are at most the limit). Counts events. Returns whether the level
+ * changed, with *change.
+ */
+bool policy_update(struct policy *policy, const struct usage *usage, struct policy_change *change);
+
+/*
+ * Whether an alert may be sent now; at most @burst in @interval_usec. If so *suppressed is how many were not since the
+ * last.
+ */
+bool policy_may_alert(struct policy *policy, enum budget_level level, uint64_t now_usec, uint64_t interval_usec,
+                uint32_t burst, uint32_t *suppressed);
+
+const char *budget_level_name(enum budget_level level);
+const char *budget_limit_name(enum budget_limit limit);

@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "serve/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/libbpf.h>
+#include <libsmartcols.h>
+
+#include "base/cleanup.h"
+#include "policy/policy.h"
+#include "serve/writer.h"
+
+/* Types that are younger than the oldest libbpf that we build with. include/uapi/linux/bpf.h */
+static const struct {
+        uint32_t kind, type;
+        const char *name;
+} young_types[] = {
+        { OBJECT_MAP, 32, "cgrp_storage" },  /* 6.2 */
+        { OBJECT_MAP, 33, "arena" },         /* 6.9 */
+        { OBJECT_MAP, 34, "insn_array" },    /* 6.19 */
+        { OBJECT_PROGRAM, 32, "netfilter" }, /* 6.4 */
+};
+
+static const char *const kind_names[] = {
+        [OBJECT_MAP] = "map",
+        [OBJECT_PROGRAM] = "program",
+};
+
+static const char *const attribution_names[] = {
+        [ATTRIBUTION_NONE] = "none",
+        [ATTRIBUTION_CHARGED] = "charged",
+        [ATTRIBUTION_MAPS] = "maps",
+        [ATTRIBUTION_RECORDED] = "recorded",
+        [ATTRIBUTION_HOLDER] = "holder",
+};
+
+char *format_size(char buffer[FORMAT_SIZE_MAX], uint64_t bytes)
+{
+        static const char units[] = "BKMGTPE";
+        double value = bytes;
+        size_t unit = 0;
+
+        /* 1023.95 would be printed as 1024.0. */
+        while (value >= (unit ? 1023.95 : 1024) && unit < sizeof(units) - 2) {
+                value /= 1024;
+                unit++;
+        }
+        snprintf(buffer, FORMAT_SIZE_MAX, unit ? "%.1f%c" : "%.0f%c", value, units[unit]);
+        return buffer;
+}
+
+const char *object_type_name(const struct object_record *record, char buffer[FORMAT_SIZE_MAX])
+{
+        const char *name = record->kind == OBJECT_MAP ? libbpf_bpf_map_type_str(record->type)
+                                                      : libbpf_bpf_prog_type_str(record->type);
+
+        if (name)
+                return name;
+        for (size_t i = 0; i < sizeof(young_types) / sizeof(young_types[0]); i++)
+                if (young_types[i].kind == record->kind && young_types[i].type == record->type)
+                        return young_types[i].name;
+        snprintf(buffer, FORMAT_SIZE_MAX, "type-%u", record->type);
+        return buffer;
+}
+
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
+
+/* A string of the kernel, which need not be UTF-8 (cgroup names are any bytes): what is not ASCII then becomes "?". */
+static json_t *json_text(const char *text)
+{
+        _cleanup_free_ char *copy = NULL;
+        json_t *json;
+
+        if (!text)
+                return json_null();
+        json = json_string(text);
+        if (json)
+                return json;
+        copy = strdup(text);
+        if (!copy)
+                return NULL;
+        for (char *c = copy; *c; c++)
+                if ((unsigned char) *c >= 0x80)
+                        *c = '?';
+        return json_string(copy);
+}
+
+static json_t *usage_to_json(const struct usage *usage)
+{
+        return json_pack("{sI sI sI sI sI sI sI sI sI}", "allocated", (json_int_t) usage->allocated, "charged",
+                        (json_int_t) usage->charged, "uncharged", (json_int_t) usage_uncharged(usage), "maps",
+                        (json_int_t) usage->maps, "programs", (json_int_t) usage->programs, "jit",
+                        (json_int_t) usage->jit, "objects", (json_int_t) usage_objects(usage), "mapCount",
+                        (json_int_t) usage->map_count, "programCount", (json_int_t) usage->program_count);
+}
+
+static json_t *rss_to_json(const struct usage *usage)
+{
+        return json_pack("{sI sI sI sI}", "anon", (json_int_t) usage->rss[RSS_ANON], "file",
+                        (json_int_t) usage->rss[RSS_FILE], "shmem", (json_int_t) usage->rss[RSS_SHMEM], "swap",
+                        (json_int_t) usage->rss[RSS_SWAP]);
+}
+
+static const char *const on_names[] = {
+        [ACTION_ALERT] = "alert",
+        [ACTION_THROTTLE] = "throttle",
+        [ACTION_DENY] = "deny",
+};
+
+static const char *const count_names[] = {
+        [COUNT_ALLOCATED] = "allocated",
+        [COUNT_CHARGED] = "charged",
+};
+
+static const char *const budget_attribution_names[] = {
+        [BUDGET_CHARGED] = "charged",
+        [BUDGET_HOLDER] = "holder",
+};
+
+json_t *limit_to_json(uint64_t limit)
+{
+        return limit == BUDGET_INFINITY ? json_null() : json_integer((json_int_t) limit);
+}
+
+/* A ratio of 0 is none. */
+static json_t *ratio_to_json(uint32_t percent)
+{
+        return percent ? json_integer(percent) : json_null();
+}
+
+static json_t *events_to_json(const struct budget_events *events)
+{
+        return json_pack("{sI sI sI sI sI}", "high", (json_int_t) events->high, "max", (json_int_t) events->max,
+                        "denied", (json_int_t) events->denied, "throttled", (json_int_t) events->throttled,
+                        "throttledUSec", (json_int_t) events->throttled_usec);
+}
+
+static json_t *policy_to_json(const struct policy *policy, const struct usage *usage)
+{
+        const struct budget *budget = policy->budget;
+
+        return json_pack("{ss ss so so so so so so ss ss ss sI so}", "name", budget->name, "state",
+                        budget_level_name(policy->level), "limit",
+                        policy->limit == LIMIT_NONE ? json_null() : json_string(budget_limit_name(policy->limit)),
+                        "high", limit_to_json(policy->high), "max", limit_to_json(policy->max), "mapsMax",
+                        limit_to_json(budget->maps_max), "programsMax", limit_to_json(budget->programs_max),
+                        "footprintRatioHigh", ratio_to_json(budget->footprint_ratio_high), "onHigh",
+                        on_names[budget->on_high], "onMax", on_names[budget->on_max], "count",
+                        count_names[budget->count], "usage", (json_int_t) policy_usage(policy, usage), "events",
+                        events_to_json(&policy->events));
+}
+
+json_t *budget_to_json(const struct budget *budget, bool runtime, size_t cgroups)
+{
+        return json_pack("{ss ss sb so so so so so ss ss ss ss sI sI}", "name", budget->name, "file", budget->file,
+                        "runtime", runtime, "high", limit_to_json(budget->high), "max", limit_to_json(budget->max),
+                        "mapsMax", limit_to_json(budget->maps_max), "programsMax", limit_to_json(budget->programs_max),
+                        "footprintRatioHigh", ratio_to_json(budget->footprint_ratio_high), "onHigh",
+                        on_names[budget->on_high], "onMax", on_names[budget->on_max], "attribution",
+                        budget_attribution_names[budget->attribution], "count", count_names[budget->count],
+                        "clearPercent", (json_int_t) budget->clear_percent, "cgroups", (json_int_t) cgroups);
+}
+
+json_t *cgroup_to_json(const struct cgroup *cgroup)
+{
+        json_t *self = usage_to_json(&cgroup->self);
+
+        if (self && json_object_set_new(self, "rss", rss_to_json(&cgroup->self)) < 0) {
+                json_decref(self);
+                self = NULL;
+        }
+        return json_pack("{so sI sb so so so sI so}", "path", json_text(cgroup->path), "id", (json_int_t) cgroup->id,
+                        "exists", cgroup->exists, "bpf", usage_to_json(&cgroup->total), "self", self, "rss",
+                        rss_to_json(&cgroup->total), "footprint", (json_int_t) usage_footprint(&cgroup->total),
+                        "budget", cgroup->policy ? policy_to_json(cgroup->policy, &cgroup->total) : json_null());
+}
+
+/* --- Objects: written as text, as there are thousands ------------------------------------------------------------- */
+
+static void write_integer(struct writer *writer, const char *key, uint64_t value)
+{
+        writer_key(writer, key);
+        writer_integer(writer, (int64_t) value);
+}
+
+static void write_string(struct writer *writer, const char *key, const char *text)
+{
+        writer_key(writer, key);
+        writer_string(writer, text);
+}
+
+static void write_boolean(struct writer *writer, const char *key, bool value)
+{
+        writer_key(writer, key);
+        writer_boolean(writer, value);
+}
+
+/* What some objects do not have is null. */
+static void write_if(struct writer *writer, const char *key, bool has, uint64_t value)
+{
+        writer_key(writer, key);
+        if (has)
+                writer_integer(writer, (int64_t) value);
+        else
+                writer_raw(writer, "null");
+}
+
+static void write_creator(struct writer *writer, const struct creator *creator)
+{
+        writer_key(writer, "creator");
+        if (!creator) {
+                writer_raw(writer, "null");
+                return;
+        }
+        writer_open(writer, '{');
+        write_integer(writer, "pid", creator->pid);
+        write_string(writer, "comm", creator->comm);
+        write_string(writer, "buildId", *creator->build_id ? creator->build_id : NULL);
+        writer_close(writer, '}');
+}
+
+static void write_object(struct writer *writer, const struct object *object)
+{
+        /* Charged to a cgroup that is gone, or to an ancestor of one. */
+        const char *last_cgroup = object->last_cgroup ?: (object->cgroup->exists ? NULL : object->cgroup->path);
+        bool gone = object->last_cgroup || !object->cgroup->exists;
+
+        const struct object_record *record = &object->record;
+        char name[OBJECT_NAME_SIZE + 1] = "", type[FORMAT_SIZE_MAX];
+        bool map = record->kind == OBJECT_MAP;
+
+        memcpy(name, record->name, OBJECT_NAME_SIZE);
+        write_string(writer, "kind", kind_names[record->kind]);
+        write_integer(writer, "id", record->id);
+        write_string(writer, "type", object_type_name(record, type));
+        write_string(writer, "name", name);
+        write_if(writer, "flags", map, record->flags);
+        write_if(writer, "keySize", map, record->key_size);
+        write_if(writer, "valueSize", map, record->value_size);
+        write_if(writer, "maxEntries", map, record->max_entries);
+        write_if(writer, "entries", record->entries != ENTRIES_UNKNOWN, record->entries);
+        write_integer(writer, "allocated", record->allocated);
+        write_integer(writer, "allocatedMin", record->allocated_min);
+        write_integer(writer, "charged", record->charged);
+        write_integer(writer, "uncharged", record->allocated - record->charged);
+        write_integer(writer, "jit", record->jit);
+        write_boolean(writer, "exact", !(record->marks & (OBJECT_BOUNDED | OBJECT_MEMLOCK)));
+        write_string(writer, "source", record->marks & OBJECT_MEMLOCK ? "memlock" : "structures");
+        write_string(writer, "cgroup", object->cgroup->path);
+        write_integer(writer, "cgroupId", object->cgroup->id);
+        write_string(writer, "attribution", attribution_names[record->attribution]);
+        write_string(writer, "owner", record->marks & OBJECT_OWN ? "self" : "other");
+        write_creator(writer, object->creator);
+        write_boolean(writer, "cgroupGone", gone);
+        write_string(writer, "lastCgroup", last_cgroup);
+}
+
+static void write_holders(struct writer *writer, const struct object_record *record, const struct relations *relations)
+{
+        const struct holder *holders;
+        size_t count;
+
+        holders = relations_holders(relations, record->kind, record->id, &count);
+        writer_key(writer, "holders");
+        writer_open(writer, '[');
+        for (size_t i = 0; i < count; i++) {
+                writer_element(writer);
+                writer_open(writer, '{');
+                write_integer(writer, "pid", holders[i].record.pid);
+                write_string(writer, "comm", holders[i].record.comm);
+                write_string(writer, "exe", holders[i].exe);
+                write_string(writer, "buildId", *holders[i].build_id ? holders[i].build_id : NULL);
+                write_string(writer, "cgroup", holders[i].path);
+                writer_close(writer, '}');
+        }
+        writer_close(writer, ']');
+}
+
+static void write_pins(struct writer *writer, const struct object_record *record, const struct relations *relations)
+{
+        const struct pin *pins;
+        size_t count;
+
+        pins = relations_pins(relations, record->kind, record->id, &count);
+        writer_key(writer, "pins");
+        writer_open(writer, '[');
+        for (size_t i = 0; i < count; i++) {
+                writer_element(writer);
+                writer_string(writer, pins[i].path);
+        }
+        writer_close(writer, ']');
+}
+
+/* The programs that use a map, or the maps that a program uses. */
+static void write_uses(struct writer *writer, const struct object_record *record, const struct relations *relations)
+{
+        bool map = record->kind == OBJECT_MAP;
+        const struct use_record *uses;
+        size_t count;
+
+        uses = map ? relations_programs(relations, record->id, &count) : relations_maps(relations, record->id, &count);
+        writer_key(writer, map ? "usedBy" : "maps");
+        writer_open(writer, '[');
+        for (size_t i = 0; i < count; i++) {
+                writer_element(writer);
+                writer_integer(writer, map ? uses[i].program_id : uses[i].map_id);
+        }
+        writer_close(writer, ']');
+}
+
+void object_write(struct writer *writer, const struct object *object, const struct relations *relations)
+{
+        uint32_t asked = relations ? relations->asked : 0;
+
+        writer_open(writer, '{');
+        write_object(writer, object);
+        if (asked & RELATION_HOLDERS)
+                write_holders(writer, &object->record, relations);
+        if (asked & RELATION_PINS)
+                write_pins(writer, &object->record, relations);
+        if (asked & RELATION_USES)
+                write_uses(writer, &object->record, relations);
+        writer_close(writer, '}');
+}
+
+static void cleanup_writer(struct writer *writer)
+{
+        writer_deinit(writer);
+}
+
+json_t *object_to_json(const struct object *object, const struct relations *relations)
+{
+        _cleanup_(cleanup_writer) struct writer writer = {};
+
+        object_write(&writer, object, relations);
+        return writer.error ? NULL : json_loadb(writer.text, writer.size, 0, NULL);
+}
+
+json_t *capability_to_json(const struct capability *capability)
+{
+        return json_pack("{ss sb ss ss}", "name", capability->name, "available", capability->available, "purpose",
+                        capability->purpose, "reason", capability->reason);
+}
+
+/* Writes @json, which it takes over, in one line or indented, and a newline. */
+static int write_json(json_t *json, enum json_mode mode, FILE *file)
+{
+        size_t flags = mode == JSON_PRETTY ? JSON_INDENT(8) : JSON_COMPACT;
+        int r;
+
+        if (!json)
+                return -ENOMEM;
+        r = json_dumpf(json, file, flags);
+        json_decref(json);
+        if (r < 0 || fputc('\n', file) == EOF || fflush(file) == EOF)
+                return -EIO;
+        return 0;
+}
+
+static json_t *capabilities_to_json(const struct capability *capabilities, size_t count)
+{
+        json_t *array = json_array();
+
+        for (size_t i = 0; array && i < count; i++)
+                if (json_array_append_new(array, capability_to_json(&capabilities[i])) < 0) {
+                        json_decref(array);
+                        return NULL;
+                }
+        return array;
+}
+
+/* --- Order -------------------------------------------------------------------------------------------------------- */
+
+static size_t depth(const struct cgroup *cgroup)
+{
+        size_t n = 0;
+
+        while ((cgroup = cgroup->parent))
+                n++;
+        return n;
+}
+
+/* Largest first; a parent, which is never smaller, before its children. */
+static int compare_cgroups(const void *a, const void *b)
+{
+        const struct cgroup *x = *(struct cgroup *const *) a, *y = *(struct cgroup *const *) b;
+        size_t depth_x, depth_y;
+
+        if (x->total.allocated != y->total.allocated)
+                return x->total.allocated < y->total.allocated ? 1 : -1;
+        depth_x = depth(x);
+        depth_y = depth(y);
+        if (depth_x != depth_y)
+                return depth_x > depth_y ? 1 : -1;
+        return strcmp(x->path ?: "", y->path ?: "");
+}
+
+struct cgroup **sort_cgroups(const struct tree *tree)
+{
+        struct cgroup **cgroups = calloc(tree->count, sizeof(*cgroups)), *cgroup, *next;
+        size_t n = 0;
+
+        if (!cgroups)
+                return NULL;
+        HASH_ITER (hh, tree->by_id, cgroup, next)
+                cgroups[n++] = cgroup;
+        qsort(cgroups, n, sizeof(*cgroups), compare_cgroups);
+        return cgroups;
+}
+
+static int compare_objects(const void *a, const void *b)
+{
+        const struct object *x = *(struct object *const *) a, *y = *(struct object *const *) b;
+
+        if (x->record.allocated != y->record.allocated)
+                return x->record.allocated < y->record.allocated ? 1 : -1;
+        return (x->key > y->key) - (x->key < y->key);
+}
+
+struct object **sort_objects(const struct ledger *ledger)
+{
+        struct object **objects = calloc(ledger->count + 1, sizeof(*objects)), *object, *next;
+        size_t n = 0;
+
+        if (!objects)
+                return NULL;
+        HASH_ITER (hh, ledger->by_key, object, next)
+                objects[n++] = object;
+        qsort(objects, n, sizeof(*objects), compare_objects);
+        return objects;
+}
+
+/* Everything, as {"cgroups":[…],"objects":[…],"capabilities":[…]}. Returns 0 or -ENOMEM. */
+static int write_monitor(struct writer *writer, const struct monitor *monitor, const struct relations *relations)
+{
+        _cleanup_free_ struct cgroup **cgroups = sort_cgroups(&monitor->tree);
+        _cleanup_free_ struct object **objects = sort_objects(&monitor->ledger);
+        const struct capability *capabilities;
+        size_t count;
+
+        if (!cgroups || !objects)
+                return -ENOMEM;
+        capabilities = kernel_capabilities(monitor->kernel, &count);
+        writer_open(writer, '{');
+        writer_key(writer, "cgroups");
+        writer_open(writer, '[');
+        for (size_t i = 0; i < monitor->tree.count; i++) {
+                writer_element(writer);
+                writer_json(writer, cgroup_to_json(cgroups[i]));
+        }
+        writer_close(writer, ']');
+        writer_key(writer, "objects");
+        writer_open(writer, '[');
+        for (size_t i = 0; i < monitor->ledger.count; i++) {
+                writer_element(writer);
+                object_write(writer, objects[i], relations);
+        }
+        writer_close(writer, ']');
+        writer_key(writer, "capabilities");
+        writer_json(writer, capabilities_to_json(capabilities, count));
+        writer_close(writer, '}');
+        return writer->error;
+}
+
+static int print_json(const struct monitor *monitor, const struct relations *relations, enum json_mode mode, FILE *file)
+{
+        _cleanup_(cleanup_writer) struct writer writer = {};
+        int r = write_monitor(&writer, monitor, relations);
+
+        if (r < 0)
+                return r;
+        if (mode == JSON_PRETTY)
+                return write_json(json_loadb(writer.text, writer.size, 0, NULL), mode, file);
+        if (fwrite(writer.text, 1, writer.size, file) != writer.size || fputc('\n', file) == EOF || fflush(file) == EOF)
+                return -EIO;
+        return 0;
+}
+
+/* --- Tables ------------------------------------------------------------------------------------------------------- */
+
+struct column {
+        const char *name;
+        double width;
+        int flags;
+};
+
+static void cleanup_table(struct libscols_table **table)
+{
+        scols_unref_table(*table);
+}
+
+static struct libscols_table *new_table(const struct column *columns, size_t n, FILE *file)
+{
+        struct libscols_table *table = scols_new_table();
+
+        if (!table)
+                return NULL;
+        scols_table_set_stream(table, file);
+        for (size_t i = 0; i < n; i++)
+                if (!scols_table_new_column(table, columns[i].name, columns[i].width, columns[i].flags)) {
+                        scols_unref_table(table);
+                        return NULL;
+                }
+        return table;
+}
+
+static const struct column cgroup_columns[] = {
+        { "CGROUP", 0.4, SCOLS_FL_TREE },
+        { "ALLOCATED", 9, SCOLS_FL_RIGHT },
+        { "CHARGED", 7, SCOLS_FL_RIGHT },
+        { "UNCHARGED", 9, SCOLS_FL_RIGHT },
+        { "MAPS", 4, SCOLS_FL_RIGHT },
+        { "PROGRAMS", 8, SCOLS_FL_RIGHT },
+        { "RSS", 6, SCOLS_FL_RIGHT },
+        { "FOOTPRINT", 9, SCOLS_FL_RIGHT },
+};
+
+#define CGROUP_COLUMNS (sizeof(cgroup_columns) / sizeof(cgroup_columns[0]))
+
+/* The last part of @cgroup's path, as the tree shows where it is; marked if it was removed. */
+static int cgroup_label(const struct cgroup *cgroup, char **label)
+{
+        const char *path = cgroup->path, *slash = path ? strrchr(path, '/') : NULL, *name;
+        int r;
+
+        name = !path ? "(unknown)" : slash && slash[1] ? slash + 1 : path;
+        /* Not below its parent in the table: show the whole path. */
+        if (path && cgroup->parent && !cgroup->parent->parent && !cgroup->exists)
+                name = path;
+        r = asprintf(label, "%s%s", name, cgroup->exists ? "" : " (gone)");
+        return r < 0 ? -ENOMEM : 0;
+}
+
+static int add_cgroup_line(struct libscols_table *table, const struct cgroup *cgroup, struct libscols_line *parent,
+                struct libscols_line **ret)
+{
+        const struct usage *usage = &cgroup->total;
+        uint64_t rss = usage->rss[RSS_ANON] + usage->rss[RSS_FILE] + usage->rss[RSS_SHMEM];
+        char cells[CGROUP_COLUMNS][24];
+        struct libscols_line *line;
+        char *label;
+
+        if (cgroup_label(cgroup, &label) < 0)
+                return -ENOMEM;
+        line = scols_table_new_line(table, parent);
+        if (!line) {
+                free(label);
+                return -ENOMEM;
+        }
+        format_size(cells[1], usage->allocated);
+        format_size(cells[2], usage->charged);
+        format_size(cells[3], usage_uncharged(usage));
+        snprintf(cells[4], sizeof(cells[4]), "%llu", (unsigned long long) usage->map_count);
+        snprintf(cells[5], sizeof(cells[5]), "%llu", (unsigned long long) usage->program_count);
+        format_size(cells[6], rss);
+        format_size(cells[7], usage_footprint(usage));
+        if (scols_line_refer_data(line, 0, label) < 0) {
+                free(label);
+                return -ENOMEM;
+        }
+        for (size_t i = 1; i < CGROUP_COLUMNS; i++)
+                if (scols_line_set_data(line, i, cells[i]) < 0)
+                        return -ENOMEM;
+        *ret = line;
+        return 0;
+}
+
+/* The cgroups that hold BPF objects, as a tree. */
+static int print_cgroups(const struct monitor *monitor, FILE *file)
+{
+        _cleanup_(cleanup_table) struct libscols_table *table = new_table(cgroup_columns, CGROUP_COLUMNS, file);
+        _cleanup_free_ struct cgroup **cgroups = sort_cgroups(&monitor->tree);
+        _cleanup_free_ struct libscols_line **lines = calloc(monitor->tree.count, sizeof(*lines));
+
+        if (!table || !cgroups || !lines)
+                return -ENOMEM;
+        for (size_t i = 0; i < monitor->tree.count; i++) {
+                struct libscols_line *parent = NULL;
+                int r;
+
+                if (usage_objects(&cgroups[i]->total) == 0 && cgroups[i]->parent)
+                        break;
+                for (size_t k = 0; k < i; k++)
+                        if (cgroups[k] == cgroups[i]->parent)
+                                parent = lines[k];
+                r = add_cgroup_line(table, cgroups[i], parent, &lines[i]);
+                if (r < 0)
+                        return r;
+        }
+        return scols_print_table(table) < 0 || fflush(file) == EOF ? -EIO : 0;
+}
+
+int report(const struct monitor *monitor, const struct relations *relations, enum json_mode mode, FILE *file)
+{
+        if (mode != JSON_OFF)
+                return print_json(monitor, relations, mode, file);
+        return print_cgroups(monitor, file);
+}
+
+int report_capabilities(const struct capability *capabilities, size_t count, enum json_mode mode, FILE *file)
+{
+        static const struct column columns[] = {
+                { "CAPABILITY", 0.3, 0 },
+                { "AVAILABLE", 9, 0 },
+                { "PURPOSE", 0.3, 0 },
+                { "REASON", 0.3, 0 },
+        };
+        _cleanup_(cleanup_table) struct libscols_table *table = NULL;
+
+        if (mode != JSON_OFF)
+                return write_json(json_pack("{so}", "capabilities", capabilities_to_json(capabilities, count)), mode,
+                                file);
+        table = new_table(columns, sizeof(columns) / sizeof(columns[0]), file);
+        if (!table)
+                return -ENOMEM;
+        for (size_t i = 0; i < count; i++) {
+                struct libscols_line *line = scols_table_new_line(table, NULL);
+
+                if (!line || scols_line_set_data(line, 0, capabilities[i].name) < 0 ||
+                                scols_line_set_data(line, 1, capabilities[i].available ? "yes" : "no") < 0 ||
+                                scols_line_set_data(line, 2, capabilities[i].purpose) < 0 ||
+                                scols_line_set_data(line, 3, capabilities[i].reason) < 0)
+                        return -ENOMEM;
+        }
+        return scols_print_table(table) < 0 || fflush(file) == EOF ? -EIO : 0;
+}

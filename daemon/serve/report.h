@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the daemon knows, for people and programs: tables by libsmartcols, JSON by jansson. All sizes in JSON are bytes.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "account/ledger.h"
+#include "account/monitor.h"
+#include "account/relations.h"
+#include "account/tree.h"
+#include "kernel/capability.h"
+#include "policy/config.h"
+#include "serve/writer.h"
+
+enum json_mode {
+        JSON_OFF,
+        JSON_SHORT,
+        JSON_PRETTY,
+};
+
+/* New references, or NULL if there is no memory. Their fields are described in README.md. */
+json_t *cgroup_to_json(const struct cgroup *cgroup);
+/* @runtime: it was set at run time; @cgroups: how many it is in force for. */
+json_t *budget_to_json(const struct budget *budget, bool runtime, size_t cgroups);
+/* Null for BUDGET_INFINITY. */
+json_t *limit_to_json(uint64_t limit);
+/* With the @relations that were asked for; NULL: none. */
+json_t *object_to_json(const struct object *object, const struct relations *relations);
+json_t *capability_to_json(const struct capability *capability);
+
+/* The same as object_to_json() as text. */
+void object_write(struct writer *writer, const struct object *object, const struct relations *relations);
+
+/* All of @tree or @ledger, largest first, a parent before its children; to be freed. NULL: no memory. */
+struct cgroup **sort_cgroups(const struct tree *tree);
+struct object **sort_objects(const struct ledger *ledger);
+
+/*
+ * Writes cgroups, objects with @relations (NULL: none) and capabilities, largest first, or as a table the cgroups that
+ * hold BPF objects. Returns 0 or a negative errno.
+ */
+int report(const struct monitor *monitor, const struct relations *relations, enum json_mode mode, FILE *file);
+
+/* Writes the table of capabilities. Returns 0 or a negative errno. */
+int report_capabilities(const struct capability *capabilities, size_t count, enum json_mode mode, FILE *file);
+
+/* Enough for any size that format_size() writes. */
+#define FORMAT_SIZE_MAX 16
+
+/* @bytes for people, as systemd prints it: "0B", "1023B", "1.5K", "12.3M". Returns @buffer. */
+char *format_size(char buffer[FORMAT_SIZE_MAX], uint64_t bytes);
+
+/* The name of a map or program type, "type-N" if it has none yet. Returns @buffer or a constant. */
+const char *object_type_name(const struct object_record *record, char buffer[FORMAT_SIZE_MAX]);
