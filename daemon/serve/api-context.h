@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the methods of the API share: whom they ask, how old an answer may be, parameters and errors. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "account/monitor.h"
+#include "enforce/guard.h"
+#include "policy/event.h"
+#include "serve/varlink.h"
+#include "serve/writer.h"
+
+/* What the daemon does for the API. */
+struct api_hooks {
+        /*
+         * Reads the configuration again. Returns 0; -EINVAL: it has errors, which are appended to the array @errors as
+         * strings, and the one in force stays; -ENOMEM.
+         */
+        int (*reload)(void *context, json_t *errors);
+        /* To be called after a flush or refresh of the monitor. */
+        void (*flushed)(void *context);
+        void *context;
+};
+
+struct api_options {
+        struct event_base *base;
+        struct monitor *monitor;
+        struct guard *guard;
+        struct api_hooks hooks;
+        const char *directory; /* of budgets that are set at run time; the configuration is read from there, too */
+};
+
+struct api {
+        struct api_options options;
+        struct varlink_server *server;
+        struct subscriber *subscribers;
+        struct writer writer;     /* of the reply that is being made */
+        uint64_t fresh_usec;      /* when it was brought up to date last; CLOCK_MONOTONIC, as now_usec() */
+        uint64_t cost_usec;       /* how long that took */
+        uint64_t unreported_usec; /* when what no sensor reports was, too */
+        uint64_t events[EVENT_KINDS];
+};
+
+/* Brings all up to date, or only if an answer would be too old otherwise. */
+void api_refresh(struct api *api);
+void api_refresh_if_old(struct api *api);
+
+/* The string parameter @name, NULL: it was not given. */
+const char *parameter_string(const json_t *parameters, const char *name);
+/* The index of @word in @words, which it is one of. */
+size_t word_index(const char *const *words, const char *word);
+
+/* Each replies with an error of io.bpfbudget. Returns 0 or -ENOMEM. */
+int api_not_permitted(struct varlink_call *call, const char *reason);
+int api_not_supported(struct varlink_call *call, const char *reason);
+int api_reply_too_large(struct varlink_call *call);
+/* The same with the one whose full name is @error, and its parameter @key. */
+int api_error(struct varlink_call *call, const char *error, const char *key, const char *value);
+
+/* Replies with @parameters (taken over; NULL: no memory) once, which may be too large for that. Returns 0 or -ENOMEM.
+ */
+int api_reply_once(struct varlink_call *call, json_t *parameters);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The methods of io.bpfbudget that have a source of their own, by noun; @context is the struct api. What they take is
+ * in a table beside each. For api.c, whose table lists them all.
+ */
+#pragma once
+
+#include "serve/api-context.h"
+
+/* api-cgroup.c: a cgroup that a caller names */
+extern const struct varlink_parameter cgroup_parameter[];
+int api_get_cgroup(void *context, struct varlink_call *call, json_t *parameters);
+
+/* Whether @path can be one of a cgroup: "/", or components that are neither empty nor lead anywhere else. */
+bool is_cgroup_path(const char *path);
+/*
+ * Finds the cgroup that the parameter "cgroup" names. Returns 0, or 1 if that was answered with an error already, or a
+ * negative errno.
+ */
+int api_take_cgroup(struct api *api, struct varlink_call *call, const json_t *parameters, struct cgroup **cgroup);
+
+/* api-lists.c */
+extern const struct varlink_parameter list_cgroups_parameters[], list_objects_parameters[];
+int api_list_cgroups(void *context, struct varlink_call *call, json_t *parameters);
+int api_list_objects(void *context, struct varlink_call *call, json_t *parameters);
+int api_list_budgets(void *context, struct varlink_call *call, json_t *parameters);
+
+/* Maps, programs; up to NULL. */
+extern const char *const object_kinds[];
+
+/* api-explain.c */
+extern const struct varlink_parameter explain_parameters[];
+int api_explain(void *context, struct varlink_call *call, json_t *parameters);
+
+/* api-budgets.c: root sets them, the owner of a cgroup lowers them */
+extern const struct varlink_parameter set_budget_parameters[];
+int api_set_budget(void *context, struct varlink_call *call, json_t *parameters);
+int api_unset_budget(void *context, struct varlink_call *call, json_t *parameters);
+
+/* api-subscriptions.c */
+extern const struct varlink_parameter subscribe_parameters[];
+int api_subscribe(void *context, struct varlink_call *call, json_t *parameters);
+
+/* Sends @event to those who subscribed to such. */
+void subscribers_send(struct api *api, const struct budget_event *event);
