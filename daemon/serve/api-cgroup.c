@@ -59,7 +59,7 @@ static int find_cgroup(struct api *api, const char *path, struct cgroup **ret)
                 found = NULL;
                 return -ENOENT;
         }
-        /* It has nothing that would tell of its removal. */
+        /* No object of it would report its removal. */
         kernel_watch_cgroup(monitor->kernel, id);
         return tree_get(&monitor->tree, id, ret);
 }

@@ -69,7 +69,7 @@ static uint64_t uncharged_of(const struct object *object)
         return object->record.allocated - object->record.charged;
 }
 
-/* The largest objects in @cgroup's subtree, as an array; *uncharged is the one with most that nobody is charged for. */
+/* The largest objects in @cgroup's subtree, as an array; *uncharged is the one with most uncharged bytes. */
 static json_t *top_objects(struct api *api, const struct cgroup *cgroup, const struct relations *relations,
                 const struct object **uncharged)
 {
@@ -110,7 +110,7 @@ static uint64_t charged_bytes(const struct api *api, const struct cgroup *cgroup
 
 static json_t *explanation(struct api *api, const struct cgroup *cgroup, const struct relations *relations)
 {
-        _cleanup_free_ char *verdict = NULL;
+        _cleanup_free_ char *summary = NULL;
         struct memory memory;
         const struct object *largest;
         json_t *objects = top_objects(api, cgroup, relations, &largest);
@@ -118,15 +118,15 @@ static json_t *explanation(struct api *api, const struct cgroup *cgroup, const s
         if (!cgroup->path || !cgroup->exists || memory_read(&api->options.monitor->cgroupfs, cgroup->path, &memory) < 0)
                 memory = (struct memory){ .current = BUDGET_INFINITY, .max = BUDGET_INFINITY };
         memory.bpf = charged_bytes(api, cgroup);
-        verdict = explain_verdict(cgroup, &memory, largest);
-        if (!objects || !verdict) {
+        summary = explain_summary(cgroup, &memory, largest);
+        if (!objects || !summary) {
                 json_decref(objects);
                 return NULL;
         }
         return json_pack("{so so so so sI sI so ss}", "cgroup", cgroup_to_json(cgroup), "memoryCurrent",
                         limit_to_json(memory.current), "memoryMax", limit_to_json(memory.max), "shares",
                         shares_to_json(&memory), "bpfCharged", (json_int_t) cgroup->total.charged, "bpfUncharged",
-                        (json_int_t) usage_uncharged(&cgroup->total), "objects", objects, "verdict", verdict);
+                        (json_int_t) usage_uncharged(&cgroup->total), "objects", objects, "verdict", summary);
 }
 
 int api_explain(void *context, struct varlink_call *call, json_t *parameters)
@@ -142,7 +142,7 @@ int api_explain(void *context, struct varlink_call *call, json_t *parameters)
         if (r != 0)
                 return r < 0 ? r : 0;
         r = relations_read(&relations, monitor->kernel, &monitor->tree, RELATION_HOLDERS | RELATION_PINS);
-        /* Without holders, if the kernel does not tell them: the rest is worth an answer. */
+        /* Without holders, if the kernel does not report them: the rest is worth an answer. */
         if (r < 0 && r != -ENOMEM) {
                 relations_deinit(&relations);
                 r = relations_read(&relations, monitor->kernel, &monitor->tree, RELATION_PINS);

@@ -234,7 +234,7 @@ int api_list_objects(void *context, struct varlink_call *call, json_t *parameter
         r = relations_read(&listing->relations, monitor->kernel, &monitor->tree, get_relations(parameters));
         if (r < 0) {
                 listing_free(listing);
-                return r == -ENOMEM ? r : api_not_supported(call, "this kernel does not tell holders or uses");
+                return r == -ENOMEM ? r : api_not_supported(call, "this kernel does not report holders or uses");
         }
         return listing_answer(listing, call);
 }

@@ -78,7 +78,7 @@ static void send_event(struct subscriber *subscriber, json_t *event)
                 subscriber->lost++;
 }
 
-/* The client has taken everything: now it is told what it has missed. */
+/* The client has taken everything: now it learns how many it has missed. */
 static void on_drained(void *state)
 {
         struct subscriber *subscriber = state;

@@ -150,11 +150,11 @@ static void describe_part(const struct memory *memory, char *text, size_t size)
                         format_size(bytes, memory->current));
 }
 
-char *explain_verdict(const struct cgroup *cgroup, const struct memory *memory, const struct object *largest)
+char *explain_summary(const struct cgroup *cgroup, const struct memory *memory, const struct object *largest)
 {
         uint64_t uncharged = usage_uncharged(&cgroup->total), objects = usage_objects(&cgroup->total);
         char allocated[FORMAT_SIZE_MAX], charged[FORMAT_SIZE_MAX], free_bytes[FORMAT_SIZE_MAX];
-        char most[FORMAT_SIZE_MAX], type[FORMAT_SIZE_MAX], part[128];
+        char size[FORMAT_SIZE_MAX], type[FORMAT_SIZE_MAX], part[128];
         char *text;
         int n;
 
@@ -168,10 +168,10 @@ char *explain_verdict(const struct cgroup *cgroup, const struct memory *memory, 
                 n = asprintf(&text, "BPF takes %s, all of it charged to the cgroup%s.", allocated, part);
         else
                 n = asprintf(&text,
-                                "BPF takes %s: %s is charged to the cgroup%s, and %s to nobody, so that no memory "
+                                "BPF takes %s: %s is charged to the cgroup%s, and %s is uncharged, so that no memory "
                                 "limit bounds it; the largest part of that, %s, is %s %.*s (%s).",
                                 allocated, charged, part, free_bytes,
-                                format_size(most, largest->record.allocated - largest->record.charged),
+                                format_size(size, largest->record.allocated - largest->record.charged),
                                 largest->record.kind == OBJECT_MAP ? "map" : "program", OBJECT_NAME_SIZE,
                                 largest->record.name, object_type_name(&largest->record, type));
         return n < 0 ? NULL : text;

@@ -14,10 +14,10 @@
 
 /*
  * Bytes. On cgroup v2 of memory.stat, which includes the subtree; on v1 of the total_ lines there and of the counters
- * of kernel memory. What the hierarchy does not tell is 0.
+ * of kernel memory. What the hierarchy does not report is 0.
  */
 struct memory {
-        uint64_t current; /* BUDGET_INFINITY: not told, as of the root of v2 */
+        uint64_t current; /* BUDGET_INFINITY: not reported, as for the root of v2 */
         uint64_t max;     /* BUDGET_INFINITY: none */
         uint64_t anon;
         uint64_t file; /* with shmem */
@@ -37,7 +37,7 @@ struct share {
 
 #define SHARES_MAX 16
 
-/* Reads the memory of the cgroup at @path. Returns 0, or a negative errno if the hierarchy tells nothing of it. */
+/* Reads the memory of the cgroup at @path. Returns 0, or a negative errno if the hierarchy reports nothing for it. */
 int memory_read(const struct cgroupfs *cgroupfs, const char *path, struct memory *memory);
 
 /* Takes the lines of memory.stat, of hierarchy @version (1 or 2), into @memory. */
@@ -47,7 +47,7 @@ void memory_parse_stat(FILE *file, int version, struct memory *memory);
 size_t memory_split(const struct memory *memory, struct share shares[SHARES_MAX]);
 
 /*
- * One sentence about @cgroup. @largest, of its subtree, has the most bytes that nobody is charged for; NULL: there are
- * none. To be freed; NULL: no memory.
+ * One sentence about @cgroup. @largest, of its subtree, has the most uncharged bytes; NULL: there are none. To be
+ * freed; NULL: no memory.
  */
-char *explain_verdict(const struct cgroup *cgroup, const struct memory *memory, const struct object *largest);
+char *explain_summary(const struct cgroup *cgroup, const struct memory *memory, const struct object *largest);

@@ -110,7 +110,7 @@ static bool serve_stream(struct client *client)
         int r;
 
         if (!call->stream->next) {
-                /* It cannot be told any more when the client ends. */
+                /* The end of the client could not be noticed any more. */
                 if (evbuffer_get_length(bufferevent_get_input(client->connection)) > VARLINK_MESSAGE_MAX)
                         drop(client);
                 else if (call->stream->drained && evbuffer_get_length(client_output(client)) == 0)
@@ -138,7 +138,7 @@ static void serve_later(struct client *client)
 
 /*
  * While as much is there as may be, and nothing is taken of it, @client is not read from: libevent would call again and
- * again (bufferevent_inbuf_wm_check()). What is written to it tells of its end.
+ * again (bufferevent_inbuf_wm_check()). A write to it fails once it has ended.
  */
 static void set_reading(struct client *client)
 {

@@ -415,7 +415,7 @@ static void test_explain(void **state)
         assert_int_equal(number(object, NULL, "pid"), workers[1].pid);
         assert_string_equal(text_of(object, "cgroup"), percpu.path);
         assert_non_null(strstr(text_of(answer, "verdict"), "map bb_test (percpu_array)"));
-        assert_non_null(strstr(text_of(answer, "verdict"), "to nobody"));
+        assert_non_null(strstr(text_of(answer, "verdict"), "is uncharged"));
         json_array_foreach(json_object_get(answer, "shares"), i, share)
         {
                 if (strcmp(text_of(share, "name"), "bpf") == 0)

@@ -901,7 +901,7 @@ static void test_relations(void **state)
                 json_decref(reply);
         }
         world.no_holders = true;
-        refuse(f, "ListObjects", "NotSupported", "{'reason':'this kernel does not tell holders or uses'}",
+        refuse(f, "ListObjects", "NotSupported", "{'reason':'this kernel does not report holders or uses'}",
                         "'holders':true");
         tell(f, "ListObjects", "'uses':true");
 }

@@ -87,34 +87,35 @@ static void test_v1(void **state)
         assert_int_equal(bytes_of(shares, count, "shmem"), 120);
 }
 
-static void check_verdict(
+static void check_summary(
                 const struct cgroup *cgroup, uint64_t current, const struct object *largest, const char *expected)
 {
         struct memory memory = { .current = current, .bpf = cgroup->total.charged };
-        char *verdict = explain_verdict(cgroup, &memory, largest);
+        char *summary = explain_summary(cgroup, &memory, largest);
 
-        assert_non_null(verdict);
-        assert_string_equal(verdict, expected);
-        free(verdict);
+        assert_non_null(summary);
+        assert_string_equal(summary, expected);
+        free(summary);
 }
 
-static void test_verdict(void **state)
+static void test_summary(void **state)
 {
         struct cgroup cgroup = { .path = (char *) "/a" };
         struct object map = { .record = { .kind = OBJECT_MAP, .type = 6, .allocated = 31 << 20, .charged = 1 << 20 } };
 
         (void) state;
         strcpy(map.record.name, "flows");
-        check_verdict(&cgroup, 5 << 20, NULL, "No BPF map or program belongs to it.");
+        check_summary(&cgroup, 5 << 20, NULL, "No BPF map or program belongs to it.");
         cgroup.total = (struct usage){ .allocated = 2 << 20, .charged = 2 << 20, .map_count = 1 };
-        check_verdict(&cgroup, 4 << 20, NULL,
+        check_summary(&cgroup, 4 << 20, NULL,
                         "BPF takes 2.0M, all of it charged to the cgroup, 50% of the 4.0M that the cgroup is charged "
                         "for.");
-        check_verdict(&cgroup, BUDGET_INFINITY, NULL, "BPF takes 2.0M, all of it charged to the cgroup.");
+        check_summary(&cgroup, BUDGET_INFINITY, NULL, "BPF takes 2.0M, all of it charged to the cgroup.");
         cgroup.total.allocated = 42 << 20;
-        check_verdict(&cgroup, 4 << 20, &map,
+        check_summary(&cgroup, 4 << 20, &map,
                         "BPF takes 42.0M: 2.0M is charged to the cgroup, 50% of the 4.0M that the cgroup is charged "
-                        "for, and 40.0M to nobody, so that no memory limit bounds it; the largest part of that, 30.0M, "
+                        "for, and 40.0M is uncharged, so that no memory limit bounds it; the largest part of that, "
+                        "30.0M, "
                         "is map "
                         "flows (percpu_array).");
 }
@@ -322,7 +323,7 @@ static void test_shares(void **state)
 }
 
 /* All charged, but with a map that could be named; a program; nothing charged at all; nobody to compare with. */
-static void test_verdicts(void **state)
+static void test_summaries(void **state)
 {
         struct cgroup cgroup = { .path = (char *) "/a" };
         struct object program = { .record = { .kind = OBJECT_PROGRAM, .type = 1, .allocated = 3 << 10 } };
@@ -330,12 +331,13 @@ static void test_verdicts(void **state)
         (void) state;
         memset(program.record.name, 'x', sizeof(program.record.name));
         cgroup.total = (struct usage){ .allocated = 4 << 10, .charged = 4 << 10, .program_count = 1 };
-        check_verdict(&cgroup, 0, &program, "BPF takes 4.0K, all of it charged to the cgroup.");
+        check_summary(&cgroup, 0, &program, "BPF takes 4.0K, all of it charged to the cgroup.");
         cgroup.total.charged = 1 << 10;
-        check_verdict(&cgroup, 0, NULL, "BPF takes 4.0K, all of it charged to the cgroup.");
-        check_verdict(&cgroup, 3 << 10, &program,
+        check_summary(&cgroup, 0, NULL, "BPF takes 4.0K, all of it charged to the cgroup.");
+        check_summary(&cgroup, 3 << 10, &program,
                         "BPF takes 4.0K: 1.0K is charged to the cgroup, 33% of the 3.0K that the cgroup is charged "
-                        "for, and 3.0K to nobody, so that no memory limit bounds it; the largest part of that, 3.0K, "
+                        "for, and 3.0K is uncharged, so that no memory limit bounds it; the largest part of that, "
+                        "3.0K, "
                         "is program xxxxxxxxxxxxxxxx (socket_filter).");
 }
 
@@ -344,13 +346,13 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_v2),
                 cmocka_unit_test(test_v1),
-                cmocka_unit_test(test_verdict),
+                cmocka_unit_test(test_summary),
                 cmocka_unit_test(test_each_line),
                 cmocka_unit_test_setup_teardown(test_read_v2, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_read_v1, setup, teardown),
                 cmocka_unit_test(test_read_nothing),
                 cmocka_unit_test(test_shares),
-                cmocka_unit_test(test_verdicts),
+                cmocka_unit_test(test_summaries),
         };
 
         return cmocka_run_group_tests_name("explain", tests, NULL, NULL);

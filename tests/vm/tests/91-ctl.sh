@@ -45,7 +45,7 @@ has "$(cat /run/explain)" "^$cgroup$"
 has "$(cat /run/explain)" ', at most 64.0M$'
 has "$(cat /run/explain)" '^BPF charged to nobody +(3[89]|4[0-9])\.[0-9]M'
 has "$(cat /run/explain)" "percpu_array +counters_[0-9]+ .* $pins/counters_"
-has "$(tail -n 4 /run/explain | tr '\n' ' ')" 'to nobody.*counters_[0-9]+ \(percpu_array\)'
+has "$(tail -n 4 /run/explain | tr '\n' ' ')" 'is uncharged.*counters_[0-9]+ \(percpu_array\)'
 snapshot=/run/explain.json
 bpfbudgetctl --json=short explain "$cgroup" >$snapshot
 check "40 MB are charged to nobody" 'select(.bpfUncharged < 40000000)'
