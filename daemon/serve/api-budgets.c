@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "policy/runtime.h"
 
@@ -188,7 +189,7 @@ int api_set_budget(void *context, struct varlink_call *call, json_t *parameters)
         int r = api_take_cgroup(api, call, parameters, &cgroup);
 
         if (r != 0)
-                return r < 0 ? r : 0;
+                return error_only(r);
         if (varlink_uid(call) != 0 && !is_owner(api, call, cgroup))
                 return api_not_permitted(call, "only root and the owner of the cgroup may set its budget");
         wrong = take_budget(parameters, &budget, &field);
@@ -212,7 +213,7 @@ int api_unset_budget(void *context, struct varlink_call *call, json_t *parameter
         if (varlink_uid(call) != 0) {
                 r = api_take_cgroup(api, call, parameters, &cgroup);
                 if (r != 0)
-                        return r < 0 ? r : 0;
+                        return error_only(r);
                 if (!is_owner(api, call, cgroup))
                         return api_not_permitted(call, "only root and the owner of the cgroup may unset its budget");
                 return lower_budget(api, call, cgroup, BUDGET_INFINITY, BUDGET_INFINITY);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "serve/report.h"
 
 static int no_such_cgroup(struct varlink_call *call, const char *path)
@@ -70,9 +71,9 @@ int api_take_cgroup(struct api *api, struct varlink_call *call, const json_t *pa
         int r;
 
         if (!is_cgroup_path(path))
-                return varlink_invalid_parameter(call, "cgroup") ?: 1;
+                return varlink_invalid_parameter(call, "cgroup") ?: API_ANSWERED;
         r = find_cgroup(api, path, cgroup);
-        return r == -ENOENT ? no_such_cgroup(call, path) ?: 1 : r;
+        return r == -ENOENT ? no_such_cgroup(call, path) ?: API_ANSWERED : r;
 }
 
 int api_get_cgroup(void *context, struct varlink_call *call, json_t *parameters)
@@ -84,7 +85,7 @@ int api_get_cgroup(void *context, struct varlink_call *call, json_t *parameters)
         api_refresh_if_old(api);
         r = api_take_cgroup(api, call, parameters, &cgroup);
         if (r != 0)
-                return r < 0 ? r : 0;
+                return error_only(r);
         return varlink_reply(call, json_pack("{so}", "cgroup", cgroup_to_json(cgroup)), false);
 }
 

@@ -54,13 +54,12 @@ const char *parameter_string(const json_t *parameters, const char *name);
 /* The index of @word in @words, which it is one of. */
 size_t word_index(const char *const *words, const char *word);
 
-/* Each replies with an error of io.bpfbudget. Returns 0 or -ENOMEM. */
+/* Each replies with an error of io.bpfbudget. Returns as varlink_error(). */
 int api_not_permitted(struct varlink_call *call, const char *reason);
 int api_not_supported(struct varlink_call *call, const char *reason);
 int api_reply_too_large(struct varlink_call *call);
-/* The same with the one whose full name is @error, and its parameter @key. */
+/* The same with the error whose full name is @error and its parameter @key. */
 int api_error(struct varlink_call *call, const char *error, const char *key, const char *value);
 
-/* Replies with @parameters (taken over; NULL: no memory) once, which may be too large for that. Returns 0 or -ENOMEM.
- */
+/* Replies with @parameters (taken over; NULL: no memory), or with ReplyTooLarge. Returns as varlink_error(). */
 int api_reply_once(struct varlink_call *call, json_t *parameters);

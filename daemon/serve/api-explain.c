@@ -7,6 +7,7 @@
 
 #include "account/relations.h"
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "serve/explain.h"
 #include "serve/report.h"
 
@@ -36,7 +37,7 @@ static int take_cgroup_or_unit(
         _cleanup_free_ char *service = NULL;
 
         if (!unit == !parameter_string(parameters, "cgroup"))
-                return varlink_invalid_parameter(call, unit ? "unit" : "cgroup") ?: 1;
+                return varlink_invalid_parameter(call, unit ? "unit" : "cgroup") ?: API_ANSWERED;
         if (!unit)
                 return api_take_cgroup(api, call, parameters, cgroup);
         /* "foo" is short for a service, as for systemctl. */
@@ -45,7 +46,7 @@ static int take_cgroup_or_unit(
                 return -ENOMEM;
         }
         *cgroup = find_unit(&api->options.monitor->tree, unit) ?: find_unit(&api->options.monitor->tree, service);
-        return *cgroup ? 0 : api_error(call, "io.bpfbudget.NoSuchUnit", "unit", unit) ?: 1;
+        return *cgroup ? 0 : api_error(call, "io.bpfbudget.NoSuchUnit", "unit", unit) ?: API_ANSWERED;
 }
 
 static json_t *shares_to_json(const struct memory *memory)
@@ -140,7 +141,7 @@ int api_explain(void *context, struct varlink_call *call, json_t *parameters)
         api_refresh_if_old(api);
         r = take_cgroup_or_unit(api, call, parameters, &cgroup);
         if (r != 0)
-                return r < 0 ? r : 0;
+                return error_only(r);
         r = relations_read(&relations, monitor->kernel, &monitor->tree, RELATION_HOLDERS | RELATION_PINS);
         /* Without holders, if the kernel does not report them: the rest is worth an answer. */
         if (r < 0 && r != -ENOMEM) {

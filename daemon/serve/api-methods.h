@@ -13,10 +13,11 @@ int api_get_cgroup(void *context, struct varlink_call *call, json_t *parameters)
 
 /* Whether @path can be one of a cgroup: "/", or components that are neither empty nor lead anywhere else. */
 bool is_cgroup_path(const char *path);
-/*
- * Finds the cgroup that the parameter "cgroup" names. Returns 0, or 1 if that was answered with an error already, or a
- * negative errno.
+/* What was looked for is not there, and the call has been answered with an error that says so: nothing is left to do.
  */
+enum { API_ANSWERED = 1 };
+
+/* Finds the cgroup that the parameter "cgroup" names. Returns 0; API_ANSWERED; a negative errno. */
 int api_take_cgroup(struct api *api, struct varlink_call *call, const json_t *parameters, struct cgroup **cgroup);
 
 /* api-lists.c */

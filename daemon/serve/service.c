@@ -10,6 +10,7 @@
 #include <systemd/sd-login.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/log.h"
 
 /* The manager's own socket, as systemctl uses it for root: it needs no message bus. */
@@ -46,7 +47,7 @@ static int read_job_type(sd_bus *bus, const char *unit, char **type)
         else if (r >= 0)
                 r = (*type = strdup("")) ? 0 : -ENOMEM;
         sd_bus_message_unref(reply);
-        return r < 0 ? r : 0;
+        return error_only(r);
 }
 
 /* Until the unit has stopped the job of a restart is one of type "restart"; then it becomes a "start". */

@@ -81,29 +81,40 @@ static void free_listener(struct listener *listener)
         free(listener);
 }
 
+/* Sets up the events of @listener for @fd, which listen() was called for. On success alone @fd is @listener's. */
+static int watch(struct listener *listener, int fd)
+{
+        struct event_base *base = listener->server->base;
+
+        if (evutil_make_socket_nonblocking(fd) < 0)
+                return -errno;
+        listener->pause = evtimer_new(base, on_pause_end, listener);
+        if (!listener->pause)
+                return -ENOMEM;
+        listener->events = evconnlistener_new(
+                        base, on_accept, listener, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+        if (!listener->events)
+                return -ENOMEM;
+        evconnlistener_set_error_cb(listener->events, on_accept_error);
+        return 0;
+}
+
 /* Listens at @fd, which it takes over, and which listen() was called for. *ret, if it is not NULL, is the server's. */
 static int add_listener(struct varlink_server *server, int fd, struct listener **ret)
 {
         struct listener *listener = calloc(1, sizeof(*listener));
+        int r = -ENOMEM;
 
         if (listener) {
                 listener->server = server;
-                listener->pause = evtimer_new(server->base, on_pause_end, listener);
+                r = watch(listener, fd);
         }
-        if (!listener || !listener->pause || evutil_make_socket_nonblocking(fd) < 0) {
+        if (r < 0) {
                 if (listener)
                         free_listener(listener);
                 close(fd);
-                return -ENOMEM;
+                return r;
         }
-        listener->events = evconnlistener_new(
-                        server->base, on_accept, listener, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-        if (!listener->events) {
-                free_listener(listener);
-                close(fd);
-                return -ENOMEM;
-        }
-        evconnlistener_set_error_cb(listener->events, on_accept_error);
         LL_PREPEND(server->listeners, listener);
         if (ret)
                 *ret = listener;
@@ -165,6 +176,25 @@ static int bind_socket(int fd, const char *path, mode_t mode, const char *group)
         return r;
 }
 
+/* Makes the socket @path @listener's, to be removed with it. On error @listener is freed. */
+static int own_path(struct listener *listener, const char *path)
+{
+        struct stat st;
+        int r = stat(path, &st) < 0 ? -errno : 0;
+
+        if (r == 0) {
+                listener->device = st.st_dev;
+                listener->inode = st.st_ino;
+                listener->path = strdup(path);
+                r = listener->path ? 0 : -ENOMEM;
+        }
+        if (r < 0) {
+                LL_DELETE(listener->server->listeners, listener);
+                free_listener(listener);
+        }
+        return r;
+}
+
 int varlink_listen(struct varlink_server *server, const char *path, mode_t mode, const char *group)
 {
         _cleanup_close_ int fd = -1;
@@ -187,14 +217,11 @@ int varlink_listen(struct varlink_server *server, const char *path, mode_t mode,
                 return r;
         r = add_listener(server, fd, &listener);
         fd = -1;
+        if (r == 0)
+                r = own_path(listener, path);
         if (r < 0)
-                return r;
-        listener->path = strdup(path);
-        if (!listener->path || stat(path, &st) < 0)
-                return listener->path ? -errno : -ENOMEM;
-        listener->device = st.st_dev;
-        listener->inode = st.st_ino;
-        return 0;
+                unlink(path);
+        return r;
 }
 
 void varlink_stop_listening(struct varlink_server *server)

@@ -106,7 +106,7 @@ uid_t varlink_uid(const struct varlink_call *call);
 int varlink_reply(struct varlink_call *call, json_t *parameters, bool continues);
 /* The same with @size bytes of JSON @text, an object. */
 int varlink_reply_text(struct varlink_call *call, const char *text, size_t size, bool continues);
-/* Replies with the error @name and its @parameters, taken over; NULL: none. Returns 0 or -ENOMEM. */
+/* Replies with the error @name and its @parameters, taken over; NULL: none. Returns as varlink_reply(). */
 int varlink_error(struct varlink_call *call, const char *name, json_t *parameters);
 /* org.varlink.service.InvalidParameter */
 int varlink_invalid_parameter(struct varlink_call *call, const char *parameter);

@@ -1378,6 +1378,7 @@ static void test_listen_fd(void **state)
         make_directory(directory, address.sun_path);
         assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(listen(fd, 5), 0);
+        assert_int_equal(varlink_listen_fd(demo->server, -1), -EBADF);
         assert_int_equal(varlink_listen_fd(demo->server, fd), 0);
         client = connect_path(address.sun_path);
         assert_true(client >= 0);
