@@ -27,7 +27,7 @@
 
 #define BPFFS "/sys/fs/bpf"
 
-/* The tables that are pinned, by their names in gate.bpf.c, which are those of their pins. */
+/* The tables that are pinned, by their names in gatebooks.h, which are those of their pins. */
 static const char *const tables[] = { "gate_domains", "gate_objects", "gate_settings", "gate_events" };
 
 /* The gate's programs, by GATE_HOOK_*; their names are those of their links' pins. */

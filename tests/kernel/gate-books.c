@@ -30,8 +30,8 @@
 #define DOMAINS_MAX 80
 #define OBJECTS_MAX 16
 
-/* Of verdicts[] in gate.bpf.c. */
-#define VERDICTS  1024
+/* Of decisions[] in bpf/gatefallback.h. */
+#define DECISIONS 1024
 #define ADMITTED  1
 #define REFUSED   2
 #define UNDECIDED 1
@@ -228,7 +228,7 @@ static int setup(void **state)
         empty(books->maps.gate_objects);
         memset(settings, 0, sizeof(*settings));
         memset(settlements, 0, GATE_SETTLE_MAX * sizeof(*settlements));
-        memset(books->bss->verdicts, 0, sizeof(books->bss->verdicts));
+        memset(books->bss->decisions, 0, sizeof(books->bss->decisions));
         books->bss->unread = 0;
         books->bss->fake_jiffies = 1000;
         books->bss->fake_pid_tgid = 0;
@@ -1794,18 +1794,19 @@ static void test_elements_others(void **state)
         close(storage.fd);
 }
 
-/* --- Verdicts ----------------------------------------------------------------------------------------------------- */
+/* --- Decisions -----------------------------------------------------------------------------------------------------
+ */
 
-static const uint64_t tested_thread = 21ULL << 32 | (5 * VERDICTS + 17);
-#define SLOT books->bss->verdicts[17]
+static const uint64_t tested_thread = 21ULL << 32 | (5 * DECISIONS + 17);
+#define SLOT books->bss->decisions[17]
 
-static uint64_t verdict(uint64_t thread, int what)
+static uint64_t decision(uint64_t thread, int what)
 {
         return (thread & 0xffffffff) << 32 | what;
 }
 
-/* What a probe judged is not judged again; it is read once. */
-static void test_verdict_map(void **state)
+/* What a probe decided is not decided again; it is read once. */
+static void test_decision_map(void **state)
 {
         struct object map = make_array(4), other = make_array(100);
 
@@ -1814,10 +1815,10 @@ static void test_verdict_map(void **state)
         books->bss->fake_pid_tgid = tested_thread;
         PROBE(gate_map_entered, map.address, 0);
         check_both(map.allocated, map.charged, 1, 0);
-        assert_int_equal(SLOT, verdict(tested_thread, ADMITTED));
+        assert_int_equal(SLOT, decision(tested_thread, ADMITTED));
         /* Those that refuse only leave it. */
         assert_int_equal(HOOK(gate_map_again1, 0), 0);
-        assert_int_equal(SLOT, verdict(tested_thread, ADMITTED));
+        assert_int_equal(SLOT, decision(tested_thread, ADMITTED));
         assert_int_equal(HOOK(gate_map, other.address), 0);
         assert_int_equal(SLOT, 0);
         check_both(map.allocated, map.charged, 1, 0);
@@ -1826,7 +1827,7 @@ static void test_verdict_map(void **state)
 
         set_max(leaf.id, GATE_MAPS, 0);
         PROBE(gate_map_entered, map.address, 0);
-        assert_int_equal(SLOT, verdict(tested_thread, REFUSED));
+        assert_int_equal(SLOT, decision(tested_thread, REFUSED));
         assert_int_equal(take_events(), 1);
         set_max(leaf.id, GATE_MAPS, UNLIMITED);
         assert_int_equal(HOOK(gate_map, map.address), -ENOMEM);
@@ -1836,7 +1837,7 @@ static void test_verdict_map(void **state)
         close(other.fd);
 }
 
-static void test_verdict_program(void **state)
+static void test_decision_program(void **state)
 {
         struct object program = make_program(2);
 
@@ -1844,14 +1845,14 @@ static void test_verdict_program(void **state)
         make_cgroup_domains();
         books->bss->fake_pid_tgid = tested_thread;
         PROBE(gate_program_entered, program.address, 0);
-        assert_int_equal(SLOT, verdict(tested_thread, ADMITTED));
+        assert_int_equal(SLOT, decision(tested_thread, ADMITTED));
         assert_int_equal(read_domain(leaf.id).usage[GATE_PROGRAMS], 1);
         assert_int_equal(HOOK(gate_program, program.address), 0);
         assert_int_equal(SLOT, 0);
         assert_int_equal(read_domain(leaf.id).usage[GATE_PROGRAMS], 1);
         set_max(leaf.id, GATE_PROGRAMS, 0);
         PROBE(gate_program_entered, program.address, 0);
-        assert_int_equal(SLOT, verdict(tested_thread, REFUSED));
+        assert_int_equal(SLOT, decision(tested_thread, REFUSED));
         set_max(leaf.id, GATE_PROGRAMS, UNLIMITED);
         assert_int_equal(HOOK(gate_program, program.address), -ENOMEM);
         assert_int_equal(SLOT, 0);
@@ -1859,7 +1860,7 @@ static void test_verdict_program(void **state)
 }
 
 /* Each that refuses besides reads a refusal, once. */
-static void test_verdict_again(void **state)
+static void test_decision_again(void **state)
 {
         const struct bpf_program *const again[] = { books->progs.gate_map_again1, books->progs.gate_map_again2,
                 books->progs.gate_map_again3, books->progs.gate_map_again4, books->progs.gate_program_again,
@@ -1870,22 +1871,22 @@ static void test_verdict_again(void **state)
         (void) state;
         books->bss->fake_pid_tgid = tested_thread;
         for (size_t i = 0; i < sizeof(again) / sizeof(again[0]); i++) {
-                SLOT = verdict(tested_thread, REFUSED);
+                SLOT = decision(tested_thread, REFUSED);
                 assert_int_equal(run_sized(again[i], &context, sizeof(context)), -ENOMEM);
                 assert_int_equal(SLOT, 0);
                 assert_int_equal(run_sized(again[i], &context, sizeof(context)), 0);
-                SLOT = verdict(tested_thread, ADMITTED);
+                SLOT = decision(tested_thread, ADMITTED);
                 assert_int_equal(run_sized(again[i], &context, sizeof(context)), 0);
-                assert_int_equal(SLOT, verdict(tested_thread, ADMITTED));
+                assert_int_equal(SLOT, decision(tested_thread, ADMITTED));
                 /* Another thread's, with which it shares the place. */
-                SLOT = verdict(tested_thread + VERDICTS, REFUSED);
+                SLOT = decision(tested_thread + DECISIONS, REFUSED);
                 assert_int_equal(run_sized(again[i], &context, sizeof(context)), 0);
-                assert_int_equal(SLOT, verdict(tested_thread + VERDICTS, REFUSED));
+                assert_int_equal(SLOT, decision(tested_thread + DECISIONS, REFUSED));
         }
 }
 
-/* A gate that is not in force judges nothing by its probes, and its old verdicts go without effect. */
-static void test_verdict_not_in_force(void **state)
+/* A gate that is not in force decides nothing by its probes, and its old decisions go without effect. */
+static void test_decision_not_in_force(void **state)
 {
         struct object map = make_hash(100), program = make_program(2);
 
@@ -1900,10 +1901,10 @@ static void test_verdict_not_in_force(void **state)
                 PROBE(gate_update_entered, BPF_MAP_UPDATE_ELEM, set_attr(BPF_MAP_UPDATE_ELEM, map.fd, 0));
                 assert_int_equal(SLOT, 0);
                 check_both(0, 0, 0, 0);
-                SLOT = verdict(tested_thread, REFUSED);
+                SLOT = decision(tested_thread, REFUSED);
                 assert_int_equal(HOOK(gate_map_again1, 0), 0);
                 assert_int_equal(SLOT, 0);
-                SLOT = verdict(tested_thread, REFUSED);
+                SLOT = decision(tested_thread, REFUSED);
                 assert_int_equal(HOOK(gate_map, map.address), 0);
                 check_both(map.allocated, map.charged, 1, 0);
                 HOOK(gate_map_free, map.address);
@@ -1912,8 +1913,8 @@ static void test_verdict_not_in_force(void **state)
         close(program.fd);
 }
 
-/* Without limits there is no verdict to leave. */
-static void test_verdict_undecided(void **state)
+/* Without limits there is no decision to leave. */
+static void test_decision_undecided(void **state)
 {
         struct object map = make_hash(100), program = make_program(2);
 
@@ -1929,7 +1930,7 @@ static void test_verdict_undecided(void **state)
 }
 
 /* Each bpf(2) ends what was left of the last one; a refusal that nobody read is counted. */
-static void test_verdict_update(void **state)
+static void test_decision_update(void **state)
 {
         struct object map = make_hash(100);
         uint64_t address;
@@ -1940,7 +1941,7 @@ static void test_verdict_update(void **state)
         books->bss->fake_pid_tgid = tested_thread;
         address = set_attr(BPF_MAP_UPDATE_ELEM, map.fd, 0);
         PROBE(gate_update_entered, BPF_MAP_UPDATE_ELEM, address);
-        assert_int_equal(SLOT, verdict(tested_thread, ADMITTED));
+        assert_int_equal(SLOT, decision(tested_thread, ADMITTED));
         check_both(map.allocated + 200, map.charged + 200, 1, 0);
         assert_int_equal(HOOK(gate_update, BPF_MAP_UPDATE_ELEM, address), 0);
         assert_int_equal(SLOT, 0);
@@ -1948,25 +1949,25 @@ static void test_verdict_update(void **state)
 
         set_max(leaf.id, GATE_CHARGED, 0);
         PROBE(gate_update_entered, BPF_MAP_UPDATE_ELEM, address);
-        assert_int_equal(SLOT, verdict(tested_thread, REFUSED));
+        assert_int_equal(SLOT, decision(tested_thread, REFUSED));
         set_max(leaf.id, GATE_CHARGED, UNLIMITED);
         assert_int_equal(HOOK(gate_update, BPF_MAP_UPDATE_ELEM, address), -ENOMEM);
         assert_int_equal(books->bss->unread, 0);
-        /* What is no update takes an old verdict away and does not heed it. */
-        SLOT = verdict(tested_thread, REFUSED);
+        /* What is no update takes an old decision away and does not heed it. */
+        SLOT = decision(tested_thread, REFUSED);
         assert_int_equal(HOOK(gate_update, BPF_MAP_LOOKUP_ELEM, address), 0);
         assert_int_equal(SLOT, 0);
 
-        SLOT = verdict(tested_thread, ADMITTED);
+        SLOT = decision(tested_thread, ADMITTED);
         PROBE(gate_update_entered, BPF_MAP_LOOKUP_ELEM, address);
         assert_int_equal(SLOT, 0);
         assert_int_equal(books->bss->unread, 0);
-        SLOT = verdict(tested_thread, REFUSED);
+        SLOT = decision(tested_thread, REFUSED);
         PROBE(gate_update_entered, BPF_MAP_LOOKUP_ELEM, address);
         assert_int_equal(SLOT, 0);
         assert_int_equal(books->bss->unread, 1);
         PROBE(gate_update_entered, BPF_MAP_UPDATE_BATCH, set_attr(BPF_MAP_UPDATE_BATCH, map.fd, 3));
-        assert_int_equal(SLOT, verdict(tested_thread, ADMITTED));
+        assert_int_equal(SLOT, decision(tested_thread, ADMITTED));
         close(map.fd);
 }
 
@@ -2020,7 +2021,7 @@ static int teardown_other(void **state)
 
 /*
  * Where the hook for programs has prog->aux as its argument, nothing of BPF is charged, and there are no probes: a
- * verdict is nobody's.
+ * decision is nobody's.
  */
 static void test_other_machine(void **state)
 {
@@ -2040,10 +2041,10 @@ static void test_other_machine(void **state)
         assert_string_equal(event.name, "bb_books");
         assert_int_equal(event.type, BPF_PROG_TYPE_SOCKET_FILTER);
         books->bss->fake_pid_tgid = tested_thread;
-        SLOT = verdict(tested_thread, REFUSED);
+        SLOT = decision(tested_thread, REFUSED);
         assert_int_equal(HOOK(gate_map_again1, 0), 0);
         assert_int_equal(HOOK(gate_map, map.address), 0);
-        assert_int_equal(SLOT, verdict(tested_thread, REFUSED));
+        assert_int_equal(SLOT, decision(tested_thread, REFUSED));
         close(program.fd);
         close(map.fd);
 }
@@ -2095,12 +2096,12 @@ int main(void)
                 TEST(test_refill_percpu),
                 TEST(test_elements),
                 TEST(test_elements_others),
-                TEST(test_verdict_map),
-                TEST(test_verdict_program),
-                TEST(test_verdict_again),
-                TEST(test_verdict_not_in_force),
-                TEST(test_verdict_undecided),
-                TEST(test_verdict_update),
+                TEST(test_decision_map),
+                TEST(test_decision_program),
+                TEST(test_decision_again),
+                TEST(test_decision_not_in_force),
+                TEST(test_decision_undecided),
+                TEST(test_decision_update),
                 TEST(test_introduction),
                 cmocka_unit_test_setup_teardown(test_other_machine, setup_other, teardown_other),
         };

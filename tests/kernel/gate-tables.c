@@ -433,7 +433,7 @@ static void check_attached(const char *name, const char *target, bool by_lsm, bo
         fail_msg("%s was not attached", name);
 }
 
-/* Where the kernel is preemptible, probes judge and others refuse besides; all are pinned but the one of new cgroups.
+/* Where the kernel is preemptible, probes decide and others refuse besides; all are pinned but the one of new cgroups.
  */
 static void test_hooks(void **state)
 {
@@ -516,7 +516,7 @@ static void test_unattachable(void **state)
         gate_close(gate);
 }
 
-/* Calls that were left out are those that the probe and the hook's own program missed both. */
+/* Missed calls are those that the probe and the hook's own program missed both. */
 static void test_missed(void **state)
 {
         struct gate *gate;

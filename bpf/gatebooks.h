@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The books of the gate: its tables, and what is booked in domains and for objects. Like page_counter_try_charge()
+ * (mm/page_counter.c) a booking is made in a domain and in all above it, or in none. Each object has an entry with what
+ * is booked for it; a settlement by the daemon replaces that by what the object measures, so that an object never
+ * counts as nothing, and its release takes off just what was booked.
+ */
+#pragma once
+
+#include "kerneltypes.h"
+
+#include "cgroup.h"
+#include "gaterecords.h"
+#include "objsize.h"
+
+/* Cgroups between a process and the root that are looked at, and domains above each other. */
+#define LEVELS_MAX 64
+
+/* How often a lock is tried; who holds it does a few stores. */
+#define LOCK_TRIES 512
+
+#define ENOMEM 12
+#define EEXIST 17
+
+struct {
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, 1024);
+        __uint(map_flags, BPF_F_NO_PREALLOC);
+        __type(key, u64);
+        __type(value, struct gate_domain);
+} gate_domains SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_HASH);
+        __uint(max_entries, 16384);
+        __uint(map_flags, BPF_F_NO_PREALLOC);
+        __type(key, u64);
+        __type(value, struct gate_object);
+} gate_objects SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, 1);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __type(key, u32);
+        __type(value, struct gate_settings);
+} gate_settings SEC(".maps");
+
+struct {
+        __uint(type, BPF_MAP_TYPE_RINGBUF);
+        __uint(max_entries, 16 * 1024);
+} gate_events SEC(".maps");
+
+/* Not pinned: what a settlement works on. */
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, GATE_SETTLE_MAX);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __type(key, u32);
+        __type(value, struct gate_settlement);
+} settlements SEC(".maps");
+
+static __always_inline struct gate_settings *get_settings(void)
+{
+        u32 key = 0;
+
+        return bpf_map_lookup_elem(&gate_settings, &key);
+}
+
+/* --- Domains ------------------------------------------------------------------------------------------------------ */
+
+/* The memory cgroup that what the running task allocates is charged to; NULL: there is none. */
+static __always_inline struct cgroup_subsys_state *charged_css(void)
+{
+        struct mem_cgroup *memcg = bpf_get_current_task_btf()->active_memcg;
+
+        if (memcg)
+                return (void *) (address_of(memcg) + bpf_core_field_offset(struct mem_cgroup, css));
+        return (void *) address_of(own_css());
+}
+
+/* The nearest domain at or above @css; 0: none. A global function: the verifier looks at it once. */
+__noinline u64 find_domain(u64 css_address)
+{
+        struct cgroup_subsys_state *css = (void *) css_address;
+
+        for (int i = 0; i < LEVELS_MAX && css; i++) {
+                u64 id = css_cgroup_id(css);
+
+                if (bpf_map_lookup_elem(&gate_domains, &id))
+                        return id;
+                css = BPF_CORE_READ(css, parent);
+        }
+        return 0;
+}
+
+/* What is to be booked, and the answer. */
+struct booking {
+        s64 amount[GATE_RESOURCES];
+        u64 slack; /* bytes that must be free besides */
+        u64 refused_by, usage, max;
+        u32 resource; /* that refused */
+        u32 enforce;
+        u32 levels; /* that were booked */
+        u32 reserved;
+};
+
+static __always_inline void set_objects(struct booking *booking, u32 kind, s64 objects)
+{
+        if (kind == OBJECT_MAP)
+                booking->amount[GATE_MAPS] = objects;
+        else
+                booking->amount[GATE_PROGRAMS] = objects;
+}
+
+static __always_inline void add(struct gate_domain *domain, const struct booking *booking, s64 sign)
+{
+        for (u32 i = 0; i < GATE_RESOURCES; i++)
+                if (booking->amount[i])
+                        __sync_fetch_and_add(&domain->usage[i], sign * booking->amount[i]);
+}
+
+/* Whether @domain, in which @booking is booked already, is over a limit by it. */
+static __always_inline bool is_over(struct gate_domain *domain, struct booking *booking)
+{
+        for (int i = 0; i < GATE_RESOURCES; i++) {
+                u64 usage = domain->usage[i], max = domain->max[i];
+                u64 slack = i <= GATE_CHARGED ? booking->slack : 0;
+
+                if (booking->amount[i] <= 0 || max == GATE_UNLIMITED || usage + slack <= max)
+                        continue;
+                booking->resource = i;
+                booking->usage = usage - booking->amount[i];
+                booking->max = max;
+                return true;
+        }
+        return false;
+}
+
+/*
+ * A way up through the domains, one bpf_loop() step each: a plain loop is verified once for each of its LEVELS_MAX
+ * turns, and that in every program that books.
+ */
+struct ascent {
+        struct booking *booking;
+        u64 id;     /* the next domain; 0: there is none */
+        s64 sign;   /* 1: book; -1: take off */
+        s64 result; /* -ENOMEM: id refuses */
+};
+
+static int ascend(u32 level, struct ascent *ascent)
+{
+        struct booking *booking = ascent->booking;
+        u64 id = ascent->id;
+        struct gate_domain *domain = id ? bpf_map_lookup_elem(&gate_domains, &id) : NULL;
+
+        if (!domain)
+                return 1;
+        add(domain, booking, ascent->sign);
+        if (ascent->sign > 0) {
+                booking->levels++;
+                if (booking->enforce && is_over(domain, booking)) {
+                        ascent->result = -ENOMEM;
+                        return 1;
+                }
+        }
+        ascent->id = domain->parent;
+        return 0;
+}
+
+/* Takes @booking off the first @levels domains from @id on. */
+__noinline int unbook(u64 id, struct booking *booking, u32 levels)
+{
+        struct ascent ascent = { .booking = booking, .id = id, .sign = -1 };
+
+        if (booking)
+                bpf_loop(levels, ascend, &ascent, 0);
+        return 0;
+}
+
+/*
+ * Books @booking in the domain @id and all above. Returns 0, or -ENOMEM if it enforces and one of them would be over;
+ * then in none, with the domain in refused_by.
+ */
+__noinline int book(u64 id, struct booking *booking)
+{
+        struct ascent ascent = { .booking = booking, .id = id, .sign = 1 };
+
+        if (!booking)
+                return 0;
+        booking->levels = 0;
+        bpf_loop(LEVELS_MAX, ascend, &ascent, 0);
+        if (ascent.result == 0)
+                return 0;
+        booking->refused_by = ascent.id;
+        unbook(id, booking, booking->levels);
+        return -ENOMEM;
+}
+
+/* A way up to a domain above. */
+struct climb {
+        u64 id;     /* where it is */
+        u64 to;     /* where it ends */
+        u32 levels; /* that are below that */
+        u32 reserved;
+};
+
+static int climb(u32 level, struct climb *climb)
+{
+        u64 id = climb->id;
+        struct gate_domain *domain = id && id != climb->to ? bpf_map_lookup_elem(&gate_domains, &id) : NULL;
+
+        if (!domain)
+                return 1;
+        climb->levels++;
+        climb->id = domain->parent;
+        return 0;
+}
+
+/* How many domains there are from @id up to, and without, @above; 0: that is not above it. */
+__noinline u32 levels_below(u64 id, u64 above)
+{
+        struct climb way = { .id = id, .to = above };
+
+        bpf_loop(LEVELS_MAX, climb, &way, 0);
+        return way.id == above ? way.levels : 0;
+}
+
+/* --- Objects ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * An entry's lock: 0 if nobody has it, else 1; 2 if its object went meanwhile, and whoever has the lock takes the entry
+ * off. Who has it may be interrupted by the release of the object on its own CPU, which cannot wait.
+ */
+static int try_lock(u32 try, struct gate_object **object)
+{
+        return __sync_val_compare_and_swap(&(*object)->lock, 0, 1) == 0;
+}
+
+/* Returns whether the lock was had. Gives up after a while rather than never. */
+__noinline int lock(struct gate_object *object)
+{
+        struct gate_object *context = object;
+
+        if (!object)
+                return 0;
+        for (int i = 0; i < 4; i++)
+                if (__sync_val_compare_and_swap(&object->lock, 0, 1) == 0)
+                        return 1;
+        return bpf_loop(LOCK_TRIES, try_lock, &context, 0) < LOCK_TRIES;
+}
+
+/* Takes the lock, or leaves the end of @object to who has it. Returns whether the lock was had. */
+static __always_inline bool lock_or_leave(struct gate_object *object)
+{
+        for (int i = 0; i < 8; i++) {
+                if (__sync_val_compare_and_swap(&object->lock, 0, 1) == 0)
+                        return true;
+                if (__sync_val_compare_and_swap(&object->lock, 1, 2) != 0)
+                        return false;
+        }
+        return false;
+}
+
+/* Takes off the entry @object, whose lock the caller has, and what is booked for it. @booking: room for that. */
+__noinline int take_off(struct gate_object *object, struct booking *booking)
+{
+        u64 domain, key;
+
+        if (!object || !booking)
+                return 0;
+        key = object->key;
+        domain = object->domain;
+        object->domain = 0;
+        *booking = (struct booking){};
+        set_objects(booking, object->kind, -1);
+        booking->amount[GATE_ALLOCATED] = -(object->allocated + object->admitted);
+        booking->amount[GATE_CHARGED] = -(object->charged + (object->uncharged ? 0 : object->admitted));
+        __sync_lock_test_and_set(&object->lock, 0);
+        if (!domain)
+                return 0; /* somebody else is at it */
+        book(domain, booking);
+        bpf_map_delete_elem(&gate_objects, &key);
+        return 0;
+}
+
+/* Takes @object off if its release was left to the caller. @booking is room for that. */
+static __always_inline void unlock(struct gate_object *object, struct booking *booking)
+{
+        if (__sync_val_compare_and_swap(&object->lock, 1, 0) != 1)
+                take_off(object, booking);
+}
+
+/* Takes off the entry @key and what is booked for it. @id: only if it is that object's; 0: whatever it is. */
+__noinline int forget_object(u64 key, u32 id)
+{
+        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
+        struct booking booking = {};
+
+        if (!object || object->key != key || (id && object->id != id) || !lock_or_leave(object))
+                return 0;
+        if (object->key == key && (!id || object->id == id))
+                take_off(object, &booking);
+        else
+                unlock(object, &booking);
+        return 0;
+}
+
+/*
+ * Enters an object that @booking books in @domain already; @id is 0 while it is being made. Returns 0, or a negative
+ * errno: then it is to be taken off. Not inlined, for the sake of the callers' stack.
+ */
+static __noinline int enter_object(u64 key, u64 domain, const struct booking *booking, u32 kind, u32 id)
+{
+        struct gate_object object = {
+                .key = key,
+                .domain = domain,
+                .allocated = booking->amount[GATE_ALLOCATED],
+                .charged = booking->amount[GATE_CHARGED],
+                .kind = kind,
+                .id = id,
+                .uncharged = booking->amount[GATE_CHARGED] == 0,
+        };
+
+        return bpf_map_update_elem(&gate_objects, &key, &object, BPF_NOEXIST);
+}
+
+/*
+ * What was admitted so lately that the measurement of now may not have it: what a thread was let in for is in the map
+ * when the same thread comes again, so with one thread that is its last admission at most.
+ */
+static __always_inline s64 still_coming(const struct gate_object *object, u64 now)
+{
+        if (object->window + 1 < now)
+                return 0;
+        if (object->mixed + 1 < now)
+                return object->grower == bpf_get_current_pid_tgid() ? 0 : object->last;
+        return object->window == now ? object->recent + object->previous : object->recent;
+}
+
+/* The id of the object of @kind at @address now; another one if it is gone. */
+static __always_inline u32 current_id(u64 address, u32 kind)
+{
+        struct bpf_prog *prog = (void *) address;
+        struct bpf_map *map = (void *) address;
+
+        return kind == OBJECT_MAP ? BPF_CORE_READ(map, id) : BPF_CORE_READ(prog, aux, id);
+}
+
+/*
+ * Brings the entry @object of @to->key up to what @to says that it measures: in the new domain first, so that it is
+ * never nowhere; takes it off if that is none. Without @to->id it stays in its domain, and uncharged if it was. Returns
+ * whether it is to be settled again: something is kept on top of it, or somebody else has the lock.
+ */
+__noinline int settle_entry(struct gate_object *object, struct gate_settlement *to)
+{
+        s64 admitted, kept, charged, old_allocated, old_charged;
+        struct booking booking = {};
+        u64 domain;
+        u32 below;
+
+        if (!object || !to || !lock(object))
+                return 1;
+        /* The entry may be another one's by now, or the object gone, with its release yet to come. */
+        if (object->key != to->key || !object->domain || (to->id && current_id(to->address, to->kind) != to->id)) {
+                unlock(object, &booking);
+                return 0;
+        }
+        domain = to->id ? to->domain : object->domain;
+        if (!domain) {
+                take_off(object, &booking);
+                return 0;
+        }
+        charged = !to->id && object->uncharged ? 0 : to->charged;
+        kept = still_coming(object, bpf_jiffies64());
+        admitted = object->admitted;
+        old_allocated = object->allocated + admitted;
+        old_charged = object->charged + (object->uncharged ? 0 : admitted);
+        booking.amount[GATE_ALLOCATED] = to->allocated + kept;
+        booking.amount[GATE_CHARGED] = charged ? charged + kept : 0;
+        if (object->domain == domain) {
+                booking.amount[GATE_ALLOCATED] -= old_allocated;
+                booking.amount[GATE_CHARGED] -= old_charged;
+                book(domain, &booking);
+        } else {
+                below = levels_below(object->domain, domain);
+                /* What is above both has it booked already, and is not to have it twice for a moment. */
+                if (below) {
+                        booking.amount[GATE_ALLOCATED] -= old_allocated;
+                        booking.amount[GATE_CHARGED] -= old_charged;
+                        book(domain, &booking);
+                        set_objects(&booking, object->kind, 1);
+                } else {
+                        set_objects(&booking, object->kind, 1);
+                        book(domain, &booking);
+                }
+                booking.amount[GATE_ALLOCATED] = old_allocated;
+                booking.amount[GATE_CHARGED] = old_charged;
+                unbook(object->domain, &booking, below ?: LEVELS_MAX);
+                object->domain = domain;
+        }
+        object->allocated = to->allocated;
+        object->charged = charged;
+        __sync_fetch_and_add(&object->admitted, kept - admitted);
+        object->uncharged = charged == 0;
+        object->id = to->id ?: object->id;
+        unlock(object, &booking);
+        return kept != 0;
+}
+
+/* Bytes of one object. */
+struct size {
+        s64 allocated, charged;
+        u32 type;
+        u32 unknown; /* objsize.h does not know the type */
+};
+
+static __always_inline void set_size(struct size *size, const struct object_record *record)
+{
+        size->allocated = record->allocated;
+        size->charged = record->charged;
+        size->type = record->type;
+        size->unknown = record->marks & OBJECT_UNKNOWN_TYPE;
+}
+
+/* Measures the map at @address. A global function: the verifier looks at it once a program, and its stack is its own.
+ */
+__noinline int measure_map(u64 address, struct size *size)
+{
+        struct bpf_map *map = (void *) address;
+        struct object_record record = {};
+
+        if (!size)
+                return 0;
+        record.type = BPF_CORE_READ(map, map_type);
+        record.flags = BPF_CORE_READ(map, map_flags);
+        record.key_size = BPF_CORE_READ(map, key_size);
+        record.value_size = BPF_CORE_READ(map, value_size);
+        record.max_entries = BPF_CORE_READ(map, max_entries);
+        objsize_map(address, &record);
+        set_size(size, &record);
+        return 0;
+}
+
+/* Measures the program at @address, likewise. */
+__noinline int measure_program(u64 address, struct size *size)
+{
+        struct object_record record = {};
+
+        if (!size)
+                return 0;
+        objsize_program(address, &record);
+        set_size(size, &record);
+        return 0;
+}
+
+/* Settles the entry @key, if there is one, to @size. Not inlined, for the sake of the callers' stack. */
+static __noinline int settle_to(u64 key, const struct size *size)
+{
+        struct gate_settlement to = { .key = key, .allocated = size->allocated, .charged = size->charged };
+        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
+
+        if (object)
+                settle_entry(object, &to);
+        return 0;
+}
