@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
 /*
- * What crosses from the kernel side (bpf/) to the daemon: binary records of the iterators, entries of the
- * queue of updates, and the slots of per-CPU deltas. Both sides include this file; sizes are in bytes.
+ * What crosses from the kernel side (bpf/) to the daemon: binary records of the iterators, and entries of the queue of
+ * updates. Both sides include this file; sizes are in bytes.
  */
 #pragma once
 
@@ -107,21 +107,6 @@ struct rss_record {
         __u32 reserved;
 };
 
-/* What happened in a cgroup; each CPU counts on its own and only upwards, the flush folds what is new. */
-struct cgroup_delta {
-        __u32 rss_events[RSS_MEMBERS]; /* changes of rss_stat by member type */
-        __u32 charge_events;           /* charge-path events */
-        __u32 reserved;
-        __s64 charged; /* bytes, as far as the charge-path hooks say how many */
-};
-
-/* Per-CPU slot of a cgroup: written by its CPU, except for what the flush has folded of it (as in
- * kernel/cgroup/rstat.c). */
-struct cgroup_slot {
-        struct cgroup_delta now;
-        struct cgroup_delta folded;
-};
-
 /* Flags of struct cgroup_state. */
 enum cgroup_updated {
         CGROUP_UPDATED_RSS = 1 << 0,    /* queued in rss_updated */
@@ -134,13 +119,7 @@ struct cgroup_state {
         __u32 rss_epoch; /* the flush that last popped it: what the task iterator reads again */
 };
 
-/* What a flush folds of one cgroup. */
-struct flushed_cgroup {
-        __u64 id;
-        struct cgroup_delta delta;
-};
-
-/* Context of fold_cgroups. */
+/* Context of clean_cgroups. */
 struct flush_request {
         __u32 count; /* entries filled in flushed */
         __u32 taken; /* enum cgroup_updated: the queue that they were taken from */

@@ -2,7 +2,7 @@
 /*
  * Sensors: tracepoints on rss_stat and on the paths that charge BPF memory. They say that something changed, in which
  * cgroup or which object; how much is measured from the objects themselves (snapshot.bpf.c). As in the kernel's rstat
- * the write side is per CPU and cheap: add to the cgroup's slot, and queue its id once, until a flush takes it. Every
+ * the write side is cheap: mark the cgroup and queue its id once, until a flush takes it. Nothing is counted. Every
  * program here is optional: the daemon loads those whose hook the kernel has.
  */
 #include "kerneltypes.h"
@@ -10,7 +10,6 @@
 #include <bpf/bpf_tracing.h>
 
 #include "cgroup.h"
-#include "percpu.h"
 #include "records.h"
 #include "tables.h"
 
@@ -30,14 +29,6 @@ __u32 dirty;       /* the daemon was woken and has not begun a flush since */
 __u32 rss_full;    /* tasks moved between cgroups: the next RSS pass visits all */
 struct sensor_counters sensor_counters;
 
-struct {
-        __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-        __uint(max_entries, 1024);
-        __uint(map_flags, BPF_F_NO_PREALLOC);
-        __type(key, u64);
-        __type(value, struct cgroup_slot);
-} slots SEC(".maps");
-
 /* Ids of cgroups whose RSS changed. Each is queued once and the queue is as long as the table: it cannot overflow. */
 struct {
         __uint(type, BPF_MAP_TYPE_QUEUE);
@@ -53,13 +44,13 @@ struct {
         __uint(max_entries, UPDATES_SIZE);
 } updates SEC(".maps");
 
-/* Cgroups that a flush works on. */
+/* Ids of the cgroups that a flush works on. */
 struct {
         __uint(type, BPF_MAP_TYPE_ARRAY);
         __uint(max_entries, FLUSH_MAX);
         __uint(map_flags, BPF_F_MMAPABLE);
         __type(key, u32);
-        __type(value, struct flushed_cgroup);
+        __type(value, u64);
 } flushed SEC(".maps");
 
 static __always_inline void count_overflow(void)
@@ -121,19 +112,6 @@ static __always_inline struct cgroup_state *cgroup_state(u64 id)
         return state;
 }
 
-static __always_inline struct cgroup_slot *cgroup_slot(u64 id)
-{
-        struct cgroup_slot *slot = bpf_map_lookup_elem(&slots, &id);
-
-        if (!slot) {
-                struct cgroup_slot clean = {};
-
-                bpf_map_update_elem(&slots, &id, &clean, BPF_NOEXIST);
-                slot = bpf_map_lookup_elem(&slots, &id);
-        }
-        return slot;
-}
-
 /* RSS changes all the time on a living host: it is only queued, and waits until somebody asks. */
 static __always_inline void mark_rss(u64 id)
 {
@@ -151,18 +129,12 @@ static __always_inline void mark_rss(u64 id)
 }
 
 /* Not inlined: a dozen programs have it. */
-static __noinline void mark_charge(u64 id, s64 bytes)
+static __noinline void mark_charge(u64 id)
 {
         struct cgroup_state *state;
-        struct cgroup_slot *slot;
 
         if (!id)
                 id = root_cgroup_id;
-        slot = cgroup_slot(id);
-        if (slot) {
-                __sync_fetch_and_add(&slot->now.charge_events, 1);
-                __sync_fetch_and_add(&slot->now.charged, bytes);
-        }
         state = cgroup_state(id);
         if (!state) {
                 /* The table is full: the entry has no flag that would hold it back, so it is queued each time. */
@@ -184,27 +156,16 @@ static __always_inline u64 objcg_cgroup_id(struct obj_cgroup *objcg)
 /* --- rss_stat ----------------------------------------------------------------------------------------------------- */
 
 /*
- * include/trace/events/kmem.h. Until 6.1: (mm, member, count); since 6.2 (f1a7941243c1) without the count: it is not
- * read. The mm's owner is whose memory it is: reclaim and khugepaged work on other people's. While a process exits it
- * has none; sched_process_exit tells.
+ * include/trace/events/kmem.h. Only the mm is read: its owner is whose memory it is, as reclaim and khugepaged work on
+ * other people's. While a process exits it has none; sched_process_exit tells.
  */
 SEC("tp_btf/rss_stat")
-int BPF_PROG(rss_stat, struct mm_struct *mm, int member)
+int BPF_PROG(rss_stat, struct mm_struct *mm)
 {
         struct task_struct *owner = mm->owner;
-        struct cgroup_slot *slot;
-        u64 id;
 
-        if (!owner)
-                return 0;
-        id = owner->cgroups->subsys[memory_subsys()]->cgroup->kn->id;
-        slot = cgroup_slot(id);
-        if (slot) {
-                for (int i = 0; i < RSS_MEMBERS; i++)
-                        if (rss_member_index[i] == (u32) member)
-                                slot->now.rss_events[i]++;
-        }
-        mark_rss(id);
+        if (owner)
+                mark_rss(owner->cgroups->subsys[memory_subsys()]->cgroup->kn->id);
         return 0;
 }
 
@@ -296,19 +257,19 @@ int BPF_PROG(mod_memcg_state, struct mem_cgroup *memcg, int item, int pages)
         bpf = (pages < 0 && is_freeing(task)) || (pages > 0 && in_interrupt(ctx, task)) || task->active_memcg ||
               in_bpf_syscall(task);
         if (bpf)
-                mark_charge(memcg->css.cgroup->kn->id, (s64) pages * machine.page_size);
+                mark_charge(memcg->css.cgroup->kn->id);
         return 0;
 }
 
 /* mm/percpu.c. The elements of pre-allocated per-CPU maps come this way and are charged to nobody (doc/ACCOUNTING.md).
  */
 SEC("tp_btf/percpu_alloc_percpu")
-int BPF_PROG(percpu_alloc_percpu, unsigned long call_site, bool reserved, bool is_atomic, u64 size)
+int BPF_PROG(percpu_alloc_percpu)
 {
         struct task_struct *task = bpf_get_current_task_btf();
 
         if (task->active_memcg || in_bpf_syscall(task))
-                mark_charge(charging_cgroup_id(), (s64) size * machine.possible_cpus);
+                mark_charge(charging_cgroup_id());
         return 0;
 }
 
@@ -318,63 +279,63 @@ int BPF_PROG(percpu_alloc_percpu, unsigned long call_site, bool reserved, bool i
  * A map gets its objcg and its id after the allocations of its creation: until then the caller's cgroup is the one.
  * Later a map without objcg is nobody's.
  */
-static __always_inline void mark_map(struct bpf_map *map, s64 bytes)
+static __always_inline void mark_map(struct bpf_map *map)
 {
         struct obj_cgroup *objcg = map->objcg;
         u64 id = objcg || map->id ? objcg_cgroup_id(objcg) : charging_cgroup_id();
 
-        mark_charge(id, bytes);
+        mark_charge(id);
 }
 
 SEC("fentry/bpf_map_area_alloc")
-int BPF_PROG(bpf_map_area_alloc, u64 size)
+int BPF_PROG(bpf_map_area_alloc)
 {
-        mark_charge(charging_cgroup_id(), size);
+        mark_charge(charging_cgroup_id());
         return 0;
 }
 
 SEC("fentry/bpf_map_alloc_percpu")
-int BPF_PROG(bpf_map_alloc_percpu, struct bpf_map *map, u64 size)
+int BPF_PROG(bpf_map_alloc_percpu, struct bpf_map *map)
 {
-        mark_map(map, (s64) size * machine.possible_cpus);
+        mark_map(map);
         return 0;
 }
 
 SEC("fentry/bpf_map_kvcalloc")
-int BPF_PROG(bpf_map_kvcalloc, struct bpf_map *map, u64 n, u64 size)
+int BPF_PROG(bpf_map_kvcalloc, struct bpf_map *map)
 {
-        mark_map(map, n * size);
+        mark_map(map);
         return 0;
 }
 
 /* Local storage and others: elements by one or two more functions, by kernel version. */
 SEC("fentry/bpf_map_kzalloc")
-int BPF_PROG(bpf_map_kzalloc, struct bpf_map *map, u64 size)
+int BPF_PROG(bpf_map_kzalloc, struct bpf_map *map)
 {
-        mark_map(map, size);
+        mark_map(map);
         return 0;
 }
 
 /* In 6.18, not in 6.12. */
 SEC("fentry/bpf_map_kmalloc_nolock")
-int BPF_PROG(bpf_map_kmalloc_nolock, struct bpf_map *map, u64 size)
+int BPF_PROG(bpf_map_kmalloc_nolock, struct bpf_map *map)
 {
-        mark_map(map, size);
+        mark_map(map);
         return 0;
 }
 
 SEC("fentry/bpf_map_kmalloc_node")
-int BPF_PROG(bpf_map_kmalloc_node, struct bpf_map *map, u64 size)
+int BPF_PROG(bpf_map_kmalloc_node, struct bpf_map *map)
 {
-        mark_map(map, size);
+        mark_map(map);
         return 0;
 }
 
-/* Arena pages, since 6.9. How many is an argument that has changed its place: the arena itself tells. */
+/* Arena pages, since 6.9. */
 SEC("fentry/bpf_map_alloc_pages")
 int BPF_PROG(bpf_map_alloc_pages, struct bpf_map *map)
 {
-        mark_map(map, 0);
+        mark_map(map);
         return 0;
 }
 
@@ -385,7 +346,7 @@ int BPF_PROG(bpf_mem_refill, struct irq_work *work)
         struct bpf_mem_cache *cache = (void *) address_of(work) -
                                       bpf_core_field_offset(struct bpf_mem_cache, refill_work);
 
-        mark_charge(objcg_cgroup_id(BPF_CORE_READ(cache, objcg)), 0);
+        mark_charge(objcg_cgroup_id(BPF_CORE_READ(cache, objcg)));
         return 0;
 }
 
@@ -426,53 +387,20 @@ int BPF_PROG(perf_event_bpf_event, struct bpf_prog *prog, u32 type)
 
 /* --- Flush -------------------------------------------------------------------------------------------------------- */
 
-struct fold {
-        u64 id;
-        struct cgroup_delta delta;
-};
-
-/* Takes what one CPU counted since the last flush. Only flushes write folded, and they run one at a time. */
-static int fold_cpu(u32 cpu, void *context)
+static int clean_one(u32 index, void *context)
 {
-        struct fold *fold = context;
-        struct cgroup_slot *slot = bpf_map_lookup_percpu_elem(&slots, &fold->id, cpu);
-        struct cgroup_delta now;
-
-        if (!slot)
-                return 0;
-        now = slot->now;
-        for (int i = 0; i < RSS_MEMBERS; i++)
-                fold->delta.rss_events[i] += now.rss_events[i] - slot->folded.rss_events[i];
-        fold->delta.charge_events += now.charge_events - slot->folded.charge_events;
-        fold->delta.charged += now.charged - slot->folded.charged;
-        slot->folded = now;
-        return 0;
-}
-
-static __always_inline void fold_cgroup(struct flushed_cgroup *entry)
-{
-        struct fold fold = { .id = entry->id };
-
-        bpf_loop(machine.cpu_ids ?: 1, fold_cpu, &fold, 0);
-        entry->delta = fold.delta;
-}
-
-static int fold_one(u32 index, void *context)
-{
-        struct flushed_cgroup *entry = bpf_map_lookup_elem(&flushed, &index);
+        u64 *id = bpf_map_lookup_elem(&flushed, &index);
         struct flush_request *request = context;
         struct cgroup_state *state;
 
-        if (!entry)
+        if (!id)
                 return 1;
-        /* Clean first: what happens from here on queues it again. */
-        state = bpf_map_lookup_elem(&cgroups, &entry->id);
+        state = bpf_map_lookup_elem(&cgroups, id);
         if (state) {
                 if (request->taken & CGROUP_UPDATED_RSS)
                         state->rss_epoch = request->epoch;
                 __sync_fetch_and_and(&state->updated, ~request->taken);
         }
-        fold_cgroup(entry);
         return 0;
 }
 
@@ -484,12 +412,15 @@ int introduce_daemon(void *unused)
         return 0;
 }
 
-/* Marks the cgroups in flushed[0..count) clean and folds them: those that the daemon took from a queue. */
+/*
+ * Marks the cgroups in flushed[0..count) clean: those that the daemon took from a queue, and will measure. What happens
+ * from here on queues them again.
+ */
 SEC("syscall")
-int fold_cgroups(struct flush_request *request)
+int clean_cgroups(struct flush_request *request)
 {
         struct flush_request local = *request;
 
-        bpf_loop(local.count, fold_one, &local, 0);
+        bpf_loop(local.count, clean_one, &local, 0);
         return 0;
 }

@@ -78,16 +78,6 @@ static int full_pass(struct monitor *monitor, bool audit)
 
 /* --- Flush of what was updated ------------------------------------------------------------------------------------ */
 
-static void add_delta(void *context, const struct flushed_cgroup *flushed)
-{
-        struct cgroup_delta *sum = context;
-
-        for (int i = 0; i < RSS_MEMBERS; i++)
-                sum->rss_events[i] += flushed->delta.rss_events[i];
-        sum->charge_events += flushed->delta.charge_events;
-        sum->charged += flushed->delta.charged;
-}
-
 static int note_charged(struct monitor *monitor, uint64_t id)
 {
         if (monitor->charged_count == monitor->charged_size) {
@@ -341,8 +331,7 @@ static int take_updates(struct monitor *monitor, bool *full)
         monitor->creator.pid = 0;
         n = kernel_take_updates(monitor->kernel, take_update, monitor);
         fresh = monitor->charged_ids ? monitor->charged_ids + before : NULL;
-        r = kernel_fold_cgroups(
-                        monitor->kernel, fresh, monitor->charged_count - before, add_delta, &monitor->statistics.delta);
+        r = kernel_clean_cgroups(monitor->kernel, fresh, monitor->charged_count - before);
         if (n < 0 || r < 0)
                 return n < 0 ? n : r;
         monitor->again = n > 0;
@@ -493,7 +482,6 @@ struct rss_sum {
 struct rss_pass {
         struct rss_sum *sums; /* uthash */
         uint64_t page_size;
-        struct cgroup_delta *delta;
 };
 
 static int get_sum(struct rss_pass *pass, uint64_t id, struct rss_sum **ret)
@@ -530,13 +518,11 @@ static int add_rss(void *context, const struct rss_record *record)
 }
 
 /* A cgroup whose RSS changed: it is in the pass, if with no process left. */
-static void expect_rss(void *context, const struct flushed_cgroup *flushed)
+static void expect_rss(void *context, uint64_t cgroup_id)
 {
-        struct rss_pass *pass = context;
         struct rss_sum *sum;
 
-        add_delta(pass->delta, flushed);
-        get_sum(pass, flushed->id, &sum);
+        get_sum(context, cgroup_id, &sum);
 }
 
 static int apply_rss(struct monitor *monitor, struct rss_pass *pass, bool all)
@@ -568,7 +554,7 @@ static int apply_rss(struct monitor *monitor, struct rss_pass *pass, bool all)
 
 static int refresh_rss(struct monitor *monitor)
 {
-        struct rss_pass pass = { .page_size = sysconf(_SC_PAGESIZE), .delta = &monitor->statistics.delta };
+        struct rss_pass pass = { .page_size = sysconf(_SC_PAGESIZE) };
         bool all;
         int r, s;
 

@@ -34,15 +34,14 @@
 typedef bool (*monitor_by_holder_t)(void *context, const struct cgroup *cgroup);
 
 struct monitor_statistics {
-        uint64_t flushes;          /* of what was updated */
-        uint64_t full_passes;      /* over all objects, at start, instead of a flush, or as audit */
-        uint64_t full_pass_usec;   /* how long the last one took */
-        uint64_t updates;          /* taken from the queue */
-        uint64_t overflows;        /* of queue and tables, and hooks left out: each answered by a full pass */
-        uint64_t drift;            /* objects that an audit found to differ from what the hooks told */
-        uint64_t updated_cgroups;  /* summed over the flushes */
-        uint64_t rss_passes;       /* over tasks */
-        struct cgroup_delta delta; /* what the sensors counted, all cgroups */
+        uint64_t flushes;         /* of what was updated */
+        uint64_t full_passes;     /* over all objects, at start, instead of a flush, or as audit */
+        uint64_t full_pass_usec;  /* how long the last one took */
+        uint64_t updates;         /* taken from the queue */
+        uint64_t overflows;       /* of queue and tables, and hooks left out: each answered by a full pass */
+        uint64_t drift;           /* objects that an audit found to differ from what the hooks told */
+        uint64_t updated_cgroups; /* summed over the flushes */
+        uint64_t rss_passes;      /* over tasks */
 };
 
 /* Whose growth it was; pid 0 if that is not known. */

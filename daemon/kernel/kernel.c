@@ -39,9 +39,9 @@ struct kernel {
         struct bpfbudget *skeleton;
         struct bpf_link *links[HOOKS];
         struct ring_buffer *ring;
-        struct object_record *reread;   /* mapped: what measure_objects works on */
-        struct flushed_cgroup *flushed; /* mapped: what fold_cgroups works on */
-        uint64_t *own;                  /* kind and id of the daemon's objects, sorted */
+        struct object_record *reread; /* mapped: what measure_objects works on */
+        uint64_t *flushed;            /* mapped: what clean_cgroups works on */
+        uint64_t *own;                /* kind and id of the daemon's objects, sorted */
         size_t own_count;
         bool sensors, relations;
         uint32_t cgroups_max;
@@ -126,7 +126,6 @@ static int open_skeleton(struct kernel *kernel, const struct cgroupfs *cgroupfs,
                 bpf_map__set_max_entries(skeleton->maps.updates, machine->settings.page_size);
         }
         bpf_map__set_max_entries(skeleton->maps.cgroups, cgroups);
-        bpf_map__set_max_entries(skeleton->maps.slots, cgroups);
         bpf_map__set_max_entries(skeleton->maps.rss_updated, cgroups);
 
         for (size_t i = 0; i < HOOKS; i++) {
@@ -386,7 +385,7 @@ bool kernel_tells_growth(const struct kernel *kernel)
 bool kernel_tells_rss(const struct kernel *kernel)
 {
         return kernel->links[HOOK_RSS_STAT] && kernel->links[HOOK_FORK] && kernel->links[HOOK_EXIT] &&
-               kernel->links[HOOK_ATTACH_TASK] && kernel->capabilities[HOOK_FOLD].available;
+               kernel->links[HOOK_ATTACH_TASK] && kernel->capabilities[HOOK_CLEAN].available;
 }
 
 /* --- Iterators ---------------------------------------------------------------------------------------------------- */
@@ -618,9 +617,8 @@ bool kernel_is_dirty(const struct kernel *kernel)
         return kernel->ring && __atomic_load_n(&kernel->skeleton->bss->dirty, __ATOMIC_SEQ_CST);
 }
 
-/* Folds @n cgroups that were taken from the queue @taken. */
-static int fold(struct kernel *kernel, const uint64_t *ids, size_t n, uint32_t taken, uint32_t epoch,
-                kernel_flushed_t callback, void *context)
+/* Marks @n cgroups clean that were taken from the queue @taken. */
+static int clean(struct kernel *kernel, const uint64_t *ids, size_t n, uint32_t taken, uint32_t epoch)
 {
         for (size_t done = 0, batch; done < n; done += batch) {
                 struct flush_request request = { .taken = taken, .epoch = epoch };
@@ -628,31 +626,28 @@ static int fold(struct kernel *kernel, const uint64_t *ids, size_t n, uint32_t t
 
                 batch = n - done < FLUSH_MAX ? n - done : FLUSH_MAX;
                 request.count = batch;
-                for (size_t i = 0; i < batch; i++)
-                        kernel->flushed[i] = (struct flushed_cgroup){ .id = ids[done + i] };
-                r = skeleton_run(kernel->skeleton->progs.fold_cgroups, &request, sizeof(request));
+                memcpy(kernel->flushed, ids + done, batch * sizeof(*ids));
+                r = skeleton_run(kernel->skeleton->progs.clean_cgroups, &request, sizeof(request));
                 if (r < 0)
                         return r;
-                for (size_t i = 0; i < batch; i++)
-                        callback(context, &kernel->flushed[i]);
         }
         return 0;
 }
 
-int kernel_fold_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n, kernel_flushed_t callback, void *context)
+int kernel_clean_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n)
 {
         if (!kernel->ring)
                 return 0;
-        if (!kernel->capabilities[HOOK_FOLD].available) {
+        if (!kernel->capabilities[HOOK_CLEAN].available) {
                 /* Clean all the same: what has no entry is queued again. */
                 for (size_t i = 0; i < n; i++)
                         bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &ids[i]);
                 return 0;
         }
-        return fold(kernel, ids, n, CGROUP_UPDATED_CHARGE, 0, callback, context);
+        return clean(kernel, ids, n, CGROUP_UPDATED_CHARGE, 0);
 }
 
-int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_flushed_t callback, void *context)
+int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_popped_t callback, void *context)
 {
         int queue = bpf_map__fd(kernel->skeleton->maps.rss_updated), count = 0, r;
         uint64_t ids[FLUSH_MAX];
@@ -664,9 +659,11 @@ int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_flushed_t callb
                 for (n = 0; n < FLUSH_MAX; n++)
                         if (bpf_map_lookup_and_delete_elem(queue, NULL, &ids[n]) < 0)
                                 break;
-                r = fold(kernel, ids, n, CGROUP_UPDATED_RSS, epoch, callback, context);
+                r = clean(kernel, ids, n, CGROUP_UPDATED_RSS, epoch);
                 if (r < 0)
                         return r;
+                for (size_t i = 0; i < n; i++)
+                        callback(context, ids[i]);
                 count += n;
         } while (n == FLUSH_MAX);
         return __atomic_exchange_n(&kernel->skeleton->bss->rss_full, 0, __ATOMIC_SEQ_CST) ? -EAGAIN : count;
@@ -682,10 +679,8 @@ void kernel_watch_cgroup(struct kernel *kernel, uint64_t id)
 
 void kernel_forget_cgroup(struct kernel *kernel, uint64_t id)
 {
-        if (!kernel->ring)
-                return;
-        bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &id);
-        bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.slots), &id);
+        if (kernel->ring)
+                bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &id);
 }
 
 uint64_t kernel_left_out(const struct kernel *kernel)

@@ -78,7 +78,7 @@ int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *c
 int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context);
 
 typedef int (*kernel_update_t)(void *context, const struct update *update);
-typedef void (*kernel_flushed_t)(void *context, const struct flushed_cgroup *flushed);
+typedef void (*kernel_popped_t)(void *context, uint64_t cgroup_id);
 
 /* A file descriptor that polls readable when the sensors woke the daemon; -1 without sensors. */
 int kernel_updates_fd(const struct kernel *kernel);
@@ -89,13 +89,13 @@ int kernel_updates_fd(const struct kernel *kernel);
 int kernel_take_updates(struct kernel *kernel, kernel_update_t callback, void *context);
 /* Whether there may be updates that nobody will wake the daemon for: it has to take them by itself, a little later. */
 bool kernel_is_dirty(const struct kernel *kernel);
-/* Folds the per-CPU deltas of @n cgroups: @callback for each. */
-int kernel_fold_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n, kernel_flushed_t callback, void *context);
+/* Marks the @n cgroups @ids clean: what changes in them from now on is told again. Returns 0 or a negative errno. */
+int kernel_clean_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n);
 /*
- * Takes the cgroups whose RSS changed, marks them with @epoch and folds them: @callback for each. Returns their number,
+ * Takes the cgroups whose RSS changed and marks them with @epoch: @callback for each. Returns their number,
  * -EAGAIN if all tasks must be read because some changes could not be told by cgroup, or another negative errno.
  */
-int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_flushed_t callback, void *context);
+int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_popped_t callback, void *context);
 /* Asks to be told of the removal of the cgroup @id, in which nothing has happened yet. */
 void kernel_watch_cgroup(struct kernel *kernel, uint64_t id);
 /* Forgets the removed cgroup @id. */

@@ -40,7 +40,7 @@ enum {
         HOOK_FILES,
         HOOK_USES,
         HOOK_MEASURE,
-        HOOK_FOLD,
+        HOOK_CLEAN,
         HOOK_INTRODUCE,
         HOOK_RSS_STAT,
         HOOK_FORK,

@@ -78,20 +78,17 @@ static const struct update *wait_update(uint32_t kind, uint64_t id)
         return update;
 }
 
-/* The delta of the last fold. */
-static struct cgroup_delta delta;
-
-static void keep_delta(void *context, const struct flushed_cgroup *flushed)
+static void ignore_popped(void *context, uint64_t cgroup_id)
 {
         (void) context;
-        delta = flushed->delta;
+        (void) cgroup_id;
 }
 
-/* Takes all there is and has @cgroup told of again; what it was charged meanwhile is in delta. */
+/* Takes all there is and has @cgroup told of again. */
 static void clear_updates(const struct test_cgroup *cgroup)
 {
         take();
-        assert_int_equal(kernel_fold_cgroups(kernel, &cgroup->id, 1, keep_delta, NULL), 0);
+        assert_int_equal(kernel_clean_cgroups(kernel, &cgroup->id, 1), 0);
         seen.count = 0;
 }
 
@@ -281,34 +278,22 @@ static void test_growth(void **state)
         cgroup_remove(&cgroup);
 }
 
-/* How much, as far as the hooks say: per-CPU memory, of which no cgroup is charged for, as well. */
-static void test_delta(void **state)
+/* Per-CPU memory, which no cgroup is charged for, is told of as the root's: the map has no objcg yet. */
+static void test_uncharged(void **state)
 {
         struct test_cgroup cgroup;
         struct worker worker;
 
         (void) state;
         start_monitor();
-        cgroup_make(&cgroup, NULL, "delta");
-        steps_init(make_array, make_percpu, NULL);
+        cgroup_make(&cgroup, NULL, "uncharged");
+        steps_init(make_percpu, NULL, NULL);
         start_steps(&worker, &cgroup);
-        clear_updates(&cgroup);
-        next_step();
-        wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
-        clear_updates(&cgroup);
-        assert_true(delta.charge_events > 0);
-        assert_in_range(delta.charged, MIB, MIB + MIB / 2);
-        /* Counted once. */
-        clear_updates(&cgroup);
-        assert_int_equal(delta.charge_events, 0);
-        assert_int_equal(delta.charged, 0);
-        /* The elements of such a map are the root's, as the map has no objcg yet. */
-        assert_int_equal(kernel_fold_cgroups(kernel, &cgroupfs.root_id, 1, keep_delta, NULL), 0);
+        take();
+        assert_int_equal(kernel_clean_cgroups(kernel, &cgroupfs.root_id, 1), 0);
+        seen.count = 0;
         next_step();
         wait_update(UPDATE_CGROUP_CHARGE, cgroupfs.root_id);
-        assert_int_equal(kernel_fold_cgroups(kernel, &cgroupfs.root_id, 1, keep_delta, NULL), 0);
-        assert_true(delta.charge_events >= 1000);
-        assert_true(delta.charged >= 1000LL * 1024 * libbpf_num_possible_cpus());
         end_steps(&worker);
         cgroup_remove(&cgroup);
 }
@@ -500,15 +485,14 @@ static bool has_entry(const char *name, uint64_t id)
 {
         struct bpf_map_info info;
         _cleanup_close_ int fd = open_table(name, &info);
-        char value[sizeof(struct cgroup_slot) * 1024];
+        struct cgroup_state value;
 
-        assert_true(libbpf_num_possible_cpus() <= 1024);
-        return bpf_map_lookup_elem(fd, &id, value) == 0;
+        return bpf_map_lookup_elem(fd, &id, &value) == 0;
 }
 
 static void test_table_sizes(void **state)
 {
-        static const char *const names[] = { "cgroups", "slots", "rss_updated" };
+        static const char *const names[] = { "cgroups", "rss_updated" };
         const struct kernel_options small = { .sensors = true, .cgroups_max = 300 };
         uint32_t least = 1024;
 
@@ -516,13 +500,13 @@ static void test_table_sizes(void **state)
         while (least < 512U * libbpf_num_possible_cpus() && least < 65536)
                 least *= 2;
         start_monitor();
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < 2; i++) {
                 assert_true(table_size(names[i]) >= least);
                 assert_int_equal(table_size(names[i]) & (table_size(names[i]) - 1), 0);
         }
         kernel = NULL;
         open_kernel(&small);
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; i < 2; i++)
                 assert_int_equal(table_size(names[i]), 300);
 }
 
@@ -542,20 +526,18 @@ static void test_removed(void **state)
         next_step();
         wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
         assert_true(has_entry("cgroups", cgroup.id));
-        assert_true(has_entry("slots", cgroup.id));
         end_steps(&worker);
         cgroup_remove(&cgroup);
         wait_update(UPDATE_CGROUP_GONE, cgroup.id);
         /* What was its map's may be given back a moment later. */
         for (int i = 0; i < 100; i++) {
                 kernel_forget_cgroup(kernel, cgroup.id);
-                if (!has_entry("cgroups", cgroup.id) && !has_entry("slots", cgroup.id))
+                if (!has_entry("cgroups", cgroup.id))
                         break;
                 sleep_msec(10);
         }
         kernel_forget_cgroup(kernel, cgroup.id);
         assert_false(has_entry("cgroups", cgroup.id));
-        assert_false(has_entry("slots", cgroup.id));
         assert_true(has_entry("cgroups", other.id));
         cgroup_remove(&other);
 }
@@ -641,7 +623,7 @@ static void test_full_tables(void **state)
         wait_update(UPDATE_CGROUP_CHARGE, cgroup.id);
         /* Whose RSS has changed cannot be told either: all are to be read. */
         if (kernel_tells_rss(kernel)) {
-                assert_int_equal(kernel_pop_rss(kernel, 1, keep_delta, NULL), -EAGAIN);
+                assert_int_equal(kernel_pop_rss(kernel, 1, ignore_popped, NULL), -EAGAIN);
         }
         end_steps(&worker);
         cgroup_remove(&cgroup);
@@ -714,11 +696,11 @@ struct popped {
         size_t count;
 };
 
-static void keep_popped(void *context, const struct flushed_cgroup *flushed)
+static void keep_popped(void *context, uint64_t cgroup_id)
 {
         struct popped *popped = context;
 
-        popped->count += flushed->id == popped->id;
+        popped->count += cgroup_id == popped->id;
 }
 
 /* Pops, and reads what was popped. Returns whether @id was, or the kernel side says that all have to be read. */
@@ -931,14 +913,13 @@ static bool leaves(void)
         next_step();
         flush_until(&cgroup, 4096, MIB);
         assert_true(has_entry("cgroups", cgroup.id));
-        assert_true(has_entry("slots", cgroup.id));
         next_step();
         flush_until(&cgroup, 0, 0);
         end_steps(&worker);
         cgroup_remove(&cgroup);
         assert_int_equal(monitor_flush(&monitor), 0);
         assert_null(tree_find(&monitor.tree, cgroup.id));
-        return !has_entry("cgroups", cgroup.id) && !has_entry("slots", cgroup.id);
+        return !has_entry("cgroups", cgroup.id);
 }
 
 /* Memory of the map that is given back just after that brings the entries back: not each time. */
@@ -1048,9 +1029,9 @@ static void test_rss_full_once(void **state)
         steps_init(do_nothing, NULL, NULL);
         start_steps(&worker, &from);
         move(&worker, &to);
-        assert_int_equal(kernel_pop_rss(kernel, 1, keep_delta, NULL), -EAGAIN);
+        assert_int_equal(kernel_pop_rss(kernel, 1, ignore_popped, NULL), -EAGAIN);
         /* Others may move meanwhile. */
-        for (uint32_t i = 2; (r = kernel_pop_rss(kernel, i, keep_delta, NULL)) == -EAGAIN && i < 500; i++)
+        for (uint32_t i = 2; (r = kernel_pop_rss(kernel, i, ignore_popped, NULL)) == -EAGAIN && i < 500; i++)
                 sleep_msec(10);
         assert_true(r >= 0);
         next_step();
@@ -1232,27 +1213,10 @@ static void test_record_fields(void **state)
         close(fd);
 }
 
-struct folded {
-        const uint64_t *ids;
-        size_t count;
-        uint64_t events[3]; /* of the first, the middle and the last */
-};
-
-static void keep_folded(void *context, const struct flushed_cgroup *flushed)
-{
-        struct folded *folded = context;
-
-        assert_int_equal(flushed->id, folded->ids[folded->count]);
-        if (folded->count % FLUSH_MAX == 10)
-                folded->events[folded->count / FLUSH_MAX] = flushed->delta.charge_events;
-        folded->count++;
-}
-
-/* More cgroups than one run of the program folds; each once, in their order. */
-static void test_fold_many(void **state)
+/* More cgroups than one run of the program takes: each is told of again. */
+static void test_clean_many(void **state)
 {
         static uint64_t ids[2 * FLUSH_MAX + 20];
-        struct folded folded = { .ids = ids };
         struct test_cgroup cgroups[3];
         struct worker worker;
 
@@ -1263,22 +1227,22 @@ static void test_fold_many(void **state)
         for (size_t i = 0; i < 3; i++) {
                 char name[16];
 
-                snprintf(name, sizeof(name), "fold-%zu", i);
+                snprintf(name, sizeof(name), "clean-%zu", i);
                 cgroup_make(&cgroups[i], NULL, name);
                 ids[i * FLUSH_MAX + 10] = cgroups[i].id;
         }
-        for (size_t i = 0; i < 3; i += 2) {
-                steps_init(make_array, NULL, NULL);
-                start_steps(&worker, &cgroups[i]);
-                next_step();
-                end_steps(&worker);
+        for (int round = 0; round < 2; round++) {
+                for (size_t i = 0; i < 3; i++) {
+                        steps_init(make_array, NULL, NULL);
+                        start_steps(&worker, &cgroups[i]);
+                        next_step();
+                        wait_update(UPDATE_CGROUP_CHARGE, cgroups[i].id);
+                        end_steps(&worker);
+                }
+                take();
+                assert_int_equal(kernel_clean_cgroups(kernel, ids, sizeof(ids) / sizeof(ids[0])), 0);
+                seen.count = 0;
         }
-        take();
-        assert_int_equal(kernel_fold_cgroups(kernel, ids, sizeof(ids) / sizeof(ids[0]), keep_folded, &folded), 0);
-        assert_int_equal(folded.count, sizeof(ids) / sizeof(ids[0]));
-        assert_true(folded.events[0] > 0);
-        assert_int_equal(folded.events[1], 0);
-        assert_true(folded.events[2] > 0);
         for (size_t i = 0; i < 3; i++)
                 cgroup_remove(&cgroups[i]);
 }
@@ -1450,7 +1414,7 @@ int main(void)
         /* With nobpf no cgroup is charged, and nothing tells of growth in one. */
         if (!harness_nobpf()) {
                 tests[n++] = TEST(test_growth);
-                tests[n++] = TEST(test_delta);
+                tests[n++] = TEST(test_uncharged);
                 tests[n++] = TEST(test_program);
                 tests[n++] = TEST(test_own_news);
                 tests[n++] = TEST(test_wake_up);
@@ -1458,7 +1422,7 @@ int main(void)
                 tests[n++] = TEST(test_removed);
                 tests[n++] = TEST(test_watched_late);
                 tests[n++] = TEST(test_full_tables);
-                tests[n++] = TEST(test_fold_many);
+                tests[n++] = TEST(test_clean_many);
                 tests[n++] = TEST(test_flush);
                 tests[n++] = TEST(test_flush_removed);
         }

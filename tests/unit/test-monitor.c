@@ -61,15 +61,15 @@ static struct {
         uint64_t holders_usec;
         uint64_t left_out;
         struct sensor_counters counters;
-        int read_error, measure_error, take_error, fold_error, rss_error, holders_error; /* 0: it works */
+        int read_error, measure_error, take_error, clean_error, rss_error, holders_error; /* 0: it works */
 
         /* What was asked for. */
         unsigned int passes, rss_passes, holder_passes, build_ids, closed, errors, warnings;
         uint32_t rss_epoch, pop_epoch;
         uint32_t measured[16]; /* ids */
         size_t measured_count;
-        uint64_t folded[200];
-        size_t folded_count;
+        uint64_t cleaned[200];
+        size_t cleaned_count;
         uint64_t forgotten[8];
         size_t forgotten_count;
 } fake;
@@ -204,15 +204,12 @@ int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_rss_t callback
         return r;
 }
 
-int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_flushed_t callback, void *context)
+int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_popped_t callback, void *context)
 {
         (void) kernel;
         fake.pop_epoch = epoch;
-        for (size_t i = 0; i < fake.popped_count; i++) {
-                struct flushed_cgroup flushed = { fake.popped[i], { .rss_events = { 1, 2, 3, 4 } } };
-
-                callback(context, &flushed);
-        }
+        for (size_t i = 0; i < fake.popped_count; i++)
+                callback(context, fake.popped[i]);
         return fake.rss_full ? -EAGAIN : (int) fake.popped_count;
 }
 
@@ -245,17 +242,12 @@ int kernel_take_updates(struct kernel *kernel, kernel_update_t callback, void *c
         return count;
 }
 
-int kernel_fold_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n, kernel_flushed_t callback, void *context)
+int kernel_clean_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n)
 {
         (void) kernel;
-        for (size_t i = 0; i < n; i++) {
-                struct flushed_cgroup flushed = { ids[i],
-                        { .rss_events = { 10, 20, 30, 40 }, .charge_events = 5, .charged = -4096 } };
-
-                fake.folded[fake.folded_count++] = ids[i];
-                callback(context, &flushed);
-        }
-        return fake.fold_error;
+        for (size_t i = 0; i < n; i++)
+                fake.cleaned[fake.cleaned_count++] = ids[i];
+        return fake.clean_error;
 }
 
 void kernel_forget_cgroup(struct kernel *kernel, uint64_t id)
@@ -339,7 +331,7 @@ static unsigned int flush(void)
         unsigned int before = fake.passes;
 
         fake.measured_count = 0;
-        fake.folded_count = 0;
+        fake.cleaned_count = 0;
         assert_int_equal(monitor_flush(&monitor), 0);
         return fake.passes - before;
 }
@@ -656,13 +648,9 @@ static void test_charge(void **state)
         assert_int_equal(monitor.causes[0].pid, 9);
         assert_string_equal(monitor.causes[0].comm, "grower");
         assert_true(monitor_wants_flush(&monitor));
-        assert_int_equal(fake.folded_count, 2);
-        assert_int_equal(monitor.statistics.delta.charge_events, 10);
-        assert_int_equal(monitor.statistics.delta.charged, -8192);
-        for (uint32_t i = 0; i < RSS_MEMBERS; i++)
-                assert_int_equal(monitor.statistics.delta.rss_events[i], 20 * (i + 1));
+        assert_int_equal(fake.cleaned_count, 2);
 
-        /* Once more, together with what is new. What is folded is only that. */
+        /* Once more, together with what is new. What is marked clean is only that. */
         before = monitor.statistics.updated_cgroups;
         assert_int_equal(before, 4 + 2);
         in_b->allocated = 6000;
@@ -671,15 +659,15 @@ static void test_charge(void **state)
         assert_int_equal(fake.measured_count, 3);
         assert_int_equal(allocated(B), 6000);
         assert_int_equal(allocated(ROOT), 6000 + 7000 + 5000);
-        assert_int_equal(fake.folded_count, 1);
-        assert_int_equal(fake.folded[0], ROOT);
+        assert_int_equal(fake.cleaned_count, 1);
+        assert_int_equal(fake.cleaned[0], ROOT);
         assert_true(monitor_wants_flush(&monitor));
         assert_int_equal(monitor.statistics.updated_cgroups, before + 2);
         /* Then only what came second. */
         assert_int_equal(flush(), 0);
         assert_int_equal(fake.measured_count, 1);
         assert_int_equal(fake.measured[0], 5);
-        assert_int_equal(fake.folded_count, 0);
+        assert_int_equal(fake.cleaned_count, 0);
         assert_false(monitor_wants_flush(&monitor));
         assert_int_equal(flush(), 0);
         assert_int_equal(fake.measured_count, 0);
@@ -713,7 +701,7 @@ static void test_look_again(void **state)
         assert_int_equal(flush(), 0);
         assert_int_equal(fake.measured_count, 1);
         assert_int_equal(fake.measured[0], 1);
-        assert_int_equal(fake.folded_count, 0);
+        assert_int_equal(fake.cleaned_count, 0);
         assert_false(monitor_wants_flush(&monitor));
         assert_int_equal(flush(), 0);
         assert_int_equal(fake.measured_count, 0);
@@ -759,7 +747,7 @@ static void test_charge_without_hooks(void **state)
         assert_int_equal(flush(), 1);
         assert_int_equal(allocated(A), 1000);
         assert_int_equal(fake.measured_count, 0);
-        assert_int_equal(fake.folded_count, 1);
+        assert_int_equal(fake.cleaned_count, 1);
         /* As the hook may be ahead. */
         assert_true(monitor_wants_flush(&monitor));
         assert_int_equal(flush(), 1);
@@ -1012,7 +1000,7 @@ static void test_failed_flush(void **state)
         start();
         for (int i = 0; i < 3; i++) {
                 fake.take_error = i == 0 ? -EIO : 0;
-                fake.fold_error = i == 1 ? -EIO : 0;
+                fake.clean_error = i == 1 ? -EIO : 0;
                 fake.measure_error = i == 2 ? -EIO : 0;
                 add(OBJECT_MAP, 2 + i, B, 1000, 0);
                 tell(UPDATE_CGROUP_CHARGE, A);
@@ -1021,7 +1009,7 @@ static void test_failed_flush(void **state)
                 assert_int_equal(fake.warnings, i + 1);
                 assert_int_equal(allocated(B), 1000 * (i + 1));
                 assert_false(monitor_wants_flush(&monitor));
-                fake.take_error = fake.fold_error = fake.measure_error = 0;
+                fake.take_error = fake.clean_error = fake.measure_error = 0;
                 fake.update_count = 0;
                 assert_int_equal(flush(), 0);
         }
@@ -1107,8 +1095,6 @@ static void test_rss(void **state)
         assert_true(fake.rss_epoch != 0);
         assert_int_equal(fake.rss_epoch, fake.pop_epoch);
         assert_int_equal(monitor.statistics.rss_passes, 2);
-        for (uint32_t i = 0; i < RSS_MEMBERS; i++)
-                assert_int_equal(monitor.statistics.delta.rss_events[i], i + 1);
 
         /* Its last process has ended. */
         fake.rss[3].cgroup_id = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the sensors (bpf/sensors.bpf.c) queue, wake for and count, by the file itself, compiled for this machine: also
+ * What the sensors (bpf/sensors.bpf.c) mark, queue and wake for, by the file itself, compiled for this machine: also
  * those whose hook takes BPF trampolines. On a real kernel: tests/kernel/test-monitor.c.
  */
 #include <setjmp.h>
@@ -20,6 +20,7 @@
 #pragma GCC diagnostic ignored "-Wstrict-prototypes"
 /* What the daemon sets before it loads the programs is read-only for them, and set by the tests. */
 #define const
+#include "bpf/percpu.h"
 #include "bpf/sensors.bpf.c"
 #undef const
 #pragma GCC diagnostic pop
@@ -82,22 +83,14 @@ static void task_init(struct fake_task *fake, struct fake_memcg *memcg, u32 tgid
 
 /* --- Helpers of BPF ----------------------------------------------------------------------------------------------- */
 
-struct slot_entry {
-        u64 id;
-        struct cgroup_slot cpus[CPUS];
-};
-
 struct state_entry {
         u64 id;
         struct cgroup_state state;
 };
 
 static struct {
-        u32 cpu;
         struct state_entry states[8];
         size_t state_count, state_max;
-        struct slot_entry slots[8];
-        size_t slot_count, slot_max;
         u64 rss_queue[8];
         size_t rss_count;
         bool rss_queue_full, ring_full;
@@ -105,7 +98,7 @@ static struct {
         u64 flags[16];
         size_t queued_count;
         u64 waiting; /* bytes in the ring buffer */
-        struct flushed_cgroup flushed[FLUSH_MAX];
+        u64 flushed[FLUSH_MAX];
         u64 percpu[CPUS][8]; /* a piece of per-CPU memory, and the element of cpu_mark in it */
 } fake;
 
@@ -123,67 +116,37 @@ static struct cgroup_state *find_state(u64 id)
         return NULL;
 }
 
-static struct slot_entry *find_slots(u64 id)
-{
-        for (size_t i = 0; i < fake.slot_count; i++)
-                if (fake.slots[i].id == id)
-                        return &fake.slots[i];
-        return NULL;
-}
-
 void *bpf_map_lookup_elem(void *map, const void *key)
 {
-        struct slot_entry *entry;
-
         if (map == &cgroups)
                 return find_state(*(const u64 *) key);
-        if (map == &flushed)
-                return *(const u32 *) key < FLUSH_MAX ? &fake.flushed[*(const u32 *) key] : NULL;
-        assert_ptr_equal(map, &slots);
-        entry = find_slots(*(const u64 *) key);
-        return entry ? &entry->cpus[fake.cpu] : NULL;
+        assert_ptr_equal(map, &flushed);
+        return *(const u32 *) key < FLUSH_MAX ? &fake.flushed[*(const u32 *) key] : NULL;
 }
 
-/* cpu_mark has its element at the end of the piece, by which the sensors find the rest. */
+/* cpu_mark has its element at the end of the piece, by which percpu.h finds the rest. */
 void *bpf_map_lookup_percpu_elem(void *map, const void *key, u32 cpu)
 {
-        struct slot_entry *entry;
-
-        if (cpu >= CPUS)
-                return NULL;
-        if (map == &cpu_mark)
-                return &fake.percpu[cpu][7];
-        assert_ptr_equal(map, &slots);
-        entry = find_slots(*(const u64 *) key);
-        return entry ? &entry->cpus[cpu] : NULL;
+        (void) key;
+        assert_ptr_equal(map, &cpu_mark);
+        return cpu < CPUS ? &fake.percpu[cpu][7] : NULL;
 }
 
 long bpf_map_update_elem(void *map, const void *key, const void *value, u64 flags)
 {
         u64 id = *(const u64 *) key;
+        struct cgroup_state *state = find_state(id);
 
-        if (map == &cgroups) {
-                struct cgroup_state *state = find_state(id);
-
-                if (state && flags == BPF_NOEXIST)
-                        return -17;
-                if (!state && fake.state_count == fake.state_max)
-                        return -7;
-                if (!state) {
-                        fake.states[fake.state_count].id = id;
-                        state = &fake.states[fake.state_count++].state;
-                }
-                memcpy(state, value, sizeof(*state));
-                return 0;
-        }
-        assert_ptr_equal(map, &slots);
-        assert_int_equal(flags, BPF_NOEXIST);
-        if (find_slots(id))
+        assert_ptr_equal(map, &cgroups);
+        if (state && flags == BPF_NOEXIST)
                 return -17;
-        if (fake.slot_count == fake.slot_max)
+        if (!state && fake.state_count == fake.state_max)
                 return -7;
-        fake.slots[fake.slot_count] = (struct slot_entry){ .id = id };
-        memcpy(&fake.slots[fake.slot_count++].cpus[fake.cpu], value, sizeof(struct cgroup_slot));
+        if (!state) {
+                fake.states[fake.state_count].id = id;
+                state = &fake.states[fake.state_count++].state;
+        }
+        memcpy(state, value, sizeof(*state));
         return 0;
 }
 
@@ -254,7 +217,7 @@ static int setup(void **state)
 {
         (void) state;
         memset(&fake, 0, sizeof(fake));
-        fake.state_max = fake.slot_max = 8;
+        fake.state_max = 8;
         memcg_init(&own, 100);
         memcg_init(&active, 200);
         memcg_init(&other, 300);
@@ -262,8 +225,6 @@ static int setup(void **state)
         task_init(&current, &own, 1000);
         task_init(&someone, &other, 2000);
         machine = (struct machine_settings){ .page_size = PAGE_SIZE, .possible_cpus = 2, .cpu_ids = CPUS };
-        for (u32 i = 0; i < RSS_MEMBERS; i++)
-                rss_member_index[i] = RSS_MEMBERS - 1 - i;
         free_functions[0] = 0x5000;
         free_functions[1] = 0x6000;
         root_cgroup_id = ROOT;
@@ -283,16 +244,11 @@ static struct update *queued_one(u32 kind, u64 id)
         return &fake.queued[0];
 }
 
-/* That @id has been charged for @bytes once, on this CPU, and nobody else. */
-static void assert_charged(u64 id, s64 bytes)
+/* That @id has been marked for a charge, and nobody else. */
+static void assert_charged(u64 id)
 {
-        struct slot_entry *entry = find_slots(id);
-
         assert_int_equal(queued_one(UPDATE_CGROUP_CHARGE, id)->address, 0);
-        assert_int_equal(fake.slot_count, 1);
-        assert_non_null(entry);
-        assert_int_equal(entry->cpus[fake.cpu].now.charge_events, 1);
-        assert_int_equal(entry->cpus[fake.cpu].now.charged, bytes);
+        assert_int_equal(fake.state_count, 1);
         assert_int_equal(find_state(id)->updated, CGROUP_UPDATED_CHARGE);
         setup(NULL);
 }
@@ -300,7 +256,6 @@ static void assert_charged(u64 id, s64 bytes)
 static void assert_nothing(void)
 {
         assert_int_equal(fake.queued_count, 0);
-        assert_int_equal(fake.slot_count, 0);
         assert_int_equal(fake.state_count, 0);
         assert_int_equal(fake.rss_count, 0);
         assert_int_equal(dirty, 0);
@@ -402,27 +357,16 @@ static void test_introduce(void **state)
 
 /* --- Charges ------------------------------------------------------------------------------------------------------ */
 
-/* A cgroup is queued once until a flush takes it; each charge is counted, by its CPU. */
+/* A cgroup is queued once until a flush takes it. */
 static void test_mark_charge(void **state)
 {
-        struct slot_entry *entry;
-
         (void) state;
-        fake.cpu = 1;
-        mark_charge(50, 1000);
-        mark_charge(50, -300);
-        fake.cpu = 2;
-        mark_charge(50, 7);
+        mark_charge(50);
+        mark_charge(50);
         queued_one(UPDATE_CGROUP_CHARGE, 50);
-        entry = find_slots(50);
-        assert_int_equal(entry->cpus[0].now.charge_events, 0);
-        assert_int_equal(entry->cpus[1].now.charge_events, 2);
-        assert_int_equal(entry->cpus[1].now.charged, 700);
-        assert_int_equal(entry->cpus[2].now.charge_events, 1);
-        assert_int_equal(entry->cpus[2].now.charged, 7);
         /* Queued for its RSS is something else. */
         find_state(50)->updated = CGROUP_UPDATED_RSS;
-        mark_charge(50, 0);
+        mark_charge(50);
         assert_int_equal(fake.queued_count, 2);
         assert_int_equal(find_state(50)->updated, CGROUP_UPDATED_RSS | CGROUP_UPDATED_CHARGE);
 }
@@ -430,8 +374,8 @@ static void test_mark_charge(void **state)
 static void test_mark_nobody(void **state)
 {
         (void) state;
-        mark_charge(0, 512);
-        assert_charged(ROOT, 512);
+        mark_charge(0);
+        assert_charged(ROOT);
 }
 
 /* What could not be queued is queued by the next charge. */
@@ -440,24 +384,24 @@ static void test_mark_charge_overflow(void **state)
         (void) state;
         fake.ring_full = true;
         find_state(50);
-        mark_charge(50, 1);
+        mark_charge(50);
         assert_int_equal(find_state(50)->updated, 0);
         assert_int_equal(sensor_counters.overflow, 1);
         find_state(50)->updated = CGROUP_UPDATED_RSS;
-        mark_charge(50, 1);
+        mark_charge(50);
         assert_int_equal(find_state(50)->updated, CGROUP_UPDATED_RSS);
         fake.ring_full = false;
-        mark_charge(50, 1);
+        mark_charge(50);
         queued_one(UPDATE_CGROUP_CHARGE, 50);
 }
 
-/* Without an entry in the table it is queued each time; counted it may not be. */
+/* Without an entry in the table it is queued each time. */
 static void test_mark_charge_table_full(void **state)
 {
         (void) state;
-        fake.state_max = fake.slot_max = 0;
-        mark_charge(50, 1);
-        mark_charge(50, 1);
+        fake.state_max = 0;
+        mark_charge(50);
+        mark_charge(50);
         assert_int_equal(fake.queued_count, 2);
         assert_int_equal(fake.queued[1].id, 50);
         assert_int_equal(fake.queued[1].address, 0);
@@ -465,7 +409,7 @@ static void test_mark_charge_table_full(void **state)
         setup(NULL);
         fake.state_max = 0;
         quiet_cgroup_id = 50;
-        mark_charge(50, 1);
+        mark_charge(50);
         assert_int_equal(sensor_counters.wakeups, 0);
 }
 
@@ -474,9 +418,9 @@ static void test_mark_quiet(void **state)
 {
         (void) state;
         quiet_cgroup_id = 50;
-        mark_charge(50, 1);
+        mark_charge(50);
         assert_int_equal(fake.flags[0], BPF_RB_NO_WAKEUP);
-        mark_charge(51, 1);
+        mark_charge(51);
         assert_int_equal(fake.flags[1], BPF_RB_FORCE_WAKEUP);
 }
 
@@ -491,10 +435,10 @@ static void test_memcg_state(void **state)
         /* @ctx lies on the task's stack, unless in an interrupt. */
         current.regs.orig_ax = BPF_SYSCALL;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 3);
-        assert_charged(300, 3 * PAGE_SIZE);
+        assert_charged(300);
         current.regs.orig_ax = BPF_SYSCALL;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, -2);
-        assert_charged(300, -2 * PAGE_SIZE);
+        assert_charged(300);
         current.regs.orig_ax = BPF_SYSCALL;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM + 1, 3);
         assert_nothing();
@@ -503,15 +447,15 @@ static void test_memcg_state(void **state)
 
         current.task.active_memcg = &active.memcg;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 1);
-        assert_charged(300, PAGE_SIZE);
+        assert_charged(300);
 
         /* The last byte of the stack, and what is beyond its end and before its beginning. */
         mod_memcg_state((void *) ((char *) stack + STACK_BYTES - 1), &other.memcg, MEMCG_KMEM, 1);
         assert_nothing();
         mod_memcg_state((void *) ((char *) stack + STACK_BYTES), &other.memcg, MEMCG_KMEM, 1);
-        assert_charged(300, PAGE_SIZE);
+        assert_charged(300);
         mod_memcg_state((void *) ((char *) stack - 8), &other.memcg, MEMCG_KMEM, 1);
-        assert_charged(300, PAGE_SIZE);
+        assert_charged(300);
         mod_memcg_state((void *) ((char *) stack + STACK_BYTES), &other.memcg, MEMCG_KMEM, -1);
         assert_nothing();
         mod_memcg_state((void *) ((char *) stack + STACK_BYTES), &other.memcg, MEMCG_KMEM, 0);
@@ -521,7 +465,7 @@ static void test_memcg_state(void **state)
         current.task.flags = KTHREAD | WQ_WORKER;
         current.task.worker_private = &kthread;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, -1);
-        assert_charged(300, -PAGE_SIZE);
+        assert_charged(300);
         current.task.flags = KTHREAD | WQ_WORKER;
         current.task.worker_private = &kthread;
         mod_memcg_state(stack, &other.memcg, MEMCG_KMEM, 1);
@@ -562,14 +506,14 @@ static void test_percpu(void **state)
         unsigned long long *ctx = NULL;
 
         (void) state;
-        percpu_alloc_percpu(ctx, 0, false, false, 64);
+        percpu_alloc_percpu(ctx);
         assert_nothing();
         current.regs.orig_ax = BPF_SYSCALL;
-        percpu_alloc_percpu(ctx, 0, false, false, 64);
-        assert_charged(100, 128);
+        percpu_alloc_percpu(ctx);
+        assert_charged(100);
         current.task.active_memcg = &active.memcg;
-        percpu_alloc_percpu(ctx, 0, false, false, 64);
-        assert_charged(200, 128);
+        percpu_alloc_percpu(ctx);
+        assert_charged(200);
 }
 
 /* --- Functions (trampolines) -------------------------------------------------------------------------------------- */
@@ -581,37 +525,37 @@ static void test_map_functions(void **state)
         unsigned long long *ctx = NULL;
 
         (void) state;
-        bpf_map_area_alloc(ctx, 1000);
-        assert_charged(100, 1000);
+        bpf_map_area_alloc(ctx);
+        assert_charged(100);
         current.task.active_memcg = &active.memcg;
-        bpf_map_area_alloc(ctx, 1000);
-        assert_charged(200, 1000);
+        bpf_map_area_alloc(ctx);
+        assert_charged(200);
 
-        bpf_map_kzalloc(ctx, &map, 24);
-        assert_charged(100, 24);
+        bpf_map_kzalloc(ctx, &map);
+        assert_charged(100);
         current.task.active_memcg = &active.memcg;
-        bpf_map_kzalloc(ctx, &map, 24);
-        assert_charged(200, 24);
+        bpf_map_kzalloc(ctx, &map);
+        assert_charged(200);
         map.id = 5;
-        bpf_map_kzalloc(ctx, &map, 24);
-        assert_charged(ROOT, 24);
+        bpf_map_kzalloc(ctx, &map);
+        assert_charged(ROOT);
         map.objcg = &objcgs.objcg;
-        bpf_map_kzalloc(ctx, &map, 24);
-        assert_charged(400, 24);
+        bpf_map_kzalloc(ctx, &map);
+        assert_charged(400);
         map.id = 0;
-        bpf_map_kzalloc(ctx, &map, 24);
-        assert_charged(400, 24);
+        bpf_map_kzalloc(ctx, &map);
+        assert_charged(400);
 
-        bpf_map_alloc_percpu(ctx, &map, 24);
-        assert_charged(400, 48);
-        bpf_map_kvcalloc(ctx, &map, 24, 10);
-        assert_charged(400, 240);
-        bpf_map_kmalloc_nolock(ctx, &map, 33);
-        assert_charged(400, 33);
-        bpf_map_kmalloc_node(ctx, &map, 34);
-        assert_charged(400, 34);
+        bpf_map_alloc_percpu(ctx, &map);
+        assert_charged(400);
+        bpf_map_kvcalloc(ctx, &map);
+        assert_charged(400);
+        bpf_map_kmalloc_nolock(ctx, &map);
+        assert_charged(400);
+        bpf_map_kmalloc_node(ctx, &map);
+        assert_charged(400);
         bpf_map_alloc_pages(ctx, &map);
-        assert_charged(400, 0);
+        assert_charged(400);
 }
 
 /* The work is within the cache whose objcg is charged. */
@@ -624,10 +568,10 @@ static void test_mem_refill(void **state)
 
         (void) state;
         bpf_mem_refill(NULL, &percpu.cache.refill_work);
-        assert_charged(400, 0);
+        assert_charged(400);
         percpu.cache.objcg = NULL;
         bpf_mem_refill(NULL, &percpu.cache.refill_work);
-        assert_charged(ROOT, 0);
+        assert_charged(ROOT);
 }
 
 /* A map is new when its maker alone holds it. */
@@ -667,25 +611,15 @@ static void test_objects(void **state)
 static void test_rss_stat(void **state)
 {
         struct mm_struct mm = {};
-        struct slot_entry *entry;
 
         (void) state;
-        rss_stat(NULL, &mm, 0);
+        rss_stat(NULL, &mm);
         assert_nothing();
         mm.owner = &someone.task;
-        fake.cpu = 1;
-        /* The kernel's numbers are not those of enum rss_member: here they go the other way. */
-        rss_stat(NULL, &mm, 0);
-        rss_stat(NULL, &mm, 0);
-        rss_stat(NULL, &mm, 3);
-        entry = find_slots(300);
-        assert_non_null(entry);
-        assert_int_equal(fake.slot_count, 1);
-        assert_int_equal(entry->cpus[1].now.rss_events[RSS_MEMBERS - 1], 2);
-        assert_int_equal(entry->cpus[1].now.rss_events[0], 1);
-        assert_int_equal(entry->cpus[1].now.rss_events[1], 0);
-        assert_int_equal(entry->cpus[1].now.charge_events, 0);
+        rss_stat(NULL, &mm);
+        rss_stat(NULL, &mm);
         assert_int_equal(fake.rss_count, 1);
+        assert_int_equal(fake.state_count, 1);
         assert_int_equal(fake.rss_queue[0], 300);
         assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_RSS);
         assert_int_equal(fake.queued_count, 0);
@@ -693,7 +627,7 @@ static void test_rss_stat(void **state)
         assert_int_equal(rss_full, 0);
         /* Queued for a charge is something else. */
         find_state(300)->updated = CGROUP_UPDATED_CHARGE;
-        rss_stat(NULL, &mm, 1);
+        rss_stat(NULL, &mm);
         assert_int_equal(fake.rss_count, 2);
         assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_RSS | CGROUP_UPDATED_CHARGE);
 }
@@ -705,12 +639,12 @@ static void test_rss_full(void **state)
 
         (void) state;
         fake.state_max = 0;
-        rss_stat(NULL, &mm, 0);
+        rss_stat(NULL, &mm);
         assert_int_equal(rss_full, 1);
         assert_int_equal(fake.rss_count, 0);
         setup(NULL);
         fake.rss_queue_full = true;
-        rss_stat(NULL, &mm, 0);
+        rss_stat(NULL, &mm);
         assert_int_equal(rss_full, 1);
 }
 
@@ -749,49 +683,37 @@ static void test_rmdir(void **state)
 
 /* --- Flush -------------------------------------------------------------------------------------------------------- */
 
-/* What the CPUs counted since the last flush; the cgroup is clean of what it was taken for. */
-static void test_fold(void **state)
+/* A cgroup is clean of what it was taken for, and only of that. */
+static void test_clean(void **state)
 {
         struct flush_request request = { .count = 2, .taken = CGROUP_UPDATED_CHARGE, .epoch = 5 };
         struct mm_struct mm = { .owner = &someone.task };
 
         (void) state;
-        for (fake.cpu = 0; fake.cpu < CPUS; fake.cpu++) {
-                mark_charge(300, 1000 + fake.cpu);
-                rss_stat(NULL, &mm, 0);
-                rss_stat(NULL, &mm, RSS_MEMBERS - 1);
-                rss_stat(NULL, &mm, RSS_MEMBERS - 1);
-                mark_charge(50, -1);
-        }
-        fake.cpu = 0;
-        fake.flushed[0].id = 300;
-        fake.flushed[1].id = 51; /* has no entry */
-        fake.flushed[2].id = 50; /* is not in the request */
-        fake.flushed[1].delta.charged = 12345;
-        fold_cgroups(&request);
-        assert_int_equal(fake.flushed[0].delta.charge_events, CPUS);
-        assert_int_equal(fake.flushed[0].delta.charged, 1000 + 1001 + 1002);
-        assert_int_equal(fake.flushed[0].delta.rss_events[RSS_MEMBERS - 1], CPUS);
-        assert_int_equal(fake.flushed[0].delta.rss_events[0], 2 * CPUS);
-        assert_int_equal(fake.flushed[0].delta.rss_events[1], 0);
-        assert_int_equal(fake.flushed[1].delta.charged, 0);
-        assert_int_equal(fake.flushed[2].delta.charge_events, 0);
+        mark_charge(300);
+        rss_stat(NULL, &mm);
+        mark_charge(50);
+        fake.flushed[0] = 51; /* has no entry */
+        fake.flushed[1] = 300;
+        fake.flushed[2] = 50; /* is not in the request */
+        clean_cgroups(&request);
         assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_RSS);
         assert_int_equal(find_state(300)->rss_epoch, 0);
         assert_int_equal(find_state(50)->updated, CGROUP_UPDATED_CHARGE);
+        assert_null(find_state(51));
+        assert_int_equal(fake.queued_count, 2);
 
-        /* Only what is new. */
-        mark_charge(300, 9);
+        /* What comes now queues it again. */
+        mark_charge(300);
+        assert_int_equal(fake.queued_count, 3);
+        assert_int_equal(fake.queued[2].id, 300);
+        fake.flushed[0] = 300;
         request = (struct flush_request){ .count = 1, .taken = CGROUP_UPDATED_RSS, .epoch = 6 };
-        fold_cgroups(&request);
-        assert_int_equal(fake.flushed[0].delta.charge_events, 1);
-        assert_int_equal(fake.flushed[0].delta.charged, 9);
-        assert_int_equal(fake.flushed[0].delta.rss_events[RSS_MEMBERS - 1], 0);
+        clean_cgroups(&request);
         assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_CHARGE);
         assert_int_equal(find_state(300)->rss_epoch, 6);
-        fold_cgroups(&request);
-        assert_int_equal(fake.flushed[0].delta.charge_events, 0);
-        assert_int_equal(fake.flushed[0].delta.charged, 0);
+        rss_stat(NULL, &mm);
+        assert_int_equal(fake.rss_count, 2);
 }
 
 /* --- Per-CPU memory, and cgroups by pointer ----------------------------------------------------------------------- */
@@ -866,7 +788,7 @@ int main(void)
                 TEST(test_rss_full),
                 TEST(test_tasks),
                 TEST(test_rmdir),
-                TEST(test_fold),
+                TEST(test_clean),
                 TEST(test_percpu_sum),
                 TEST(test_cgroup_ids),
         };

@@ -130,6 +130,6 @@ left=$(find /etc/systemd /run/systemd/system /var/lib/systemd -name '*bpfbudgetd
 [ -z "$left" ] || fail "left of the units: $left"
 frozen=$(grep -lx 1 -r --include=cgroup.freeze /sys/fs/cgroup 2>/dev/null || true)
 [ -z "$frozen" ] || fail "frozen: $frozen"
-left=$(bpftool -j prog show | jq -r '.[] | select(.name // "" | test("^(snapshot_|measure_obj|fold_cgr|gate)")) | .name')
+left=$(bpftool -j prog show | jq -r '.[] | select(.name // "" | test("^(snapshot_|measure_obj|clean_cgr|gate)")) | .name')
 [ -z "$left" ] || fail "programs are left: $left"
 ! pgrep -x bpfbudgetd || fail "a daemon still runs"
