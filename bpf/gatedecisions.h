@@ -243,6 +243,7 @@ __noinline u64 element_bytes(u64 address, u64 *slack)
         struct bpf_htab *htab = (void *) address;
         struct lpm_trie *trie = (void *) address;
         struct bpf_local_storage_map *storage = (void *) address;
+        struct bpf_rhtab *rhtab = (void *) address;
         u64 size, first;
 
         if (!slack)
@@ -270,6 +271,13 @@ __noinline u64 element_bytes(u64 address, u64 *slack)
                 add_kmalloc(&record, size, 1, true);
                 *slack = refill_count(size) * record.allocated;
                 record.allocated *= 2; /* a leaf and an intermediate node */
+                break;
+        case MAP_TYPE_RHASH:
+                if (!bpf_core_type_exists(struct bpf_rhtab))
+                        break;
+                size = BPF_CORE_READ(rhtab, elem_size) + sizeof(u64);
+                add_kmalloc(&record, size, 1, true);
+                *slack = refill_count(size) * record.allocated;
                 break;
         case BPF_MAP_TYPE_SK_STORAGE:
         case BPF_MAP_TYPE_INODE_STORAGE:

@@ -7,12 +7,7 @@
 #pragma once
 
 #include "kerneltypes.h"
-
-/* Map types and flags that are newer than the linux/bpf.h of the oldest supported distribution. */
-#define MAP_TYPE_CGRP_STORAGE 32 /* 6.2 */
-#define MAP_TYPE_ARENA        33 /* 6.9 */
-#define MAP_TYPE_INSN_ARRAY   34 /* in 7.2, not in 6.18 */
-#define MAP_TYPE_RHASH        35 /* in 7.2, not in 6.18 */
+#include "newtypes.h"
 
 struct btf_field {
         u32 offset;

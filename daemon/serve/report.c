@@ -9,6 +9,7 @@
 #include <libsmartcols.h>
 
 #include "base/cleanup.h"
+#include "bpf/newtypes.h"
 #include "policy/policy.h"
 #include "serve/writer.h"
 
@@ -17,9 +18,8 @@ static const struct {
         uint32_t kind, type;
         const char *name;
 } young_types[] = {
-        { OBJECT_MAP, 32, "cgrp_storage" },  /* 6.2 */
-        { OBJECT_MAP, 33, "arena" },         /* 6.9 */
-        { OBJECT_MAP, 34, "insn_array" },    /* 6.19 */
+        { OBJECT_MAP, MAP_TYPE_CGRP_STORAGE, "cgrp_storage" }, { OBJECT_MAP, MAP_TYPE_ARENA, "arena" },
+        { OBJECT_MAP, MAP_TYPE_INSN_ARRAY, "insn_array" }, { OBJECT_MAP, MAP_TYPE_RHASH, "rhash" },
         { OBJECT_PROGRAM, 32, "netfilter" }, /* 6.4 */
 };
 

@@ -6,11 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Newer than the linux/bpf.h of the oldest supported distribution. */
-#define MAP_TYPE_CGRP_STORAGE 32
-#define MAP_TYPE_ARENA        33
-#define MAP_TYPE_INSN_ARRAY   34
-#define MAP_TYPE_RHASH        35
+#include "bpf/newtypes.h"
 
 struct map_kind {
         const char *name;

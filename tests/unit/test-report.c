@@ -374,6 +374,7 @@ static void test_names(void **state)
                 { OBJECT_MAP, 32, "cgrp_storage" },
                 { OBJECT_MAP, 33, "arena" },
                 { OBJECT_MAP, 34, "insn_array" },
+                { OBJECT_MAP, 35, "rhash" },
                 { OBJECT_PROGRAM, 32, "netfilter" },
                 { OBJECT_PROGRAM, 33, "type-33" },
         };
