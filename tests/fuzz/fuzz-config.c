@@ -3,7 +3,7 @@
  * libFuzzer's entry: loads its input as a budget and as settings, and matches with what comes of it. Whatever is in a
  * file, messages are one line of text and, if it was taken, paths can be matched.
  *
- *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz-config.c daemon/policy/config.c -linih
+ *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz-config.c daemon/policy/{config,fields,...}.c -linih
  */
 #include <fcntl.h>
 #include <stdbool.h>

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Budgets and settings, as they are in force, and what they are if nothing is given. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/glob.h"
+#include "policy/values.h"
+
+/* Default of ClearPercent=: a state is left when usage is this far below its limit, so that it does not flap. */
+#define BUDGET_CLEAR_PERCENT 90
+
+/* Default of PollSec=: what an operator still takes for "now", while a pass over 10,000 maps takes 4 ms of it. */
+#define SETTINGS_POLL_USEC (5ULL * 1000 * 1000)
+
+/* Defaults of AlertIntervalSec= and AlertBurst=: ok → high → max and back are four, so two full rounds a minute. */
+#define SETTINGS_ALERT_INTERVAL_USEC (60ULL * 1000 * 1000)
+#define SETTINGS_ALERT_BURST         8
+
+/* Default of ThrottleMaxSec=: the pause that memory.high makes at most (MEMCG_MAX_HIGH_DELAY_JIFFIES, mm/memcontrol.c).
+ */
+#define SETTINGS_THROTTLE_MAX_USEC (2ULL * 1000 * 1000)
+
+/* Default of MaxCgroups=: twice the memory cgroups that there are, and some a CPU (kernel.c). */
+#define SETTINGS_CGROUPS_MAX 0
+
+/* Default of FailMode=: stopping the service on purpose opens the gate; an outage is worse than a missed limit. */
+#define SETTINGS_FAIL_CLOSED false
+
+/* Default of Strict=: what the kernel cannot do is reported in the capability table, and the rest still works. */
+#define SETTINGS_STRICT false
+
+enum budget_action {
+        ACTION_ALERT,    /* say it in the journal */
+        ACTION_THROTTLE, /* OnHigh= */
+        ACTION_DENY,     /* OnMax= */
+};
+
+enum budget_attribution {
+        BUDGET_CHARGED, /* by the charged cgroup */
+        BUDGET_HOLDER,  /* by the cgroup of who holds the object, where the charged one is gone or another */
+};
+
+enum budget_count {
+        COUNT_ALLOCATED,
+        COUNT_CHARGED,
+};
+
+/* One *.budget file. */
+struct budget {
+        char *name; /* file name without .budget */
+        char *file; /* path it was read from */
+
+        /* [Match]: a key that is not set matches everything; at least one is. */
+        struct patterns cgroups; /* Cgroup= */
+        struct patterns units;   /* Unit=: the unit's own cgroup, not those below it */
+        struct patterns users;   /* User=: names or numbers, as given */
+        uint32_t *uids;          /* of users, UINT32_MAX where there is no such user */
+
+        /* [Budget]; bytes unless said otherwise. */
+        uint64_t high, max;              /* BUDGET_INFINITY: none */
+        uint32_t footprint_ratio_high;   /* percent of RSS; 0: none */
+        uint64_t maps_max, programs_max; /* how many; BUDGET_INFINITY: any */
+        enum budget_action on_high, on_max;
+        enum budget_attribution attribution;
+        enum budget_count count;
+        uint32_t clear_percent;
+};
+
+/* bpfbudgetd.conf, section [Daemon]. */
+struct settings {
+        uint64_t poll_usec;           /* PollSec=: between passes where no sensor tells of growth; 0: none */
+        uint64_t alert_interval_usec; /* AlertIntervalSec=: at most AlertBurst= alerts a cgroup in this time */
+        uint32_t alert_burst;
+        uint64_t throttle_max_usec;     /* ThrottleMaxSec= */
+        struct patterns never_throttle; /* NeverThrottle= */
+        uint32_t cgroups_max;           /* MaxCgroups=: size of the tables in the kernel; 0: from the machine */
+        bool fail_closed;               /* FailMode=open|closed */
+        bool strict;                    /* Strict=: refuse to start where OnMax=deny is not available */
+};
+
+struct config {
+        struct settings settings;
+        struct budget *budgets; /* ordered by file name: the first one that matches is a cgroup's */
+        size_t count;
+};

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Globs for paths of cgroups and names of units, and the patterns of one key that are made of them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One of the patterns of a key; @exclude: it began with "!". */
+struct pattern {
+        char *glob;
+        bool exclude;
+
+        /* What of @glob stands for itself, in bytes: at its start, at its end, and the longest in between. */
+        uint16_t prefix, suffix, needle, needle_length;
+};
+
+/* The patterns of one key. */
+struct patterns {
+        struct pattern *list;
+        size_t count;
+};
+
+/*
+ * Whether @path matches @glob, both UTF-8: "?" and "[…]" one character, "*" any within a path component, "**" any
+ * across components; where "**" is a whole component it may also be none, so that the children of "/a" and "/a" itself
+ * match one glob. "[!…]" and "[^…]" are the other characters. A backslash stands for itself, as names of systemd units
+ * have it. The root has no component: "*" as first component does not match it, "**" does. Time is linear in the length
+ * of the path; a glob of more than 255 bytes matches nothing.
+ */
+bool glob_match(const char *glob, const char *path);
+
+/*
+ * A glob that matches @path, of a cgroup, and nothing else, for a line of a budget file. Returns 0 and *glob, to be
+ * freed; -EINVAL: the path has blanks, control characters, or is not UTF-8; -ENAMETOOLONG: a line has no room for it;
+ * -ENOMEM.
+ */
+int glob_escape(const char *path, char **glob);
+
+/* Finds what the matches of @pattern's glob begin and end with, and the longest that they have in between. */
+void pattern_compile(struct pattern *pattern);
+
+/* Whether @length bytes of @text match @pattern, which was compiled; whether it excludes is the caller's business. */
+bool pattern_match(const struct pattern *pattern, const char *text, size_t length);
+
+/*
+ * The length in bytes of the brackets at @glob, 0 if they are not closed; *found says whether @character is in them.
+ */
+size_t glob_brackets(const char *glob, uint32_t character, bool *found);
+
+/* Adds a copy of @glob. Returns 0 or -ENOMEM. */
+int patterns_add(struct patterns *patterns, const char *glob, bool exclude);
+void patterns_deinit(struct patterns *patterns);
+
+/*
+ * Whether any including pattern matches @text, @length bytes, or all are excluding ones, and no excluding one does;
+ * false if there are none.
+ */
+bool patterns_match_text(const struct patterns *patterns, const char *text, size_t length);
+
+/* The same of @path, which ends in NUL. */
+bool patterns_match(const struct patterns *patterns, const char *path);

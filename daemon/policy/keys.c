@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/keys.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/spelling.h"
+
+#define ELEMENTSOF(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct word on_high_words[] = { { "alert", ACTION_ALERT }, { "throttle", ACTION_THROTTLE }, { NULL } };
+static const struct word on_max_words[] = { { "alert", ACTION_ALERT }, { "deny", ACTION_DENY }, { NULL } };
+static const struct word attribution_words[] = { { "charged", BUDGET_CHARGED }, { "holder", BUDGET_HOLDER }, { NULL } };
+static const struct word count_words[] = { { "allocated", COUNT_ALLOCATED }, { "charged", COUNT_CHARGED }, { NULL } };
+static const struct word fail_words[] = { { "open", false }, { "closed", true }, { NULL } };
+static const struct word boolean_words[] = {
+        { "yes", true },
+        { "no", false },
+        { "true", true },
+        { "false", false },
+        { "1", true },
+        { "0", false },
+        { "on", true },
+        { "off", false },
+        { NULL },
+};
+
+#define EXPECTED_SIZE  "bytes with K, M, G or T (64M), a share of RAM up to 100% (25%), or infinity"
+#define EXPECTED_COUNT "a whole number of 0 to 4294967295, or infinity"
+
+/* An absurd ratio is a slip; BPF of many times its RSS is what a small loader of large maps looks like. */
+#define RATIO_MAX 1000000
+
+/* A shorter interval would keep a CPU busy, with a longer one nothing is noticed. */
+#define POLL_USEC_MIN (100 * 1000ULL)
+#define POLL_USEC_MAX (3600 * 1000000ULL)
+
+#define ALERT_INTERVAL_USEC_MAX (24 * 3600 * 1000000ULL)
+
+/* A service that stands still for longer is taken for dead by its clients and its watchdog. */
+#define THROTTLE_USEC_MAX (60 * 1000000ULL)
+
+/* The kernel numbers memory cgroups with 16 bits; some room for those that are gone and still hold maps. */
+#define CGROUPS_LIMIT (1024 * 1024)
+
+#define BUDGET_FIELD(field)   offsetof(struct budget, field), sizeof(((struct budget *) NULL)->field)
+#define SETTINGS_FIELD(field) offsetof(struct settings, field), sizeof(((struct settings *) NULL)->field)
+
+/* clang-format off */
+static const struct key budget_keys[] = {
+        { "Match", "Cgroup", KEY_PATHS, offsetof(struct budget, cgroups) },
+        { "Match", "Unit", KEY_UNITS, offsetof(struct budget, units) },
+        { "Match", "User", KEY_USERS, offsetof(struct budget, users), .expected = "names or numbers of users" },
+        { "Budget", "High", KEY_SIZE, BUDGET_FIELD(high), .expected = EXPECTED_SIZE },
+        { "Budget", "Max", KEY_SIZE, BUDGET_FIELD(max), .expected = EXPECTED_SIZE },
+        { "Budget", "FootprintRatioHigh", KEY_RATIO, BUDGET_FIELD(footprint_ratio_high), 1, RATIO_MAX,
+          .expected = "a whole percentage of 1% to 1000000%, or infinity" },
+        { "Budget", "MapsMax", KEY_COUNT, BUDGET_FIELD(maps_max), 0, UINT32_MAX, .expected = EXPECTED_COUNT },
+        { "Budget", "ProgramsMax", KEY_COUNT, BUDGET_FIELD(programs_max), 0, UINT32_MAX, .expected = EXPECTED_COUNT },
+        { "Budget", "OnHigh", KEY_WORD, BUDGET_FIELD(on_high), .words = on_high_words,
+          .expected = "alert or throttle" },
+        { "Budget", "OnMax", KEY_WORD, BUDGET_FIELD(on_max), .words = on_max_words, .expected = "alert or deny" },
+        { "Budget", "Attribution", KEY_WORD, BUDGET_FIELD(attribution), .words = attribution_words,
+          .expected = "charged or holder" },
+        { "Budget", "Count", KEY_WORD, BUDGET_FIELD(count), .words = count_words,
+          .expected = "allocated or charged" },
+        { "Budget", "ClearPercent", KEY_PERCENT, BUDGET_FIELD(clear_percent), 1, 100,
+          .expected = "a whole percentage of 1% to 100%" },
+};
+
+static const struct key settings_keys[] = {
+        { "Daemon", "PollSec", KEY_TIME, SETTINGS_FIELD(poll_usec), POLL_USEC_MIN, POLL_USEC_MAX,
+          .expected = "a time of 100ms to 1h, or 0 for none" },
+        { "Daemon", "AlertIntervalSec", KEY_TIME, SETTINGS_FIELD(alert_interval_usec), 0, ALERT_INTERVAL_USEC_MAX,
+          .expected = "a time of at most 24h such as 500ms, 5s or 2min, or 0 for no limit" },
+        { "Daemon", "AlertBurst", KEY_NUMBER, SETTINGS_FIELD(alert_burst), 1, UINT32_MAX,
+          .expected = "a whole number of 1 to 4294967295" },
+        { "Daemon", "ThrottleMaxSec", KEY_TIME, SETTINGS_FIELD(throttle_max_usec), 0, THROTTLE_USEC_MAX,
+          .expected = "a time of at most 1min such as 500ms or 2s, or 0 for no pauses" },
+        { "Daemon", "NeverThrottle", KEY_PATHS, offsetof(struct settings, never_throttle) },
+        { "Daemon", "MaxCgroups", KEY_NUMBER, SETTINGS_FIELD(cgroups_max), 0, CGROUPS_LIMIT,
+          .expected = "a whole number of 1 to 1048576, or 0 for what the machine has" },
+        { "Daemon", "FailMode", KEY_FLAG, SETTINGS_FIELD(fail_closed), .words = fail_words,
+          .expected = "open or closed" },
+        { "Daemon", "Strict", KEY_FLAG, SETTINGS_FIELD(strict), .words = boolean_words, .expected = "yes or no" },
+};
+/* clang-format on */
+
+_Static_assert(ELEMENTSOF(budget_keys) <= KEYS_MAX && ELEMENTSOF(settings_keys) <= KEYS_MAX, "too many keys");
+
+const struct budget budget_defaults = {
+        .high = BUDGET_INFINITY,
+        .max = BUDGET_INFINITY,
+        .maps_max = BUDGET_INFINITY,
+        .programs_max = BUDGET_INFINITY,
+        .on_high = ACTION_ALERT,
+        .on_max = ACTION_ALERT,
+        .attribution = BUDGET_CHARGED,
+        .count = COUNT_ALLOCATED,
+        .clear_percent = BUDGET_CLEAR_PERCENT,
+};
+
+const struct settings settings_defaults = {
+        .poll_usec = SETTINGS_POLL_USEC,
+        .alert_interval_usec = SETTINGS_ALERT_INTERVAL_USEC,
+        .alert_burst = SETTINGS_ALERT_BURST,
+        .throttle_max_usec = SETTINGS_THROTTLE_MAX_USEC,
+        .cgroups_max = SETTINGS_CGROUPS_MAX,
+        .fail_closed = SETTINGS_FAIL_CLOSED,
+        .strict = SETTINGS_STRICT,
+};
+
+static const char *const budget_sections[] = { "Match", "Budget", NULL };
+static const char *const settings_sections[] = { "Daemon", NULL };
+
+const struct format budget_format = {
+        "a budget",
+        budget_sections,
+        budget_keys,
+        ELEMENTSOF(budget_keys),
+        &budget_defaults,
+};
+const struct format settings_format = {
+        "the settings",
+        settings_sections,
+        settings_keys,
+        ELEMENTSOF(settings_keys),
+        &settings_defaults,
+};
+
+bool is_section(const struct format *format, const char *name)
+{
+        for (const char *const *section = format->sections; *section; section++)
+                if (strcmp(*section, name) == 0)
+                        return true;
+        return false;
+}
+
+const char *nearest_section(const struct format *format, const char *name, unsigned int *distance)
+{
+        const char *nearest = NULL;
+
+        *distance = UINT32_MAX;
+        for (const char *const *section = format->sections; *section; section++) {
+                unsigned int d = edit_distance(name, *section);
+
+                if (d < *distance) {
+                        *distance = d;
+                        nearest = *section;
+                }
+        }
+        return nearest;
+}
+
+const struct key *nearest_key(const struct format *format, const char *name, unsigned int *distance)
+{
+        const struct key *nearest = NULL;
+
+        *distance = UINT32_MAX;
+        for (size_t i = 0; i < format->count; i++) {
+                unsigned int d = edit_distance(name, format->keys[i].name);
+
+                if (d < *distance) {
+                        *distance = d;
+                        nearest = &format->keys[i];
+                }
+        }
+        return nearest;
+}
+
+void name_sections(const struct format *format, char *text, size_t size)
+{
+        size_t length = 0;
+
+        for (const char *const *section = format->sections; *section && length < size; section++)
+                length += snprintf(text + length, size - length, "%s[%s]", length ? " and " : "", *section);
+}
+
+void name_keys(const struct format *format, const char *section, char *text, size_t size)
+{
+        size_t length = 0;
+
+        for (size_t i = 0; i < format->count && length < size; i++)
+                if (strcmp(format->keys[i].section, section) == 0)
+                        length += snprintf(text + length, size - length, "%s%s=", length ? ", " : "",
+                                        format->keys[i].name);
+}
+
+const struct key *find_key(const struct format *format, const char *section, const char *name)
+{
+        for (size_t i = 0; i < format->count; i++)
+                if (strcmp(format->keys[i].section, section) == 0 && strcmp(format->keys[i].name, name) == 0)
+                        return &format->keys[i];
+        return NULL;
+}

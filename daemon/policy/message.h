@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is reported of a configuration that is wrong. */
+#pragma once
+
+#include <stdbool.h>
+
+/*
+ * One thing wrong: @file and @line (0: the file as a whole), and what, in words, in one line of valid UTF-8. @fatal is
+ * false for a warning.
+ */
+typedef void (*config_message_t)(void *context, const char *file, unsigned int line, bool fatal, const char *message);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A file of the configuration while it is read, and the messages about it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/keys.h"
+#include "policy/message.h"
+#include "policy/values.h"
+
+/* Twice a line, and the words around it. */
+#define MESSAGE_SIZE 1024
+
+/* What all files of one configuration share. */
+struct loader {
+        const struct config_machine *machine;
+        config_message_t message;
+        void *context;
+        char *buffer; /* FILE_SIZE_MAX + 1 bytes */
+        bool failed;  /* something fatal was reported */
+        int error;    /* -ENOMEM */
+};
+
+/* A value as it was written, for messages that come when the file has been read. */
+struct given {
+        unsigned int line; /* 0: not given, or not valid */
+        char text[LINE_LENGTH_MAX + 1];
+};
+
+/* A file that is being read. */
+struct source {
+        struct loader *loader;
+        const struct format *format;
+        const char *file;
+        void *target; /* struct settings or struct budget */
+        const char *next, *end;
+        unsigned int line;
+        unsigned int messages, errors;
+        bool crlf;
+        bool matched;                 /* anything was given in [Match], right or wrong */
+        struct given given[KEYS_MAX]; /* by the key's place in the format */
+};
+
+/* Reports what is wrong with the file or directory @file as a whole. */
+__attribute__((format(printf, 3, 4))) void report_file(
+                struct loader *loader, const char *file, const char *format, ...);
+
+/* Reports what is wrong in @line of @source, up to a number of messages. */
+__attribute__((format(printf, 4, 5))) void report(
+                struct source *source, unsigned int line, bool fatal, const char *format, ...);
+
+#define report_error(source, ...)   report(source, (source)->line, true, __VA_ARGS__)
+#define report_warning(source, ...) report(source, (source)->line, false, __VA_ARGS__)
+
+/* Reports how many messages about @source were not reported. */
+void report_rest(struct source *source);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How far a name that somebody wrote is from the one that was meant. */
+#pragma once
+
+#include <stdbool.h>
+
+/* No key, section or unit suffix is longer, in bytes: names that are compared with them may be. */
+#define NAME_MAX_COMPARED 31
+
+/*
+ * How many letters must be put in, left out, replaced or swapped with the next to make @a into @b (optimal string
+ * alignment), in upper or lower case. @b is not longer than NAME_MAX_COMPARED.
+ */
+unsigned int edit_distance(const char *a, const char *b);
+
+/* Whether a name at @distance from @valid can be a slip for it. */
+bool is_near(unsigned int distance, const char *valid);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Characters of text in UTF-8, whole or broken. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Code points from here on are bytes that are not UTF-8: names of cgroups may be anything. */
+#define CHARACTER_INVALID 0x110000
+
+/* Decodes the character at @text, at most @left (> 0) bytes. Returns its length in bytes. */
+size_t utf8_decode(const char *text, size_t left, uint32_t *character);
+
+/*
+ * The offset of the first character of @text, @length bytes, that is not UTF-8 or is a control character but a tab;
+ * @length if there is none. *character is the last one that was decoded.
+ */
+size_t utf8_find_bad(const char *text, size_t length, uint32_t *character);

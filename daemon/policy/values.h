@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Values as they are written in files and on the command line: sizes, times, whole numbers. */
+#pragma once
+
+#include <stdint.h>
+
+/*
+ * The longest line of a file, in bytes: what fits in the buffer of a libinih as distributions build it, 200 bytes, less
+ * CR, LF and NUL.
+ */
+#define LINE_LENGTH_MAX 197
+
+/* Values that are not set, and "infinity". */
+#define BUDGET_INFINITY UINT64_MAX
+
+/* What a value needs to know of the machine. */
+struct config_machine {
+        uint64_t ram; /* bytes, for values in percent; 0: not known, such values are errors */
+};
+
+/*
+ * Parses "64M", "1.5G", "25%" (of @ram bytes), "infinity" into bytes; K, M, G, T are powers of 1024. Returns 0, -EINVAL
+ * (not a size), -ERANGE (more than 100% or than INT64_MAX, the most that a page counter of the kernel holds), -EDOM
+ * (negative), or -ENODATA (a percentage, and @ram is 0).
+ */
+int parse_bytes(const char *text, uint64_t ram, uint64_t *bytes);
+
+/*
+ * Parses a whole number of @minimum to @maximum. Returns 0, -EINVAL (not one, or below @minimum), -ERANGE (above
+ * @maximum) or -EDOM (negative).
+ */
+int parse_whole(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *number);
+
+/*
+ * Parses a time ("500ms", "5s", "2min", "1h"; seconds without a unit) of at most @maximum microseconds, which is 0 or
+ * at least @minimum: what is between them is a slip of the unit. Returns as parse_whole().
+ */
+int parse_usec(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *usec);
