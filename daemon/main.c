@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "build.h"
 #include "enforce/freezer.h"
-#include "enforce/guard.h"
+#include "enforce/manager.h"
 #include "policy/config.h"
 #include "serve/api.h"
 #include "serve/report.h"
@@ -263,7 +263,7 @@ static int check_config(const struct options *options)
 struct daemon {
         const struct options *options;
         struct monitor monitor;
-        struct guard guard;
+        struct manager manager;
         struct api *api;
         struct event_base *base;
         struct event *updates, *flush_timer, *due_timer, *poll_timer, *thaw_timer, *terminate, *interrupt, *dump,
@@ -281,8 +281,8 @@ static void notify_status(struct daemon *daemon)
 
         snprintf(status, sizeof(status), "STATUS=%zu cgroups, %zu objects, %s of BPF memory, %zu over High%s",
                         daemon->monitor.tree.count, daemon->monitor.ledger.count,
-                        format_size(bytes, daemon->monitor.tree.root->total.allocated), daemon->guard.over_high,
-                        daemon->guard.obstacle ? "; OnMax=deny is not in force on this kernel" : "");
+                        format_size(bytes, daemon->monitor.tree.root->total.allocated), daemon->manager.over_high,
+                        daemon->manager.obstacle ? "; OnMax=deny is not in force on this kernel" : "");
         if (strcmp(status, daemon->status) == 0)
                 return;
         strcpy(daemon->status, status);
@@ -312,15 +312,15 @@ static void set_timer(struct event *timer, uint64_t usec)
 /* What has to be done later though nothing is updated until then. */
 static void set_due_timer(struct daemon *daemon)
 {
-        uint64_t due = monitor_due_usec(&daemon->monitor), guard_due = guard_due_usec(&daemon->guard);
+        uint64_t due = monitor_due_usec(&daemon->monitor), manager_due = manager_due_usec(&daemon->manager);
 
-        set_timer(daemon->due_timer, guard_due < due ? guard_due : due);
+        set_timer(daemon->due_timer, manager_due < due ? manager_due : due);
 }
 
 /* The timer runs only while something is paused. */
 static void set_thaw_timer(struct daemon *daemon)
 {
-        set_timer(daemon->thaw_timer, guard_next_thaw_usec(&daemon->guard));
+        set_timer(daemon->thaw_timer, manager_next_thaw_usec(&daemon->manager));
 }
 
 static void on_thaw_timer(evutil_socket_t fd, short what, void *context)
@@ -329,7 +329,7 @@ static void on_thaw_timer(evutil_socket_t fd, short what, void *context)
 
         (void) fd;
         (void) what;
-        guard_thaw(&daemon->guard);
+        manager_thaw(&daemon->manager);
         set_thaw_timer(daemon);
         set_due_timer(daemon);
 }
@@ -337,10 +337,10 @@ static void on_thaw_timer(evutil_socket_t fd, short what, void *context)
 /* What follows each flush and refresh. */
 static void after_flush(struct daemon *daemon)
 {
-        guard_apply(&daemon->guard);
+        manager_apply(&daemon->manager);
         set_thaw_timer(daemon);
         notify_status(daemon);
-        if (monitor_wants_flush(&daemon->monitor) || guard_wants_flush(&daemon->guard))
+        if (monitor_wants_flush(&daemon->monitor) || manager_wants_flush(&daemon->manager))
                 flush_later(daemon, MONITOR_FLUSH_INTERVAL_USEC);
         set_due_timer(daemon);
 }
@@ -366,13 +366,13 @@ static void on_poll_timer(evutil_socket_t fd, short what, void *context)
  */
 static int set_poll_timer(struct daemon *daemon)
 {
-        uint64_t usec = daemon->guard.config.settings.poll_usec;
+        uint64_t usec = daemon->manager.config.settings.poll_usec;
         struct timeval interval = { .tv_sec = usec / 1000000, .tv_usec = usec % 1000000 };
         bool blind = !kernel_tells_growth(daemon->monitor.kernel);
 
         event_del(daemon->poll_timer);
-        if (usec == 0 || !(guard_needs_rss(&daemon->guard) || guard_needs_holders(&daemon->guard) ||
-                                         (blind && daemon->guard.config.count > 0)))
+        if (usec == 0 || !(manager_needs_rss(&daemon->manager) || manager_needs_holders(&daemon->manager) ||
+                                         (blind && daemon->manager.config.count > 0)))
                 return 0;
         return event_add(daemon->poll_timer, &interval) < 0 ? -ENOMEM : 0;
 }
@@ -383,7 +383,7 @@ static void on_gate(evutil_socket_t fd, short what, void *context)
 
         (void) fd;
         (void) what;
-        guard_take_gate(&daemon->guard);
+        manager_take_gate(&daemon->manager);
         /* Counts of refusals, and settlements, with the next flush. */
         flush_later(daemon, MONITOR_FLUSH_INTERVAL_USEC);
 }
@@ -391,7 +391,7 @@ static void on_gate(evutil_socket_t fd, short what, void *context)
 /* There is a gate, none, or another one since the last configuration. */
 static int set_gate_event(struct daemon *daemon)
 {
-        int fd = guard_gate_fd(&daemon->guard);
+        int fd = manager_gate_fd(&daemon->manager);
 
         if (daemon->gate)
                 event_free(daemon->gate);
@@ -441,15 +441,15 @@ static int reload(void *context, json_t *errors)
                 monitor_flush(&daemon->monitor);
         if (r < 0)
                 log_error("%zu errors in the configuration: the one in force stays", log.errors);
-        else if (guard_reload(&daemon->guard, &config) < 0 || set_poll_timer(daemon) < 0 ||
+        else if (manager_reload(&daemon->manager, &config) < 0 || set_poll_timer(daemon) < 0 ||
                         set_gate_event(daemon) < 0) {
                 r = -ENOMEM;
                 log_error("Out of memory while the configuration was reloaded: some cgroups may be without their "
                           "budget");
         } else
-                log_info("Configuration reloaded: %zu budgets", daemon->guard.config.count);
+                log_info("Configuration reloaded: %zu budgets", daemon->manager.config.count);
         config_deinit(&config);
-        guard_apply(&daemon->guard);
+        manager_apply(&daemon->manager);
         set_due_timer(daemon);
         set_thaw_timer(daemon);
         notify_status(daemon);
@@ -470,7 +470,7 @@ static void on_due_timer(evutil_socket_t fd, short what, void *context)
 
         (void) fd;
         (void) what;
-        guard_prepare(&daemon->guard);
+        manager_prepare(&daemon->manager);
         flush_now(daemon);
 }
 
@@ -591,7 +591,7 @@ static int start_api(struct daemon *daemon)
         struct api_options options = {
                 .base = daemon->base,
                 .monitor = &daemon->monitor,
-                .guard = &daemon->guard,
+                .manager = &daemon->manager,
                 .hooks = { reload, on_flushed, daemon },
                 .directory = daemon->options->directory ?: RUN_DIRECTORY,
         };
@@ -601,7 +601,7 @@ static int start_api(struct daemon *daemon)
                 log_error("Out of memory");
                 return r;
         }
-        daemon->guard.api = daemon->api;
+        daemon->manager.api = daemon->api;
         return listen_api(daemon);
 }
 
@@ -677,7 +677,8 @@ static int start(struct daemon *daemon)
         }
         if (!daemon->options->directory && mkdir(RUN_DIRECTORY, 0755) < 0 && errno != EEXIST)
                 log_warning(RUN_DIRECTORY " cannot be made (%s): events are not kept over a restart", strerror(errno));
-        r = guard_init(&daemon->guard, &daemon->monitor, &config, daemon->options->directory ? NULL : GUARD_STATE_FILE,
+        r = manager_init(&daemon->manager, &daemon->monitor, &config,
+                        daemon->options->directory ? NULL : MANAGER_STATE_FILE,
                         daemon->options->directory ? NULL : FREEZER_FILE, config_read_ram(), daemon->options->dry_run);
         if (r == -ENOMEM)
                 log_error("Out of memory");
@@ -718,20 +719,20 @@ static int run_daemon(const struct options *options)
                 log_capabilities(daemon.monitor.kernel);
                 /* The kernel's BTF took megabytes while the programs were loaded. */
                 malloc_trim(0);
-                guard_apply(&daemon.guard);
+                manager_apply(&daemon.manager);
                 set_due_timer(&daemon);
                 log_info("Watching %zu BPF objects in %zu cgroups, %zu budgets", daemon.monitor.ledger.count,
-                                daemon.monitor.tree.count, daemon.guard.config.count);
+                                daemon.monitor.tree.count, daemon.manager.config.count);
                 notify_status(&daemon);
                 sd_notify(0, "READY=1");
                 event_base_dispatch(daemon.base);
                 sd_notify(0, "STOPPING=1");
                 log_statistics(&daemon.monitor);
         }
-        daemon.guard.api = NULL;
+        daemon.manager.api = NULL;
         api_free(daemon.api);
         remove_events(&daemon);
-        guard_deinit(&daemon.guard);
+        manager_deinit(&daemon.manager);
         monitor_deinit(&daemon.monitor);
         return exit_status(&daemon, r);
 }

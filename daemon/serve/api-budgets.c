@@ -155,7 +155,7 @@ static int lower_budget(struct api *api, struct varlink_call *call, struct cgrou
 
         if (!cgroup->policy)
                 return api_error(call, "io.bpfbudget.NoSuchBudget", "cgroup", cgroup->path);
-        r = guard_lower(api->options.guard, cgroup, high, max);
+        r = manager_lower(api->options.manager, cgroup, high, max);
         if (r < 0)
                 return r;
         api->options.hooks.flushed(api->options.hooks.context);

@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 #include "account/monitor.h"
-#include "enforce/guard.h"
+#include "enforce/manager.h"
 #include "policy/event.h"
 #include "serve/varlink.h"
 #include "serve/writer.h"
@@ -29,7 +29,7 @@ struct api_hooks {
 struct api_options {
         struct event_base *base;
         struct monitor *monitor;
-        struct guard *guard;
+        struct manager *manager;
         struct api_hooks hooks;
         const char *directory; /* of budgets that are set at run time; the configuration is read from there, too */
 };

@@ -252,7 +252,7 @@ static size_t count_cgroups(const struct tree *tree, const struct budget *budget
 int api_list_budgets(void *context, struct varlink_call *call, json_t *parameters)
 {
         struct api *api = context;
-        const struct config *config = &api->options.guard->config;
+        const struct config *config = &api->options.manager->config;
         json_t *array = json_array();
 
         (void) parameters;

@@ -70,7 +70,7 @@ static int get_statistics(void *context, struct varlink_call *call, json_t *para
                                         "rssPasses", (json_int_t) s->rss_passes, "wakeups",
                                         (json_int_t) kernel_counters(monitor->kernel).wakeups, "cgroups",
                                         (json_int_t) monitor->tree.count, "objects", (json_int_t) monitor->ledger.count,
-                                        "overHigh", (json_int_t) api->options.guard->over_high, "clients",
+                                        "overHigh", (json_int_t) api->options.manager->over_high, "clients",
                                         (json_int_t) varlink_clients(api->server), "refusals",
                                         (json_int_t) api->events[EVENT_REFUSAL], "throttles",
                                         (json_int_t) api->events[EVENT_THROTTLE]),

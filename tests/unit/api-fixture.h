@@ -131,9 +131,9 @@ int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context
         return callback(context, &record);
 }
 
-int guard_lower(struct guard *guard, struct cgroup *cgroup, uint64_t high, uint64_t max)
+int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high, uint64_t max)
 {
-        (void) guard;
+        (void) manager;
         world.lowered = cgroup;
         world.lowered_high = high;
         world.lowered_max = max;
@@ -185,7 +185,7 @@ char *cgroupfs_file(const struct cgroupfs *fs, const char *path)
 struct fixture {
         struct event_base *base;
         struct monitor monitor;
-        struct guard guard;
+        struct manager manager;
         struct budget budgets[3];
         struct policy policies[3];
         struct api *api;
@@ -317,7 +317,7 @@ static inline void make_cgroup_directory(struct fixture *f, const char *path, ui
 static inline int setup(void **state)
 {
         struct fixture *f = calloc(1, sizeof(*f));
-        struct api_options options = { .monitor = &f->monitor, .guard = &f->guard, .directory = f->directory };
+        struct api_options options = { .monitor = &f->monitor, .manager = &f->manager, .directory = f->directory };
 
         world = (typeof(world)){ .cost_usec = 1000 };
         add_place(1, 0, "/");
@@ -336,8 +336,8 @@ static inline int setup(void **state)
         f->monitor.cgroupfs = (struct cgroupfs){ .mount = f->mount, .version = 2, .root_id = 1 };
         assert_int_equal(tree_init(&f->monitor.tree, 1, lookup, &f->monitor.cgroupfs), 0);
         ledger_init(&f->monitor.ledger, &f->monitor.tree);
-        f->guard.config.budgets = f->budgets;
-        f->guard.config.count = 3;
+        f->manager.config.budgets = f->budgets;
+        f->manager.config.count = 3;
         for (size_t i = 0; i < 3; i++) {
                 static const char *const names[] = { "first", "second", "third" };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The neighbours of guard.c for its tests: they record what they are asked, and answer what a test has put here before.
- * Directories of cgroups have owners and xattrs by a table, so that the tests need neither root nor a hierarchy. For
- * one program only: it is linked with --wrap for what is called __wrap_ here.
+ * The neighbours of manager.c for its tests: they record what they are asked, and answer what a test has put here
+ * before. Directories of cgroups have owners and xattrs by a table, so that the tests need neither root nor a
+ * hierarchy. For one program only: it is linked with --wrap for what is called __wrap_ here.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#include "enforce/guard.h"
+#include "enforce/manager.h"
 
 #include "base/log.h"
 #include "kernel/probe.h"

@@ -82,10 +82,10 @@ static void test_many_budgets(void **state)
         assert_non_null(budgets);
         for (size_t i = 0; i < count; i++)
                 budgets[i] = f->budgets[0];
-        f->guard.config.budgets = budgets;
-        f->guard.config.count = count;
+        f->manager.config.budgets = budgets;
+        f->manager.config.count = count;
         refuse(f, "ListBudgets", "ReplyTooLarge", "{}", "%s", "");
-        f->guard.config.count = 3;
+        f->manager.config.count = 3;
         assert_string_equal(list(ask(f, "ListBudgets", "%s", ""), "budgets", "name"), "first first first");
         free(budgets);
 }

@@ -282,7 +282,7 @@ static void test_statistics(void **state)
                 .drift = 106,
                 .updated_cgroups = 107,
                 .rss_passes = 108 };
-        f->guard.over_high = 110;
+        f->manager.over_high = 110;
         put(f, OBJECT_MAP, 1, 3, "m", 1, 1);
         put(f, OBJECT_MAP, 2, 6, "m", 1, 1);
         for (int i = 0; i < 6; i++) {
@@ -327,7 +327,7 @@ static int make_socket(int type, const char *path, bool listening)
 static void be_activated(struct fixture *f, const char *paths[2])
 {
         struct sockaddr_in nowhere = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        struct api_options options = { .monitor = &f->monitor, .guard = &f->guard, .directory = f->directory };
+        struct api_options options = { .monitor = &f->monitor, .manager = &f->manager, .directory = f->directory };
         char other[64], number_of_us[16];
         int fds[6], tcp = socket(AF_INET, SOCK_STREAM, 0);
         struct api *api;

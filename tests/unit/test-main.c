@@ -59,14 +59,15 @@ static struct {
         unsigned int config_errors, config_warnings;
         const char *config_directory;
 
-        int monitor_result, guard_result, guard_reload_result, api_passed, api_result, report_result, relations_result;
-        bool tells_objects, tells_growth, wants_flush, guard_wants_flush, needs_rss, needs_holders;
-        uint64_t due_usec, guard_due_usec, thaw_usec, next_thaw_usec, watchdog_usec;
+        int monitor_result, manager_result, manager_reload_result, api_passed, api_result, report_result,
+                        relations_result;
+        bool tells_objects, tells_growth, wants_flush, manager_wants_flush, needs_rss, needs_holders;
+        uint64_t due_usec, manager_due_usec, thaw_usec, next_thaw_usec, watchdog_usec;
         int gate_fd, release_result, gate_release_result;
         enum service_end end;
 
         struct kernel_options kernel_options;
-        bool guard_has_state_file, guard_has_frozen_file, guard_dry_run;
+        bool manager_has_state_file, manager_has_frozen_file, manager_dry_run;
         const char *api_path, *api_directory;
         uint32_t relations;
         enum json_mode json;
@@ -248,91 +249,91 @@ uint64_t monitor_due_usec(const struct monitor *monitor)
         return fake.due_usec;
 }
 
-int guard_init(struct guard *guard, struct monitor *monitor, struct config *config, const char *state_file,
+int manager_init(struct manager *manager, struct monitor *monitor, struct config *config, const char *state_file,
                 const char *frozen_file, uint64_t ram, bool dry_run)
 {
         call('G');
         assert_int_equal(ram, 123456);
-        *guard = (struct guard){ .monitor = monitor, .config = *config };
+        *manager = (struct manager){ .monitor = monitor, .config = *config };
         *config = (struct config){};
-        fake.guard_has_state_file = state_file != NULL;
-        fake.guard_has_frozen_file = frozen_file != NULL;
-        fake.guard_dry_run = dry_run;
-        return fake.guard_result;
+        fake.manager_has_state_file = state_file != NULL;
+        fake.manager_has_frozen_file = frozen_file != NULL;
+        fake.manager_dry_run = dry_run;
+        return fake.manager_result;
 }
 
-void guard_deinit(struct guard *guard)
+void manager_deinit(struct manager *manager)
 {
-        assert_null(guard->api);
+        assert_null(manager->api);
         call('H');
 }
 
-int guard_reload(struct guard *guard, struct config *config)
+int manager_reload(struct manager *manager, struct config *config)
 {
         call('R');
-        guard->config = *config;
+        manager->config = *config;
         *config = (struct config){};
-        return fake.guard_reload_result;
+        return fake.manager_reload_result;
 }
 
-void guard_apply(struct guard *guard)
+void manager_apply(struct manager *manager)
 {
-        (void) guard;
+        (void) manager;
         call('a');
 }
 
-uint64_t guard_due_usec(const struct guard *guard)
+uint64_t manager_due_usec(const struct manager *manager)
 {
-        (void) guard;
-        return fake.guard_due_usec;
+        (void) manager;
+        return fake.manager_due_usec;
 }
 
-void guard_prepare(struct guard *guard)
+void manager_prepare(struct manager *manager)
 {
-        (void) guard;
+        (void) manager;
         call('p');
 }
 
-bool guard_needs_holders(const struct guard *guard)
+bool manager_needs_holders(const struct manager *manager)
 {
-        (void) guard;
+        (void) manager;
         return fake.needs_holders;
 }
 
-bool guard_needs_rss(const struct guard *guard)
+bool manager_needs_rss(const struct manager *manager)
 {
-        (void) guard;
+        (void) manager;
         return fake.needs_rss;
 }
 
-uint64_t guard_next_thaw_usec(const struct guard *guard)
+uint64_t manager_next_thaw_usec(const struct manager *manager)
 {
-        (void) guard;
+        (void) manager;
         return fake.thaw_usec;
 }
 
-void guard_thaw(struct guard *guard)
+void manager_thaw(struct manager *manager)
 {
-        (void) guard;
+        (void) manager;
         call('t');
         fake.thaw_usec = fake.next_thaw_usec;
 }
 
-bool guard_wants_flush(const struct guard *guard)
+bool manager_wants_flush(const struct manager *manager)
 {
-        (void) guard;
-        return fake.guard_wants_flush;
+        (void) manager;
+        return fake.manager_wants_flush;
 }
 
-int guard_gate_fd(const struct guard *guard)
+int manager_gate_fd(const struct manager *manager)
 {
-        (void) guard;
+        (void) manager;
         return fake.gate_fd;
 }
 
-void guard_take_gate(struct guard *guard)
+void manager_take_gate(struct manager *manager)
 {
-        (void) guard;
+        (void) manager;
         call('g');
 }
 
@@ -342,7 +343,7 @@ int api_new(const struct api_options *options, struct api **ret)
         fake.api_directory = options->directory;
         assert_ptr_equal(options->hooks.reload, reload);
         assert_non_null(options->monitor);
-        assert_non_null(options->guard);
+        assert_non_null(options->manager);
         *ret = (struct api *) &fake;
         return 0;
 }
@@ -544,7 +545,7 @@ static int setup(void **state)
         memset(&fake, 0, sizeof(fake));
         fake.now_usec = 1000 * SECOND;
         fake.tells_objects = fake.tells_growth = true;
-        fake.due_usec = fake.guard_due_usec = fake.thaw_usec = UINT64_MAX;
+        fake.due_usec = fake.manager_due_usec = fake.thaw_usec = UINT64_MAX;
         fake.gate_fd = -1;
         fake.max_level = LOG_INFO;
         fake.settings = (struct settings){ .poll_usec = 2 * SECOND + 500000, .cgroups_max = 99 };
@@ -817,9 +818,9 @@ static void test_run(void **state)
         assert_false(fake.kernel_options.probe_only);
         assert_int_equal(fake.kernel_options.cgroups_max, 99);
         assert_null(fake.config_directory);
-        assert_true(fake.guard_has_state_file);
-        assert_true(fake.guard_has_frozen_file);
-        assert_false(fake.guard_dry_run);
+        assert_true(fake.manager_has_state_file);
+        assert_true(fake.manager_has_frozen_file);
+        assert_false(fake.manager_dry_run);
         assert_string_equal(fake.api_path, API_SOCKET);
         assert_string_equal(fake.api_directory, "/run/bpfbudget");
         assert_ptr_equal(signal(SIGPIPE, SIG_DFL), SIG_IGN);
@@ -832,8 +833,8 @@ static void test_run_with_directory(void **state)
         assert_int_equal(run("--config", "/conf", NULL), 0);
         assert_string_equal(fake.calls, "cMGAaLBbHN");
         assert_string_equal(fake.config_directory, "/conf");
-        assert_false(fake.guard_has_state_file);
-        assert_false(fake.guard_has_frozen_file);
+        assert_false(fake.manager_has_state_file);
+        assert_false(fake.manager_has_frozen_file);
         assert_null(fake.api_path);
         assert_string_equal(fake.api_directory, "/conf");
         setup(NULL);
@@ -842,7 +843,7 @@ static void test_run_with_directory(void **state)
         setup(NULL);
         assert_int_equal(run("--socket", "/s", NULL), 0);
         assert_string_equal(fake.api_path, "/s");
-        assert_true(fake.guard_has_state_file);
+        assert_true(fake.manager_has_state_file);
 }
 
 static void test_dry_run(void **state)
@@ -850,14 +851,14 @@ static void test_dry_run(void **state)
         (void) state;
         assert_int_equal(run("--dry-run", NULL), 0);
         assert_string_equal(fake.calls, "cMmGAaLBbHN");
-        assert_true(fake.guard_dry_run);
+        assert_true(fake.manager_dry_run);
 }
 
 /* systemd does not start again what would end in the same way. */
 static void test_exit_statuses(void **state)
 {
         static const struct {
-                int config, monitor, guard, api, status;
+                int config, monitor, manager, api, status;
                 unsigned int errors;
                 const char *calls;
         } cases[] = {
@@ -866,8 +867,8 @@ static void test_exit_statuses(void **state)
                 { .monitor = -EPERM, .status = EX_UNAVAILABLE, .calls = "cMBHN" },
                 { .monitor = -EOPNOTSUPP, .status = EX_UNAVAILABLE, .calls = "cMBHN" },
                 { .monitor = -EIO, .status = EXIT_FAILURE, .calls = "cMBHN" },
-                { .guard = -ENOMEM, .status = EXIT_FAILURE, .calls = "cMGBHN" },
-                { .guard = -EOPNOTSUPP, .status = EX_UNAVAILABLE, .calls = "cMGBHN" },
+                { .manager = -ENOMEM, .status = EXIT_FAILURE, .calls = "cMGBHN" },
+                { .manager = -EOPNOTSUPP, .status = EX_UNAVAILABLE, .calls = "cMGBHN" },
                 { .api = -EADDRINUSE, .status = EXIT_FAILURE, .calls = "cMGABbHN" },
         };
 
@@ -877,7 +878,7 @@ static void test_exit_statuses(void **state)
                 fake.config_result = cases[i].config;
                 fake.config_errors = cases[i].errors;
                 fake.monitor_result = cases[i].monitor;
-                fake.guard_result = cases[i].guard;
+                fake.manager_result = cases[i].manager;
                 fake.api_result = cases[i].api;
                 assert_int_equal(run("--config=/conf", "--socket=/s", NULL), cases[i].status);
                 assert_string_equal(fake.calls, cases[i].calls);
@@ -886,7 +887,7 @@ static void test_exit_statuses(void **state)
                         assert_logged("<3>2 errors in the configuration;");
                 else
                         assert_not_logged("errors in the configuration");
-                if (cases[i].guard == -ENOMEM)
+                if (cases[i].manager == -ENOMEM)
                         assert_logged("Out of memory");
         }
 }
@@ -994,15 +995,15 @@ static void test_coalescing(void **state)
 static void flushes_follow(struct daemon *daemon)
 {
         (void) daemon;
-        /* The monitor, or the guard, wants another one. */
+        /* The monitor, or the manager, wants another one. */
         fake.wants_flush = true;
         fire(on_updates);
         assert_int_equal(wait_of(on_flush_timer), FLUSH);
         fake.wants_flush = false;
-        fake.guard_wants_flush = true;
+        fake.manager_wants_flush = true;
         fire(on_flush_timer);
         assert_int_equal(wait_of(on_flush_timer), FLUSH);
-        fake.guard_wants_flush = false;
+        fake.manager_wants_flush = false;
         fire(on_flush_timer);
         assert_false(waits(on_flush_timer));
         assert_int_equal(count_calls('f'), 3);
@@ -1022,17 +1023,17 @@ static void due_comes(struct daemon *daemon)
         assert_false(waits(on_due_timer));
         /* The earlier of the two, set anew after each flush. */
         fake.due_usec = fake.now_usec + 3 * SECOND + 7;
-        fake.guard_due_usec = fake.now_usec + 4 * SECOND;
+        fake.manager_due_usec = fake.now_usec + 4 * SECOND;
         fire(on_updates);
         assert_int_equal(wait_of(on_due_timer), 3 * SECOND + 7);
-        fake.guard_due_usec = fake.now_usec + 2 * SECOND;
+        fake.manager_due_usec = fake.now_usec + 2 * SECOND;
         fire(on_flush_timer);
         assert_int_equal(wait_of(on_due_timer), 2 * SECOND);
-        fake.guard_due_usec = fake.now_usec - 1;
+        fake.manager_due_usec = fake.now_usec - 1;
         fire(on_flush_timer);
         assert_int_equal(wait_of(on_due_timer), 0);
         memset(fake.calls, 0, sizeof(fake.calls));
-        fake.due_usec = fake.guard_due_usec = UINT64_MAX;
+        fake.due_usec = fake.manager_due_usec = UINT64_MAX;
         fire(on_due_timer);
         assert_string_equal(fake.calls, "pfa");
         assert_false(waits(on_due_timer));
@@ -1060,7 +1061,7 @@ static void due_at_start(struct daemon *daemon)
 static void test_due_at_start(void **state)
 {
         (void) state;
-        fake.guard_due_usec = fake.now_usec + SECOND;
+        fake.manager_due_usec = fake.now_usec + SECOND;
         run_loop(due_at_start);
 }
 
@@ -1072,7 +1073,7 @@ static void pauses_end(struct daemon *daemon)
         fire(on_updates);
         assert_int_equal(wait_of(on_thaw_timer), 200000);
         fake.now_usec = fake.thaw_usec;
-        fake.guard_due_usec = fake.now_usec + 9;
+        fake.manager_due_usec = fake.now_usec + 9;
         /* Another pause ends later. */
         fake.next_thaw_usec = fake.now_usec + 300;
         fire(on_thaw_timer);
@@ -1267,11 +1268,11 @@ static void it_reloads(struct daemon *daemon)
 
         fake.config_result = 0;
         fake.config_errors = 0;
-        fake.guard_reload_result = -ENOMEM;
+        fake.manager_reload_result = -ENOMEM;
         assert_int_equal(reload(daemon, NULL), -ENOMEM);
         assert_logged("<3>Out of memory while the configuration was reloaded");
         /* SIGHUP does the same. */
-        fake.guard_reload_result = 0;
+        fake.manager_reload_result = 0;
         memset(fake.calls, 0, sizeof(fake.calls));
         fire(on_reload);
         assert_string_equal(fake.calls, "cfRa");
@@ -1290,18 +1291,18 @@ static void status_changes(struct daemon *daemon)
         fire(on_updates);
         assert_string_equal(fake.notified, "");
         root.total.allocated = 2000;
-        daemon->guard.over_high = 1;
+        daemon->manager.over_high = 1;
         fire(on_flush_timer);
         assert_string_equal(fake.notified, "STATUS=3 cgroups, 4 objects, 2000B of BPF memory, 1 over High\n");
         *fake.notified = '\0';
-        daemon->guard.obstacle = "no trampolines";
+        daemon->manager.obstacle = "no trampolines";
         fire(on_poll_timer);
         assert_string_equal(fake.notified, "STATUS=3 cgroups, 4 objects, 2000B of BPF memory, 1 over High; OnMax=deny "
                                            "is not in force on this kernel\n");
         /* The API has brought it up to date. */
         *fake.notified = '\0';
         memset(fake.calls, 0, sizeof(fake.calls));
-        daemon->guard.obstacle = NULL;
+        daemon->manager.obstacle = NULL;
         on_flushed(daemon);
         assert_string_equal(fake.calls, "a");
         assert_non_null(strstr(fake.notified, "1 over High\n"));

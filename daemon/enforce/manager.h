@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Holds cgroups to their budgets: finds the budget of each cgroup that appears, lets policy.c decide when usage
+ * changed, and sends the alerts. Events are counted over restarts: they are kept in a file, and mirrored in an xattr of
+ * the cgroup.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "account/monitor.h"
+#include "base/uthash-nonfatal.h"
+#include "enforce/admission.h"
+#include "enforce/enforce.h"
+#include "policy/config.h"
+#include "policy/policy.h"
+
+/* The file of events is written at most so often; the xattrs of root's cgroups have what came since. */
+#define MANAGER_SAVE_INTERVAL_USEC (1ULL * 1000 * 1000)
+
+/* Between two looks at what shrinks without notice, while a cgroup is over High. */
+#define MANAGER_LOOK_INTERVAL_USEC (5ULL * 1000 * 1000)
+
+/* Where events survive a restart. */
+#define MANAGER_STATE_FILE "/run/bpfbudget/events.json"
+
+/* Set by the owner of a cgroup to lower its budget; and what happened, written by the daemon. */
+#define XATTR_HIGH   "user.bpfbudget.high"
+#define XATTR_MAX    "user.bpfbudget.max"
+#define XATTR_EVENTS "user.bpfbudget.events"
+
+/* What was kept of a cgroup that is not in the tree at the moment. */
+struct kept_events {
+        uint64_t id;
+        enum budget_level level;
+        struct budget_events events;
+        uint64_t lowered_high, lowered_max;
+        struct policy_change held; /* this and the next are not in the file: a reload goes on with them */
+        uint32_t suppressed;
+        UT_hash_handle hh;
+};
+
+struct api;
+
+struct manager {
+        struct monitor *monitor;
+        struct api *api; /* is told what happens; NULL: nobody is */
+        struct config config;
+        const char *state_file; /* NULL: events are not kept */
+        bool dry_run;
+        uint64_t ram;         /* bytes, for values in percent */
+        size_t over_high;     /* cgroups that are not ok */
+        const char *obstacle; /* why OnMax=deny is not in force though a budget asks for it; NULL: it is, or none does
+                               */
+
+        /* Private to manager.c. */
+        struct kept_events *kept; /* uthash */
+        bool dirty;               /* events differ from the file */
+        uint64_t saved_usec;      /* CLOCK_MONOTONIC: when the file was written */
+        uint64_t held_due_usec;   /* when the first alert that was held back is to be told; UINT64_MAX: there is none */
+        uint64_t looked_usec;     /* when the cgroups over High were measured again */
+        struct enforce enforce;
+        struct admission admission;
+        struct unfound_cgroup *unfound; /* made a moment ago, and not to be found yet */
+        size_t unfound_count, unfound_size;
+        uint64_t untold; /* new cgroups that the gate had no room to tell of, when all were looked at last */
+};
+
+/*
+ * Begins to watch @monitor's tree, with @config, which it takes over; @state_file is read if it exists, and
+ * @frozen_file is the record of what is paused (NULL: nothing can be). Returns 0, -ENOMEM, or
+ * -EOPNOTSUPP: Strict=yes, and a budget refuses what this kernel does not let refuse (logged).
+ * @manager is to be given to manager_deinit() in any case, before the monitor ends.
+ */
+int manager_init(struct manager *manager, struct monitor *monitor, struct config *config, const char *state_file,
+                const char *frozen_file, uint64_t ram, bool dry_run);
+void manager_deinit(struct manager *manager);
+
+/* Puts @config, which it takes over, in force instead. Levels and events of cgroups that still have a budget are kept.
+ */
+int manager_reload(struct manager *manager, struct config *config);
+
+/* After a flush: looks at the cgroups whose usage changed, pauses what grew over High, and says what is to be said. */
+void manager_apply(struct manager *manager);
+
+/* When manager_prepare() and a flush have to come though nothing is updated: CLOCK_MONOTONIC; UINT64_MAX: never. */
+uint64_t manager_due_usec(const struct manager *manager);
+
+/*
+ * Before such a flush. No sensor tells when single elements are freed that came from kmalloc() (tries, local storage):
+ * so the cgroups that are over High are measured again now and then, to see when they are not any more.
+ */
+void manager_prepare(struct manager *manager);
+
+/* Whether any budget goes by holders, who come and go without notice. */
+bool manager_needs_holders(const struct manager *manager);
+
+/* When manager_thaw() is to be called next (CLOCK_MONOTONIC in microseconds); UINT64_MAX: nothing is paused. */
+uint64_t manager_next_thaw_usec(const struct manager *manager);
+/* Ends the pauses that are over. */
+void manager_thaw(struct manager *manager);
+
+/* Whether manager_apply() has to be called again after MONITOR_FLUSH_INTERVAL_USEC. */
+bool manager_wants_flush(const struct manager *manager);
+
+/* A file descriptor that polls readable when the gate has something to tell; -1 without a gate. Changes on reload. */
+int manager_gate_fd(const struct manager *manager);
+/* Takes what the gate tells: refusals, and new cgroups. */
+void manager_take_gate(struct manager *manager);
+
+/*
+ * Lowers the limits of @cgroup, which has a budget, to @high and @max (bytes; BUDGET_INFINITY: not) as its owner asks,
+ * until the machine boots. Limits that are lower already stay. To be followed by manager_apply(). Returns 0 or -ENOMEM.
+ */
+int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high, uint64_t max);
+
+/* Whether any budget looks at RSS, which sensors do not wake the daemon for. */
+bool manager_needs_rss(const struct manager *manager);
