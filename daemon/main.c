@@ -23,6 +23,7 @@
 #include "enforce/freezer.h"
 #include "enforce/manager.h"
 #include "policy/config.h"
+#include "serve/alert.h"
 #include "serve/api.h"
 #include "serve/report.h"
 #include "serve/service.h"
@@ -601,7 +602,6 @@ static int start_api(struct daemon *daemon)
                 log_error("Out of memory");
                 return r;
         }
-        daemon->manager.api = daemon->api;
         return listen_api(daemon);
 }
 
@@ -616,6 +616,22 @@ static void remove_events(struct daemon *daemon)
                         event_free(events[i]);
         if (daemon->base)
                 event_base_free(daemon->base);
+}
+
+/* Who hears what happens. The API is there from its start to its end. */
+static void on_event(void *context, const struct budget_event *event)
+{
+        struct daemon *daemon = context;
+        int r;
+
+        if (event->publish)
+                api_event(daemon->api, event);
+        if (!event->alert)
+                return;
+        r = alert_send(event, &daemon->monitor.ledger);
+        if (r < 0)
+                log_warning("The alert for %s was not taken by the journal: %s", event->cgroup->path ?: "(unknown)",
+                                strerror(-r));
 }
 
 /* One line of what this kernel does not give, so that nobody has to guess. */
@@ -653,6 +669,25 @@ static void log_statistics(const struct monitor *monitor)
                         (unsigned long long) s->drift);
 }
 
+static int start_manager(struct daemon *daemon, struct config *config)
+{
+        /* With a directory of its own it leaves alone what is the system's. */
+        bool system = !daemon->options->directory;
+        struct manager_options options = {
+                .monitor = &daemon->monitor,
+                .state_file = system ? MANAGER_STATE_FILE : NULL,
+                .frozen_file = system ? FREEZER_FILE : NULL,
+                .ram = config_read_ram(),
+                .dry_run = daemon->options->dry_run,
+                .sink = on_event,
+                .sink_context = daemon,
+        };
+
+        if (system && mkdir(RUN_DIRECTORY, 0755) < 0 && errno != EEXIST)
+                log_warning(RUN_DIRECTORY " cannot be made (%s): events are not kept over a restart", strerror(errno));
+        return manager_init(&daemon->manager, &options, config);
+}
+
 /* Everything that has to be there before the loop runs. It has logged what failed. */
 static int start(struct daemon *daemon)
 {
@@ -675,11 +710,7 @@ static int start(struct daemon *daemon)
                 config_deinit(&config);
                 return r;
         }
-        if (!daemon->options->directory && mkdir(RUN_DIRECTORY, 0755) < 0 && errno != EEXIST)
-                log_warning(RUN_DIRECTORY " cannot be made (%s): events are not kept over a restart", strerror(errno));
-        r = manager_init(&daemon->manager, &daemon->monitor, &config,
-                        daemon->options->directory ? NULL : MANAGER_STATE_FILE,
-                        daemon->options->directory ? NULL : FREEZER_FILE, config_read_ram(), daemon->options->dry_run);
+        r = start_manager(daemon, &config);
         if (r == -ENOMEM)
                 log_error("Out of memory");
         if (r < 0)
@@ -729,8 +760,8 @@ static int run_daemon(const struct options *options)
                 sd_notify(0, "STOPPING=1");
                 log_statistics(&daemon.monitor);
         }
-        daemon.manager.api = NULL;
         api_free(daemon.api);
+        daemon.api = NULL;
         remove_events(&daemon);
         manager_deinit(&daemon.manager);
         monitor_deinit(&daemon.monitor);

@@ -16,9 +16,6 @@
 #include "base/log.h"
 #include "kernel/owner.h"
 #include "kernel/probe.h"
-#include "policy/event.h"
-#include "serve/alert.h"
-#include "serve/api.h"
 
 /* --- Files and xattrs --------------------------------------------------------------------------------------------- */
 
@@ -375,29 +372,53 @@ static const struct growth_cause *find_change_cause(
         return change->to > change->from ? find_cause(manager->monitor, cgroup) : NULL;
 }
 
-static void say(struct manager *manager, struct cgroup *cgroup, const struct policy_change *change,
-                const struct growth_cause *cause, uint64_t usage, uint64_t before)
+static void emit(const struct manager *manager, const struct budget_event *event)
+{
+        manager->sink(manager->sink_context, event);
+}
+
+/* Whether the rate limit lets an alert about @cgroup be sent now; then *@suppressed is how many were not before it. */
+static bool may_alert(
+                const struct manager *manager, struct cgroup *cgroup, enum budget_level level, uint32_t *suppressed)
 {
         const struct settings *settings = &manager->config.settings;
-        struct alert alert = {
-                .cgroup = cgroup,
-                .policy = cgroup->policy,
-                .change = *change,
-                .usage = usage,
-                .delta = (int64_t) (usage - before),
-                .cause = cause,
-        };
-        int r;
 
-        if (!policy_may_alert(cgroup->policy, change->to, now_usec(), settings->alert_interval_usec,
-                            settings->alert_burst, &alert.suppressed)) {
-                hold(manager, cgroup->policy, change);
-                return;
-        }
-        cgroup->policy->held = (struct policy_change){};
-        r = alert_send(&alert, &manager->monitor->ledger, manager->dry_run);
-        if (r < 0)
-                log_warning("The alert for %s was not taken by the journal: %s", cgroup->path, strerror(-r));
+        return policy_may_alert(cgroup->policy, level, now_usec(), settings->alert_interval_usec, settings->alert_burst,
+                        suppressed);
+}
+
+/*
+ * Emits that @cgroup's level has changed, from @before to @usage (bytes). @publish: it is new; else only its alert was
+ * held back.
+ */
+static void emit_change(struct manager *manager, struct cgroup *cgroup, const struct policy_change *change,
+                uint64_t usage, uint64_t before, bool publish)
+{
+        const struct growth_cause *cause = find_change_cause(manager, cgroup, change);
+        struct policy *policy = cgroup->policy;
+        struct budget_event event = {
+                .kind = EVENT_STATE,
+                .cgroup = cgroup,
+                .policy = policy,
+                .payer = cgroup,
+                .usage = usage,
+                .dry_run = manager->dry_run,
+                .publish = publish,
+                .pid = cause ? cause->pid : 0,
+                .comm = cause ? cause->comm : NULL,
+                .from = change->from,
+                .to = change->to,
+                .limit = change->limit,
+                .delta = (int64_t) (usage - before),
+        };
+
+        event.alert = may_alert(manager, cgroup, change->to, &event.suppressed);
+        if (event.alert)
+                policy->held = (struct policy_change){};
+        else
+                hold(manager, policy, change);
+        if (event.alert || event.publish)
+                emit(manager, &event);
 }
 
 /* @cgroup's events have changed. */
@@ -424,28 +445,9 @@ static void take_denied(struct manager *manager, struct cgroup *cgroup)
         note_events(manager, cgroup);
 }
 
-static void publish(struct manager *manager, const struct cgroup *cgroup, const struct policy_change *change,
-                const struct growth_cause *cause, uint64_t usage)
-{
-        struct budget_event event = {
-                .kind = EVENT_STATE,
-                .cgroup = cgroup,
-                .policy = cgroup->policy,
-                .usage = usage,
-                .from = change->from,
-                .to = change->to,
-                .limit = change->limit,
-                .pid = cause ? cause->pid : 0,
-                .comm = cause ? cause->comm : NULL,
-        };
-
-        api_event(manager->api, &event);
-}
-
 static void evaluate(struct manager *manager, struct cgroup *cgroup)
 {
         struct policy *policy = cgroup->policy;
-        const struct growth_cause *cause;
         struct policy_change change;
         uint64_t usage, before;
 
@@ -459,13 +461,11 @@ static void evaluate(struct manager *manager, struct cgroup *cgroup)
                 return;
         count_level(manager, change.from, change.to);
         note_events(manager, cgroup);
-        cause = find_change_cause(manager, cgroup, &change);
-        publish(manager, cgroup, &change, cause, usage);
-        say(manager, cgroup, &change, cause, usage, before);
+        emit_change(manager, cgroup, &change, usage, before, true);
 }
 
 /* The rate limit must not leave the reader with a state that is not so any more. */
-static void say_held(struct manager *manager)
+static void emit_held(struct manager *manager)
 {
         struct cgroup *cgroup, *next;
         uint64_t now = now_usec();
@@ -481,8 +481,7 @@ static void say_held(struct manager *manager)
                         continue;
                 change = policy->held;
                 if (now >= window_end_usec(manager, policy))
-                        say(manager, cgroup, &change, find_change_cause(manager, cgroup, &change), policy->last_usage,
-                                        policy->last_usage);
+                        emit_change(manager, cgroup, &change, policy->last_usage, policy->last_usage, false);
                 else
                         hold(manager, policy, &change);
         }
@@ -490,36 +489,27 @@ static void say_held(struct manager *manager)
 
 /* --- Pauses ------------------------------------------------------------------------------------------------------- */
 
-static void publish_pause(struct manager *manager, const struct pause *pause, const struct growth_cause *cause)
+static void emit_pause(struct manager *manager, const struct pause *pause)
 {
+        const struct growth_cause *cause = find_cause(manager->monitor, pause->cgroup);
         struct budget_event event = {
                 .kind = EVENT_THROTTLE,
                 .cgroup = pause->cgroup,
                 .policy = pause->payer->policy,
-                .usage = policy_usage(pause->payer->policy, &pause->payer->total),
-                .pid = cause ? cause->pid : 0,
-                .comm = cause ? cause->comm : NULL,
-                .pause_usec = pause->usec,
-        };
-
-        api_event(manager->api, &event);
-}
-
-static void say_pause(struct manager *manager, const struct pause *pause, const struct growth_cause *cause)
-{
-        struct throttle_alert alert = {
-                .cgroup = pause->cgroup,
                 .payer = pause->payer,
                 .usage = policy_usage(pause->payer->policy, &pause->payer->total),
-                .grown = pause->grown,
-                .pause_usec = pause->usec,
-                .cause = cause,
+                .dry_run = manager->dry_run,
+                .publish = !manager->dry_run,
+                .alert = pause->tell,
                 .suppressed = pause->suppressed,
+                .pid = cause ? cause->pid : 0,
+                .comm = cause ? cause->comm : NULL,
+                .delta = (int64_t) pause->grown,
+                .pause_usec = pause->usec,
         };
-        int r = alert_send_throttle(&alert, manager->dry_run);
 
-        if (r < 0)
-                log_warning("The alert for %s was not taken by the journal: %s", pause->cgroup->path, strerror(-r));
+        if (event.alert || event.publish)
+                emit(manager, &event);
 }
 
 /* Thaws what is due; @all: everything. */
@@ -535,7 +525,6 @@ static void thaw(struct manager *manager, bool all)
 /* Pauses what has grown over High. The levels are those of this flush already. */
 static void throttle(struct manager *manager)
 {
-        const struct growth_cause *cause;
         struct cgroup *cgroup;
         struct pause pause;
         uint64_t grown;
@@ -543,13 +532,9 @@ static void throttle(struct manager *manager)
         while ((cgroup = tree_take_grown(&manager->monitor->tree, &grown))) {
                 if (!enforce_grown(&manager->enforce, cgroup, grown, now_usec(), &pause))
                         continue;
-                cause = find_cause(manager->monitor, pause.cgroup);
-                if (!manager->dry_run) {
+                if (!manager->dry_run)
                         note_events(manager, pause.payer);
-                        publish_pause(manager, &pause, cause);
-                }
-                if (pause.tell)
-                        say_pause(manager, &pause, cause);
+                emit_pause(manager, &pause);
         }
         enforce_review(&manager->enforce, now_usec());
         thaw(manager, false);
@@ -661,35 +646,6 @@ bool manager_needs_rss(const struct manager *manager)
 
 /* --- The gate ----------------------------------------------------------------------------------------------------- */
 
-static void publish_refusal(struct manager *manager, const struct cgroup *cgroup, const struct gate_event *refused)
-{
-        static const enum budget_limit limits[GATE_RESOURCES] = {
-                [GATE_ALLOCATED] = LIMIT_MAX,
-                [GATE_CHARGED] = LIMIT_MAX,
-                [GATE_MAPS] = LIMIT_MAPS,
-                [GATE_PROGRAMS] = LIMIT_PROGRAMS,
-        };
-        struct budget_event event = {
-                .kind = EVENT_REFUSAL,
-                .cgroup = cgroup,
-                .policy = cgroup->policy,
-                /* As it was then, not at the last flush. */
-                .usage = refused->resource <= GATE_CHARGED ? refused->usage
-                                                           : policy_usage(cgroup->policy, &cgroup->total),
-                .limit = limits[refused->resource],
-                .pid = refused->pid,
-                .comm = refused->comm,
-                .object = {
-                        .kind = refused->kind == GATE_REFUSED_PROGRAM ? OBJECT_PROGRAM : OBJECT_MAP,
-                        .type = refused->type,
-                },
-                .size = refused->resource <= GATE_CHARGED ? refused->wanted : 0,
-        };
-
-        memcpy(event.object.name, refused->name, sizeof(event.object.name));
-        api_event(manager->api, &event);
-}
-
 /* The cgroup of who was refused. It may have nothing yet, and so be new here; NULL: it is gone, or out of memory. */
 static struct cgroup *find_grower(struct manager *manager, uint64_t id)
 {
@@ -703,27 +659,69 @@ static struct cgroup *find_grower(struct manager *manager, uint64_t id)
         return tree_get(&manager->monitor->tree, id, &cgroup) < 0 ? NULL : cgroup;
 }
 
-static void take_refusal(struct manager *manager, const struct gate_event *event)
+/* What the gate's record @refused about @cgroup says as an event. @comm: room for the name of the process. */
+static struct budget_event refusal_event(
+                const struct cgroup *cgroup, const struct gate_event *refused, char comm[OBJECT_NAME_SIZE + 1])
 {
-        const struct settings *settings = &manager->config.settings;
-        struct cgroup *cgroup = tree_find(&manager->monitor->tree, event->domain);
-        struct refusal refusal = { .cgroup = cgroup, .event = event };
-        int r;
+        static const enum budget_limit limits[GATE_RESOURCES] = {
+                [GATE_ALLOCATED] = LIMIT_MAX,
+                [GATE_CHARGED] = LIMIT_MAX,
+                [GATE_MAPS] = LIMIT_MAPS,
+                [GATE_PROGRAMS] = LIMIT_PROGRAMS,
+        };
+        bool bytes = limits[refused->resource] == LIMIT_MAX;
+        struct budget_event event = {
+                .kind = EVENT_REFUSAL,
+                .cgroup = cgroup,
+                .policy = cgroup->policy,
+                .payer = cgroup,
+                /* As it was then, not at the last flush. */
+                .usage = bytes ? refused->usage : policy_usage(cgroup->policy, &cgroup->total),
+                .publish = true,
+                .limit = limits[refused->resource],
+                .pid = refused->pid,
+                .comm = comm,
+                .object = {
+                        .kind = refused->kind == GATE_REFUSED_PROGRAM ? OBJECT_PROGRAM : OBJECT_MAP,
+                        .type = refused->type,
+                },
+                .growth = refused->kind == GATE_REFUSED_GROWTH,
+                .size = bytes ? refused->wanted : 0,
+                .used = refused->usage,
+                .max = refused->max,
+        };
 
-        if (!cgroup || !cgroup->policy || event->resource >= GATE_RESOURCES)
+        memcpy(event.object.name, refused->name, sizeof(event.object.name));
+        memcpy(comm, refused->comm, OBJECT_NAME_SIZE);
+        comm[OBJECT_NAME_SIZE] = '\0';
+        return event;
+}
+
+/* Whether @refused is a record that this version knows, whatever wrote it. */
+static bool is_refusal(const struct gate_event *refused)
+{
+        return refused->kind >= GATE_REFUSED_MAP && refused->kind <= GATE_REFUSED_GROWTH &&
+               refused->resource < GATE_RESOURCES;
+}
+
+static void take_refusal(struct manager *manager, const struct gate_event *refused)
+{
+        struct cgroup *cgroup = tree_find(&manager->monitor->tree, refused->domain);
+        char comm[OBJECT_NAME_SIZE + 1];
+        struct budget_event event;
+
+        if (!cgroup || !cgroup->policy || !is_refusal(refused))
                 return;
         /* A loader that tries again and again is counted once a flush. */
         cgroup->policy->refused = true;
         tree_mark_changed(&manager->monitor->tree, cgroup);
-        publish_refusal(manager, cgroup, event);
-        if (!policy_may_alert(cgroup->policy, LEVEL_MAX, now_usec(), settings->alert_interval_usec,
-                            settings->alert_burst, &refusal.suppressed))
-                return;
-        take_denied(manager, cgroup);
-        refusal.grower = find_grower(manager, event->cgroup_id);
-        r = alert_send_refusal(&refusal);
-        if (r < 0)
-                log_warning("The alert for %s was not taken by the journal: %s", cgroup->path, strerror(-r));
+        event = refusal_event(cgroup, refused, comm);
+        event.alert = may_alert(manager, cgroup, LEVEL_MAX, &event.suppressed);
+        if (event.alert) {
+                take_denied(manager, cgroup);
+                event.grower = find_grower(manager, refused->cgroup_id);
+        }
+        emit(manager, &event);
 }
 
 /* A cgroup whose first object may be refused already has to be known before it makes one. */
@@ -840,7 +838,7 @@ void manager_apply(struct manager *manager)
         while ((cgroup = tree_take_changed(&manager->monitor->tree)))
                 if (cgroup->policy)
                         evaluate(manager, cgroup);
-        say_held(manager);
+        emit_held(manager);
         throttle(manager);
         save(manager);
 }
@@ -931,21 +929,23 @@ static int init_enforce(struct manager *manager, const char *frozen_file)
                         manager->dry_run);
 }
 
-int manager_init(struct manager *manager, struct monitor *monitor, struct config *config, const char *state_file,
-                const char *frozen_file, uint64_t ram, bool dry_run)
+int manager_init(struct manager *manager, const struct manager_options *options, struct config *config)
 {
+        struct monitor *monitor = options->monitor;
         int r;
 
         *manager = (struct manager){
                 .monitor = monitor,
                 .config = *config,
-                .state_file = state_file,
-                .dry_run = dry_run,
-                .ram = ram,
+                .state_file = options->state_file,
+                .dry_run = options->dry_run,
+                .ram = options->ram,
                 .held_due_usec = UINT64_MAX,
+                .sink = options->sink,
+                .sink_context = options->sink_context,
         };
         *config = (struct config){};
-        r = init_enforce(manager, frozen_file);
+        r = init_enforce(manager, options->frozen_file);
         if (r == 0)
                 r = load_events(manager);
         if (r < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Holds cgroups to their budgets: finds the budget of each cgroup that appears, lets policy.c decide when usage
- * changed, and sends the alerts. Events are counted over restarts: they are kept in a file, and mirrored in an xattr of
- * the cgroup.
+ * changed, and passes on what happens. Events are counted over restarts: they are kept in a file, and mirrored in an
+ * xattr of the cgroup.
  */
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "enforce/admission.h"
 #include "enforce/enforce.h"
 #include "policy/config.h"
+#include "policy/event.h"
 #include "policy/policy.h"
 
 /* The file of events is written at most so often; the xattrs of root's cgroups have what came since. */
@@ -41,11 +42,19 @@ struct kept_events {
         UT_hash_handle hh;
 };
 
-struct api;
+/* How a manager begins. */
+struct manager_options {
+        struct monitor *monitor; /* whose tree it watches */
+        const char *state_file;  /* is read if it exists; NULL: events are not kept */
+        const char *frozen_file; /* record of what is paused; NULL: nothing can be */
+        uint64_t ram;            /* bytes, for values in percent */
+        bool dry_run;            /* decide, and do nothing */
+        budget_sink_t sink;      /* gets all that happens */
+        void *sink_context;
+};
 
 struct manager {
         struct monitor *monitor;
-        struct api *api; /* is told what happens; NULL: nobody is */
         struct config config;
         const char *state_file; /* NULL: events are not kept */
         bool dry_run;
@@ -55,6 +64,8 @@ struct manager {
                                */
 
         /* Private to manager.c. */
+        budget_sink_t sink;
+        void *sink_context;
         struct kept_events *kept; /* uthash */
         bool dirty;               /* events differ from the file */
         uint64_t saved_usec;      /* CLOCK_MONOTONIC: when the file was written */
@@ -68,13 +79,11 @@ struct manager {
 };
 
 /*
- * Begins to watch @monitor's tree, with @config, which it takes over; @state_file is read if it exists, and
- * @frozen_file is the record of what is paused (NULL: nothing can be). Returns 0, -ENOMEM, or
- * -EOPNOTSUPP: Strict=yes, and a budget refuses what this kernel does not let refuse (logged).
- * @manager is to be given to manager_deinit() in any case, before the monitor ends.
+ * Begins with @options, which are copied, and @config, which it takes over. Returns 0, -ENOMEM, or -EOPNOTSUPP:
+ * Strict=yes, and a budget refuses what this kernel does not let refuse (logged). @manager is to be given to
+ * manager_deinit() in any case, before the monitor ends.
  */
-int manager_init(struct manager *manager, struct monitor *monitor, struct config *config, const char *state_file,
-                const char *frozen_file, uint64_t ram, bool dry_run);
+int manager_init(struct manager *manager, const struct manager_options *options, struct config *config);
 void manager_deinit(struct manager *manager);
 
 /* Puts @config, which it takes over, in force instead. Levels and events of cgroups that still have a budget are kept.

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What happens to budgets, as it is told to whoever subscribes. */
+/*
+ * What happens to budgets: made once by who decides, and passed on to whoever wants to know (the journal, subscribers).
+ * It and all that it points to are valid during the call only.
+ */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "account/tree.h"
@@ -20,7 +24,14 @@ struct budget_event {
         enum event_kind kind;
         const struct cgroup *cgroup; /* where it happened */
         const struct policy *policy; /* whose limits were passed: of @cgroup, or of one above it */
+        const struct cgroup *payer;  /* the cgroup that @policy is of */
         uint64_t usage;              /* bytes that the limits are about */
+        bool dry_run;                /* it was not done, only decided */
+
+        /* Who is to hear of it. An alert that the rate limit holds back comes later, for the journal alone. */
+        bool publish;        /* subscribers, and the counters */
+        bool alert;          /* the journal */
+        uint32_t suppressed; /* alerts of this kind and cgroup that were not sent before this one */
 
         /* The process that caused it. */
         uint32_t pid;
@@ -32,10 +43,19 @@ struct budget_event {
         /* EVENT_STATE, EVENT_REFUSAL: the limit that was passed, or would have been */
         enum budget_limit limit;
 
+        /* EVENT_STATE: bytes since the last flush; EVENT_THROTTLE: bytes that it grew by */
+        int64_t delta;
+
         /* EVENT_REFUSAL: what was to be made or to grow. kind is 0 if nothing is known of it. */
         struct object_record object;
-        uint64_t size; /* bytes that it would have taken; 0: it is about a number of objects */
+        bool growth;                 /* elements of a map, not a new object */
+        const struct cgroup *grower; /* of the process */
+        uint64_t size;               /* bytes that it would have taken; 0: it is about a number of objects */
+        uint64_t used, max;          /* of @limit, when it was refused: bytes, or a number of objects */
 
         /* EVENT_THROTTLE */
         uint64_t pause_usec;
 };
+
+/* Takes an event; @context is the receiver's. */
+typedef void (*budget_sink_t)(void *context, const struct budget_event *event);

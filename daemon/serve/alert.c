@@ -97,18 +97,18 @@ static const struct message {
         const char *id;
         int priority;
         const char *text;
-} * message_of(const struct policy_change *change)
+} * message_of(const struct budget_event *event)
 {
         static const struct message high = { BPFBUDGET_MESSAGE_HIGH_ID, LOG_WARNING, "is over" },
                                     max = { BPFBUDGET_MESSAGE_MAX_ID, LOG_ERR, "is over" },
                                     eased = { BPFBUDGET_MESSAGE_EASED_ID, LOG_NOTICE, "is below Max but still over" },
                                     clear = { BPFBUDGET_MESSAGE_CLEAR_ID, LOG_NOTICE, "is within" };
 
-        if (change->to == LEVEL_MAX)
+        if (event->to == LEVEL_MAX)
                 return &max;
-        if (change->to == LEVEL_OK)
+        if (event->to == LEVEL_OK)
                 return &clear;
-        return change->from == LEVEL_MAX ? &eased : &high;
+        return event->from == LEVEL_MAX ? &eased : &high;
 }
 
 static void format_limit(char buffer[FORMAT_SIZE_MAX], uint64_t bytes)
@@ -127,36 +127,49 @@ static void add_limit(struct fields *fields, const char *name, uint64_t bytes)
                 add_field(fields, "%s=%llu", name, (unsigned long long) bytes);
 }
 
-static void describe_message(const struct alert *alert, const struct message *message, const char *top, bool dry_run,
-                char *text, size_t size)
+/* "; 3 earlier messages were suppressed", or nothing. */
+static void describe_suppressed(const struct budget_event *event, const char *what, char *text, size_t size)
 {
-        char usage[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX], max[FORMAT_SIZE_MAX], missing[64] = "";
-
-        format_size(usage, alert->usage);
-        format_limit(high, alert->policy->high);
-        format_limit(max, alert->policy->max);
-        if (alert->suppressed)
-                snprintf(missing, sizeof(missing), "; %u earlier messages were suppressed", alert->suppressed);
-        snprintf(text, size, "%sBPF memory of %s %s %s of budget %s: %s (High %s, Max %s)%s%s%s%s%s",
-                        dry_run ? "(dry run) " : "", alert->cgroup->path ?: "(unknown)", message->text,
-                        alert->change.to == LEVEL_OK ? "the limits" : budget_limit_name(alert->change.limit),
-                        alert->policy->budget->name, usage, high, max, *top ? "; largest: " : "", top,
-                        alert->cause && alert->cause->pid ? "; growth by " : "",
-                        alert->cause && alert->cause->pid ? alert->cause->comm : "", missing);
+        text[0] = '\0';
+        if (event->suppressed)
+                snprintf(text, size, "; %u earlier %s", event->suppressed, what);
 }
 
-static void add_cause(struct fields *fields, const struct growth_cause *cause)
+/* The process that caused it, if that is known. */
+static const char *known_comm(const struct budget_event *event)
+{
+        return event->pid && event->comm ? event->comm : NULL;
+}
+
+static void describe_change(const struct budget_event *event, const struct message *message, const char *top,
+                char *text, size_t size)
+{
+        char usage[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX], max[FORMAT_SIZE_MAX], missing[64];
+        const char *comm = known_comm(event);
+
+        format_size(usage, event->usage);
+        format_limit(high, event->policy->high);
+        format_limit(max, event->policy->max);
+        describe_suppressed(event, "messages were suppressed", missing, sizeof(missing));
+        snprintf(text, size, "%sBPF memory of %s %s %s of budget %s: %s (High %s, Max %s)%s%s%s%s%s",
+                        event->dry_run ? "(dry run) " : "", event->cgroup->path ?: "(unknown)", message->text,
+                        event->to == LEVEL_OK ? "the limits" : budget_limit_name(event->limit),
+                        event->policy->budget->name, usage, high, max, *top ? "; largest: " : "", top,
+                        comm ? "; growth by " : "", comm ?: "", missing);
+}
+
+static void add_cause(struct fields *fields, const struct budget_event *event)
 {
         char build_id[BUILD_ID_MAX];
 
-        if (!cause || cause->pid == 0) {
+        if (event->pid == 0) {
                 add_field(fields, "BPFBUDGET_PID=unknown");
                 add_field(fields, "BPFBUDGET_COMM=unknown");
                 return;
         }
-        add_field(fields, "BPFBUDGET_PID=%u", cause->pid);
-        add_field(fields, "BPFBUDGET_COMM=%.*s", OBJECT_NAME_SIZE, cause->comm);
-        if (*read_build_id(cause->pid, build_id))
+        add_field(fields, "BPFBUDGET_PID=%u", event->pid);
+        add_field(fields, "BPFBUDGET_COMM=%s", event->comm ?: "unknown");
+        if (*read_build_id(event->pid, build_id))
                 add_field(fields, "BPFBUDGET_BUILD_ID=%s", build_id);
 }
 
@@ -190,142 +203,158 @@ static int send_fields(struct fields *fields, int priority, const char *text)
         return r < 0 ? r : 0;
 }
 
-int alert_send(const struct alert *alert, const struct ledger *ledger, bool dry_run)
+/* --- Changes of level --------------------------------------------------------------------------------------------- */
+
+static int send_change(const struct budget_event *event, const struct ledger *ledger)
 {
-        const struct message *message = message_of(&alert->change);
-        const struct policy *policy = alert->policy;
+        const struct message *message = message_of(event);
+        const struct policy *policy = event->policy;
         struct fields fields = {};
         char top[256], text[1024];
 
-        describe_top(alert->cgroup, ledger, top, sizeof(top));
-        describe_message(alert, message, top, dry_run, text, sizeof(text));
-        if (!begin_entry(&fields, text, message->id, message->priority, alert->cgroup->path ?: ""))
+        describe_top(event->cgroup, ledger, top, sizeof(top));
+        describe_change(event, message, top, text, sizeof(text));
+        if (!begin_entry(&fields, text, message->id, message->priority, event->cgroup->path ?: ""))
                 return 0;
-        add_field(&fields, "BPFBUDGET_STATE=%s", budget_level_name(alert->change.to));
+        add_field(&fields, "BPFBUDGET_STATE=%s", budget_level_name(event->to));
         add_field(&fields, "BPFBUDGET_BUDGET=%s", policy->budget->name);
-        add_field(&fields, "BPFBUDGET_LIMIT=%s", budget_limit_name(alert->change.limit));
+        add_field(&fields, "BPFBUDGET_LIMIT=%s", budget_limit_name(event->limit));
         add_limit(&fields, "BPFBUDGET_HIGH", policy->high);
         add_limit(&fields, "BPFBUDGET_MAX", policy->max);
-        add_field(&fields, "BPFBUDGET_USAGE=%llu", (unsigned long long) alert->usage);
-        add_field(&fields, "BPFBUDGET_DELTA=%lld", (long long) alert->delta);
+        add_field(&fields, "BPFBUDGET_USAGE=%llu", (unsigned long long) event->usage);
+        add_field(&fields, "BPFBUDGET_DELTA=%lld", (long long) event->delta);
         add_field(&fields, "BPFBUDGET_TOP=%s", *top ? top : "none");
-        add_field(&fields, "BPFBUDGET_SUPPRESSED=%u", alert->suppressed);
-        add_cause(&fields, alert->cause);
+        add_field(&fields, "BPFBUDGET_SUPPRESSED=%u", event->suppressed);
+        add_cause(&fields, event);
         return send_fields(&fields, message->priority, text);
 }
 
 /* --- Pauses ------------------------------------------------------------------------------------------------------- */
 
-static void describe_throttle(const struct throttle_alert *alert, bool dry_run, char *text, size_t size)
+static void describe_pause(const struct budget_event *event, char *text, size_t size)
 {
-        char grown[FORMAT_SIZE_MAX], usage[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX], missing[64] = "";
-        const struct policy *policy = alert->payer->policy;
-        bool above = alert->payer != alert->cgroup;
+        char grown[FORMAT_SIZE_MAX], usage[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX], missing[64];
+        const struct policy *policy = event->policy;
+        bool above = event->payer != event->cgroup;
+        const char *comm = known_comm(event);
 
         format_limit(high, policy->high);
-        if (alert->suppressed)
-                snprintf(missing, sizeof(missing), "; %u earlier pauses were not told", alert->suppressed);
+        describe_suppressed(event, "pauses were not reported", missing, sizeof(missing));
         snprintf(text, size,
                         "%s%s grew by %s of BPF memory over High of budget %s%s%s: paused for %llu ms (%s in use, High "
                         "%s)"
                         "%s%s%s",
-                        dry_run ? "(dry run) " : "", alert->cgroup->path ?: "(unknown)",
-                        format_size(grown, alert->grown), policy->budget->name, above ? " of " : "",
-                        above ? alert->payer->path ?: "(unknown)" : "", (unsigned long long) alert->pause_usec / 1000,
-                        format_size(usage, alert->usage), high, alert->cause && alert->cause->pid ? "; growth by " : "",
-                        alert->cause && alert->cause->pid ? alert->cause->comm : "", missing);
+                        event->dry_run ? "(dry run) " : "", event->cgroup->path ?: "(unknown)",
+                        format_size(grown, event->delta), policy->budget->name, above ? " of " : "",
+                        above ? event->payer->path ?: "(unknown)" : "", (unsigned long long) event->pause_usec / 1000,
+                        format_size(usage, event->usage), high, comm ? "; growth by " : "", comm ?: "", missing);
 }
 
-int alert_send_throttle(const struct throttle_alert *alert, bool dry_run)
+static int send_pause(const struct budget_event *event, const struct ledger *ledger)
 {
-        const struct policy *policy = alert->payer->policy;
+        const struct policy *policy = event->policy;
         struct fields fields = {};
         char text[1024];
 
-        describe_throttle(alert, dry_run, text, sizeof(text));
-        if (!begin_entry(&fields, text, BPFBUDGET_MESSAGE_THROTTLED_ID, LOG_WARNING, alert->cgroup->path ?: ""))
+        (void) ledger;
+        describe_pause(event, text, sizeof(text));
+        if (!begin_entry(&fields, text, BPFBUDGET_MESSAGE_THROTTLED_ID, LOG_WARNING, event->cgroup->path ?: ""))
                 return 0;
-        add_field(&fields, "BPFBUDGET_CGROUP=%s", alert->payer->path ?: "");
+        add_field(&fields, "BPFBUDGET_CGROUP=%s", event->payer->path ?: "");
         add_field(&fields, "BPFBUDGET_BUDGET=%s", policy->budget->name);
         add_limit(&fields, "BPFBUDGET_HIGH", policy->high);
-        add_field(&fields, "BPFBUDGET_USAGE=%llu", (unsigned long long) alert->usage);
-        add_field(&fields, "BPFBUDGET_DELTA=%llu", (unsigned long long) alert->grown);
-        add_field(&fields, "BPFBUDGET_PAUSE_USEC=%llu", (unsigned long long) alert->pause_usec);
+        add_field(&fields, "BPFBUDGET_USAGE=%llu", (unsigned long long) event->usage);
+        add_field(&fields, "BPFBUDGET_DELTA=%lld", (long long) event->delta);
+        add_field(&fields, "BPFBUDGET_PAUSE_USEC=%llu", (unsigned long long) event->pause_usec);
         add_field(&fields, "BPFBUDGET_THROTTLED=%llu", (unsigned long long) policy->events.throttled);
         add_field(&fields, "BPFBUDGET_THROTTLED_USEC=%llu", (unsigned long long) policy->events.throttled_usec);
-        add_field(&fields, "BPFBUDGET_SUPPRESSED=%u", alert->suppressed);
-        add_cause(&fields, alert->cause);
+        add_field(&fields, "BPFBUDGET_SUPPRESSED=%u", event->suppressed);
+        add_cause(&fields, event);
         return send_fields(&fields, LOG_WARNING, text);
 }
 
 /* --- Refusals ----------------------------------------------------------------------------------------------------- */
 
 /* "12.5M", or a bare number of maps and programs. */
-static const char *format_amount(char buffer[FORMAT_SIZE_MAX], const struct gate_event *event, uint64_t amount)
+static const char *format_amount(char buffer[FORMAT_SIZE_MAX], const struct budget_event *event, uint64_t amount)
 {
-        if (event->resource <= GATE_CHARGED)
+        if (event->limit == LIMIT_MAX)
                 return format_size(buffer, amount);
         snprintf(buffer, FORMAT_SIZE_MAX, "%llu", (unsigned long long) amount);
         return buffer;
 }
 
-/* "creation of map flows (hash, 12.5M)". Until 6.8 a program has neither name nor type when it is refused. */
-static void describe_refused(const struct gate_event *event, const char *type, char *text, size_t size)
+/* What was asked for: bytes, or one map or program. */
+static uint64_t wanted(const struct budget_event *event)
 {
-        const char *what = event->kind == GATE_REFUSED_PROGRAM  ? "load of program"
-                           : event->kind == GATE_REFUSED_GROWTH ? "growth of map"
-                                                                : "creation of map";
-        char wanted[FORMAT_SIZE_MAX];
-
-        format_amount(wanted, event, event->wanted);
-        if (event->kind == GATE_REFUSED_PROGRAM && event->type == BPF_PROG_TYPE_UNSPEC)
-                snprintf(text, size, "load of a program (%s)", wanted);
-        else
-                snprintf(text, size, "%s %.*s (%s, %s)", what, OBJECT_NAME_SIZE, event->name, type, wanted);
+        return event->limit == LIMIT_MAX ? event->size : 1;
 }
 
-int alert_send_refusal(const struct refusal *refusal)
+/* "creation of map flows (hash, 12.5M)". Until 6.8 a program has neither name nor type when it is refused. */
+static void describe_refused(const struct budget_event *event, const char *type, char *text, size_t size)
 {
-        static const char *const limits[GATE_RESOURCES] = { "Max", "Max", "MapsMax", "ProgramsMax" };
-        char usage[FORMAT_SIZE_MAX], max[FORMAT_SIZE_MAX], buffer[FORMAT_SIZE_MAX], refused[128];
-        char text[1024], missing[64] = "";
-        const struct gate_event *event = refusal->event;
-        const struct policy *policy = refusal->cgroup->policy;
-        const char *grower = refusal->grower && refusal->grower->path ? refusal->grower->path : refusal->cgroup->path;
-        struct growth_cause cause = { .pid = event->pid };
-        struct object_record record = {
-                .kind = event->kind == GATE_REFUSED_PROGRAM ? OBJECT_PROGRAM : OBJECT_MAP,
-                .type = event->type,
-        };
-        const char *type = object_type_name(&record, buffer);
+        bool program = event->object.kind == OBJECT_PROGRAM;
+        const char *what = program ? "load of program" : event->growth ? "growth of map" : "creation of map";
+        char amount[FORMAT_SIZE_MAX];
+
+        format_amount(amount, event, wanted(event));
+        if (program && event->object.type == BPF_PROG_TYPE_UNSPEC)
+                snprintf(text, size, "load of a program (%s)", amount);
+        else
+                snprintf(text, size, "%s %.*s (%s, %s)", what, OBJECT_NAME_SIZE, event->object.name, type, amount);
+}
+
+/* @grower: path of who was refused, NULL: not known. */
+static void describe_refusal(
+                const struct budget_event *event, const char *grower, const char *type, char *text, size_t size)
+{
+        const char *limit = budget_limit_name(event->limit), *path = event->cgroup->path;
+        char used[FORMAT_SIZE_MAX], max[FORMAT_SIZE_MAX], refused[128], missing[64];
+
+        describe_refused(event, type, refused, sizeof(refused));
+        describe_suppressed(event, "messages were suppressed", missing, sizeof(missing));
+        snprintf(text, size,
+                        "%s in %s was refused the %s: %s of %s of budget %s%s%s are in use, "
+                        "%s is %s%s",
+                        event->comm ?: "(unknown)", grower ?: "(unknown)", refused,
+                        format_amount(used, event, event->used), limit, event->policy->budget->name,
+                        grower == path ? "" : " for ", grower == path ? "" : path ?: "(unknown)", limit,
+                        format_amount(max, event, event->max), missing);
+}
+
+static int send_refusal(const struct budget_event *event, const struct ledger *ledger)
+{
+        const char *grower = event->grower && event->grower->path ? event->grower->path : event->cgroup->path;
+        char buffer[FORMAT_SIZE_MAX], text[1024];
+        const char *type = object_type_name(&event->object, buffer);
+        const struct policy *policy = event->policy;
         struct fields fields = {};
 
-        if (event->kind < GATE_REFUSED_MAP || event->kind > GATE_REFUSED_GROWTH || event->resource >= GATE_RESOURCES)
-                return 0;
-        describe_refused(event, type, refused, sizeof(refused));
-        memcpy(cause.comm, event->comm, sizeof(cause.comm));
-        if (refusal->suppressed)
-                snprintf(missing, sizeof(missing), "; %u earlier messages were suppressed", refusal->suppressed);
-        snprintf(text, sizeof(text),
-                        "%.*s in %s was refused the %s: %s of %s of budget %s%s%s are in use, "
-                        "%s is %s%s",
-                        OBJECT_NAME_SIZE, event->comm, grower ?: "(unknown)", refused,
-                        format_amount(usage, event, event->usage), limits[event->resource], policy->budget->name,
-                        grower == refusal->cgroup->path ? "" : " for ",
-                        grower == refusal->cgroup->path ? "" : refusal->cgroup->path, limits[event->resource],
-                        format_amount(max, event, event->max), missing);
+        (void) ledger;
+        describe_refusal(event, grower, type, text, sizeof(text));
         if (!begin_entry(&fields, text, BPFBUDGET_MESSAGE_DENIED_ID, LOG_ERR, grower ?: ""))
                 return 0;
-        add_field(&fields, "BPFBUDGET_CGROUP=%s", refusal->cgroup->path ?: "");
+        add_field(&fields, "BPFBUDGET_CGROUP=%s", event->cgroup->path ?: "");
         add_field(&fields, "BPFBUDGET_BUDGET=%s", policy->budget->name);
-        add_field(&fields, "BPFBUDGET_LIMIT=%s", limits[event->resource]);
+        add_field(&fields, "BPFBUDGET_LIMIT=%s", budget_limit_name(event->limit));
         add_field(&fields, "BPFBUDGET_MAX=%llu", (unsigned long long) event->max);
-        add_field(&fields, "BPFBUDGET_USAGE=%llu", (unsigned long long) event->usage);
-        add_field(&fields, "BPFBUDGET_WANTED=%llu", (unsigned long long) event->wanted);
-        add_field(&fields, "BPFBUDGET_OBJECT=%.*s", OBJECT_NAME_SIZE, event->name);
+        add_field(&fields, "BPFBUDGET_USAGE=%llu", (unsigned long long) event->used);
+        add_field(&fields, "BPFBUDGET_WANTED=%llu", (unsigned long long) wanted(event));
+        add_field(&fields, "BPFBUDGET_OBJECT=%.*s", OBJECT_NAME_SIZE, event->object.name);
         add_field(&fields, "BPFBUDGET_TYPE=%s", type);
         add_field(&fields, "BPFBUDGET_DENIED=%llu", (unsigned long long) policy->events.denied);
-        add_field(&fields, "BPFBUDGET_SUPPRESSED=%u", refusal->suppressed);
-        add_cause(&fields, &cause);
+        add_field(&fields, "BPFBUDGET_SUPPRESSED=%u", event->suppressed);
+        add_cause(&fields, event);
         return send_fields(&fields, LOG_ERR, text);
+}
+
+int alert_send(const struct budget_event *event, const struct ledger *ledger)
+{
+        static int (*const senders[EVENT_KINDS])(const struct budget_event *event, const struct ledger *ledger) = {
+                [EVENT_STATE] = send_change,
+                [EVENT_REFUSAL] = send_refusal,
+                [EVENT_THROTTLE] = send_pause,
+        };
+
+        return senders[event->kind](event, ledger);
 }

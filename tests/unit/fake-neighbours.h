@@ -18,8 +18,6 @@
 
 #include "base/log.h"
 #include "kernel/probe.h"
-#include "serve/alert.h"
-#include "serve/api.h"
 
 #include "fake-cgroups.h"
 
@@ -49,24 +47,17 @@ static struct fakes {
 
         char log[8192];
 
-        int alert_error;
-        struct sent_alert {
-                struct alert alert;
-                struct growth_cause cause;
-                uint64_t objects;
-                bool dry_run;
-        } alerts[FAKE_CALLS_MAX];
+        struct budget_event alerts[FAKE_CALLS_MAX]; /* those for the journal, by kind */
         unsigned int alert_count;
-        struct sent_throttle {
-                struct throttle_alert alert;
-                bool dry_run;
-        } throttles[FAKE_CALLS_MAX];
+        struct budget_event throttles[FAKE_CALLS_MAX];
         unsigned int throttle_count;
-        struct refusal refusals[FAKE_CALLS_MAX];
+        struct budget_event refusals[FAKE_CALLS_MAX];
         unsigned int refusal_count;
-        struct budget_event events[FAKE_CALLS_MAX];
-        const struct api *event_api;
+        struct budget_event events[FAKE_CALLS_MAX]; /* those to be published */
         unsigned int event_count;
+        unsigned int emitted;                             /* all */
+        char comms[FAKE_CALLS_MAX][OBJECT_NAME_SIZE + 1]; /* of the processes that caused them */
+        const void *sink_context;
 
         uint64_t watched[FAKE_CALLS_MAX];
         unsigned int watch_count;
@@ -339,34 +330,28 @@ int cgroupfs_walk(const struct cgroupfs *fs, cgroupfs_walk_t callback, void *con
         return r;
 }
 
-/* --- alert.h, api.h ----------------------------------------------------------------------------------------------- */
+/* --- The sink ----------------------------------------------------------------------------------------------------- */
 
-int alert_send(const struct alert *alert, const struct ledger *ledger, bool dry_run)
+static void fake_sink(void *context, const struct budget_event *event)
 {
-        struct sent_alert *sent = &fake.alerts[fake_call(&fake.alert_count)];
+        unsigned int n = fake_call(&fake.emitted);
+        struct budget_event copy = *event;
 
-        *sent = (struct sent_alert){ .alert = *alert, .objects = ledger->count, .dry_run = dry_run };
-        if (alert->cause)
-                sent->cause = *alert->cause;
-        return fake.alert_error;
-}
-
-int alert_send_throttle(const struct throttle_alert *alert, bool dry_run)
-{
-        fake.throttles[fake_call(&fake.throttle_count)] = (struct sent_throttle){ *alert, dry_run };
-        return fake.alert_error;
-}
-
-int alert_send_refusal(const struct refusal *refusal)
-{
-        fake.refusals[fake_call(&fake.refusal_count)] = *refusal;
-        return fake.alert_error;
-}
-
-void api_event(struct api *api, const struct budget_event *event)
-{
-        fake.event_api = api;
-        fake.events[fake_call(&fake.event_count)] = *event;
+        fake.sink_context = context;
+        if (event->comm) {
+                snprintf(fake.comms[n], sizeof(fake.comms[n]), "%s", event->comm);
+                copy.comm = fake.comms[n];
+        }
+        if (event->publish)
+                fake.events[fake_call(&fake.event_count)] = copy;
+        if (!event->alert)
+                return;
+        if (event->kind == EVENT_STATE)
+                fake.alerts[fake_call(&fake.alert_count)] = copy;
+        else if (event->kind == EVENT_THROTTLE)
+                fake.throttles[fake_call(&fake.throttle_count)] = copy;
+        else
+                fake.refusals[fake_call(&fake.refusal_count)] = copy;
 }
 
 /* --- enforce.h ---------------------------------------------------------------------------------------------------- */

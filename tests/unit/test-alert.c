@@ -199,12 +199,16 @@ static void put(uint64_t cgroup, uint32_t kind, uint32_t id, const char *name, u
         assert_int_equal(ledger_put(&ledger, &record), LEDGER_NEW);
 }
 
-static struct alert an_alert(enum budget_level from, enum budget_level to, enum budget_limit limit)
+static struct budget_event a_change(enum budget_level from, enum budget_level to, enum budget_limit limit)
 {
-        return (struct alert){
+        return (struct budget_event){
+                .kind = EVENT_STATE,
                 .cgroup = get(A),
                 .policy = &policy,
-                .change = { from, to, limit },
+                .payer = get(A),
+                .from = from,
+                .to = to,
+                .limit = limit,
                 .usage = 3 * MIB,
                 .delta = 5,
         };
@@ -236,10 +240,10 @@ static void test_each_change(void **state)
 
         (void) state;
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-                struct alert alert = an_alert(cases[i].from, cases[i].to, cases[i].limit);
+                struct budget_event alert = a_change(cases[i].from, cases[i].to, cases[i].limit);
                 char text[256];
 
-                assert_int_equal(alert_send(&alert, &ledger, false), 0);
+                assert_int_equal(alert_send(&alert, &ledger), 0);
                 assert_int_equal(entries, i + 1);
                 assert_field("MESSAGE_ID", cases[i].id);
                 assert_field("PRIORITY", cases[i].priority);
@@ -253,16 +257,17 @@ static void test_each_change(void **state)
 
 static void test_all_fields(void **state)
 {
-        struct growth_cause cause = { .cgroup_id = A, .pid = 7, .comm = "fifteen_letters" };
-        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+        struct budget_event alert = a_change(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
 
         (void) state;
         put(A, OBJECT_MAP, 1, "flows", MIB + MIB / 2);
         alert.cgroup = get(A);
         alert.delta = -6;
-        alert.cause = &cause;
+        alert.pid = 7;
+        alert.comm = "fifteen_letters";
+        alert.dry_run = true;
         alert.suppressed = 9;
-        assert_int_equal(alert_send(&alert, &ledger, true), 0);
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_field("MESSAGE",
                         "(dry run) BPF memory of /a is over High of budget agents: 3.0M (High 1.0M, Max 2.0M); "
                         "largest: map flows (1.5M); growth by fifteen_letters; 9 earlier messages were suppressed");
@@ -284,14 +289,13 @@ static void test_all_fields(void **state)
 /* What is not known, and what is not set. */
 static void test_nothing_known(void **state)
 {
-        struct growth_cause cause = { .cgroup_id = A, .comm = "agent" };
-        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+        struct budget_event alert = a_change(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
 
         (void) state;
         policy.high = policy.max = BUDGET_INFINITY;
         for (int i = 0; i < 2; i++) {
-                alert.cause = i ? &cause : NULL;
-                assert_int_equal(alert_send(&alert, &ledger, false), 0);
+                alert.comm = i ? "agent" : NULL;
+                assert_int_equal(alert_send(&alert, &ledger), 0);
                 assert_field("MESSAGE",
                                 "BPF memory of /a is over High of budget agents: 3.0M (High infinity, Max infinity)");
                 assert_field("BPFBUDGET_HIGH", "infinity");
@@ -304,19 +308,19 @@ static void test_nothing_known(void **state)
                 assert_int_equal(n, 15);
         }
         /* A process without a build id. */
-        cause.pid = 8;
-        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        alert.pid = 8;
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_field("BPFBUDGET_PID", "8");
         assert_no_field("BPFBUDGET_BUILD_ID");
 }
 
 static void test_unit(void **state)
 {
-        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+        struct budget_event alert = a_change(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
 
         (void) state;
         alert.cgroup = get(UNIT);
-        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_field("CGROUP", "/a/agent.service/inner");
         assert_field("OBJECT_SYSTEMD_UNIT", "agent.service");
 }
@@ -324,20 +328,20 @@ static void test_unit(void **state)
 static void test_no_path(void **state)
 {
         struct cgroup cgroup = { .id = C, .policy = &policy };
-        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+        struct budget_event alert = a_change(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
 
         (void) state;
         alert.cgroup = &cgroup;
-        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_field("CGROUP", "");
         assert_field("MESSAGE", "BPF memory of (unknown) is over High of budget agents: 3.0M (High 1.0M, Max 2.0M)");
 }
 
 static void send_and_check_top(const char *top)
 {
-        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+        struct budget_event alert = a_change(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
 
-        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_field("BPFBUDGET_TOP", top);
 }
 
@@ -374,52 +378,52 @@ static void test_equal_objects(void **state)
 
 static void test_no_journal(void **state)
 {
-        struct alert alert = an_alert(LEVEL_OK, LEVEL_MAX, LIMIT_MAX);
-        struct throttle_alert throttle = { .cgroup = get(A), .payer = get(A) };
-        struct gate_event event = { .kind = GATE_REFUSED_MAP };
-        struct refusal refusal = { .cgroup = get(A), .event = &event };
+        struct budget_event alert = a_change(LEVEL_OK, LEVEL_MAX, LIMIT_MAX);
+        struct budget_event pause = { .kind = EVENT_THROTTLE, .cgroup = get(A), .policy = &policy, .payer = get(A) };
+        struct budget_event refusal = { .kind = EVENT_REFUSAL, .cgroup = get(A), .policy = &policy };
 
         (void) state;
         journal = false;
-        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_string_equal(logged, "BPF memory of /a is over Max of budget agents: 3.0M (High 1.0M, Max 2.0M)");
         assert_int_equal(logged_priority, LOG_ERR);
-        alert.change = (struct policy_change){ LEVEL_MAX, LEVEL_OK, LIMIT_MAX };
-        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        alert.from = LEVEL_MAX;
+        alert.to = LEVEL_OK;
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_int_equal(logged_priority, LOG_NOTICE);
-        assert_int_equal(alert_send_throttle(&throttle, false), 0);
+        assert_int_equal(alert_send(&pause, &ledger), 0);
         assert_int_equal(logged_priority, LOG_WARNING);
-        assert_int_equal(alert_send_refusal(&refusal), 0);
+        assert_int_equal(alert_send(&refusal, &ledger), 0);
         assert_int_equal(logged_priority, LOG_ERR);
         assert_int_equal(entries, 0);
 }
 
 static void test_journal_fails(void **state)
 {
-        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+        struct budget_event alert = a_change(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
 
         (void) state;
         journal_result = -EIO;
-        assert_int_equal(alert_send(&alert, &ledger, false), -EIO);
+        assert_int_equal(alert_send(&alert, &ledger), -EIO);
         assert_int_equal(entries, 1);
         assert_string_equal(logged, "BPF memory of /a is over High of budget agents: 3.0M (High 1.0M, Max 2.0M)");
         assert_int_equal(logged_priority, LOG_WARNING);
         journal_result = 5;
         logged[0] = '\0';
-        assert_int_equal(alert_send(&alert, &ledger, false), 0);
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_string_equal(logged, "");
 }
 
 /* An entry that lacks a field is not sent. */
 static void test_no_memory(void **state)
 {
-        struct alert alert = an_alert(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
+        struct budget_event alert = a_change(LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH);
 
         (void) state;
         for (unsigned int i = 1; i <= 15; i++) {
                 failing_vasprintf = i;
                 logged[0] = '\0';
-                assert_int_equal(alert_send(&alert, &ledger, false), -ENOMEM);
+                assert_int_equal(alert_send(&alert, &ledger), -ENOMEM);
                 assert_int_equal(entries, 0);
                 assert_string_not_equal(logged, "");
         }
@@ -429,22 +433,26 @@ static void test_no_memory(void **state)
 
 static void test_pause(void **state)
 {
-        struct growth_cause cause = { .cgroup_id = A, .pid = 7, .comm = "agent" };
-        struct throttle_alert alert = {
+        struct budget_event alert = {
+                .kind = EVENT_THROTTLE,
                 .cgroup = get(UNIT),
+                .policy = &policy,
                 .payer = get(A),
                 .usage = 3 * MIB,
-                .grown = 4 * KIB,
-                .pause_usec = 56789,
-                .cause = &cause,
+                .dry_run = true,
                 .suppressed = 6,
+                .pid = 7,
+                .comm = "agent",
+                .delta = 4 * KIB,
+                .pause_usec = 56789,
         };
 
         (void) state;
-        assert_int_equal(alert_send_throttle(&alert, true), 0);
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_field("MESSAGE",
                         "(dry run) /a/agent.service/inner grew by 4.0K of BPF memory over High of budget agents of /a: "
-                        "paused for 56 ms (3.0M in use, High 1.0M); growth by agent; 6 earlier pauses were not told");
+                        "paused for 56 ms (3.0M in use, High 1.0M); growth by agent; 6 earlier pauses were not "
+                        "reported");
         assert_field("MESSAGE_ID", THROTTLED_ID);
         assert_field("PRIORITY", "4");
         assert_field("CGROUP", "/a/agent.service/inner");
@@ -467,16 +475,21 @@ static void test_pause(void **state)
 /* By its own budget, and by nobody that is known. */
 static void test_pause_by_own_budget(void **state)
 {
-        struct growth_cause cause = { .cgroup_id = A, .comm = "agent" };
-        struct throttle_alert alert = {
-                .cgroup = get(A), .payer = get(A), .usage = MIB, .grown = KIB, .pause_usec = 1000
+        struct budget_event alert = {
+                .kind = EVENT_THROTTLE,
+                .cgroup = get(A),
+                .policy = &policy,
+                .payer = get(A),
+                .usage = MIB,
+                .delta = KIB,
+                .pause_usec = 1000,
         };
 
         (void) state;
         policy.high = BUDGET_INFINITY;
         for (int i = 0; i < 2; i++) {
-                alert.cause = i ? &cause : NULL;
-                assert_int_equal(alert_send_throttle(&alert, false), 0);
+                alert.comm = i ? "agent" : NULL;
+                assert_int_equal(alert_send(&alert, &ledger), 0);
                 assert_field("MESSAGE",
                                 "/a grew by 1.0K of BPF memory over High of budget agents: paused for 1 ms (1.0M in "
                                 "use, High infinity)");
@@ -486,17 +499,24 @@ static void test_pause_by_own_budget(void **state)
                 assert_no_field("OBJECT_SYSTEMD_UNIT");
         }
         journal_result = -EIO;
-        assert_int_equal(alert_send_throttle(&alert, false), -EIO);
+        assert_int_equal(alert_send(&alert, &ledger), -EIO);
         assert_int_equal(logged_priority, LOG_WARNING);
 }
 
 static void test_pause_without_paths(void **state)
 {
-        struct cgroup cgroup = { .id = C }, payer = { .id = A, .policy = &policy };
-        struct throttle_alert alert = { .cgroup = &cgroup, .payer = &payer, .usage = MIB, .grown = KIB };
+        struct cgroup cgroup = { .id = C }, payer = { .id = A };
+        struct budget_event alert = {
+                .kind = EVENT_THROTTLE,
+                .cgroup = &cgroup,
+                .policy = &policy,
+                .payer = &payer,
+                .usage = MIB,
+                .delta = KIB,
+        };
 
         (void) state;
-        assert_int_equal(alert_send_throttle(&alert, false), 0);
+        assert_int_equal(alert_send(&alert, &ledger), 0);
         assert_field("MESSAGE",
                         "(unknown) grew by 1.0K of BPF memory over High of budget agents of (unknown): paused for 0 ms "
                         "(1.0M in use, High 1.0M)");
@@ -506,30 +526,31 @@ static void test_pause_without_paths(void **state)
 
 /* --- Refusals ----------------------------------------------------------------------------------------------------- */
 
-static struct gate_event a_refusal(void)
+static struct budget_event a_refusal(void)
 {
-        return (struct gate_event){
-                .domain = A,
-                .cgroup_id = UNIT,
-                .wanted = 512 * KIB,
-                .usage = MIB,
-                .max = MIB + MIB / 4,
-                .kind = GATE_REFUSED_MAP,
-                .resource = GATE_ALLOCATED,
-                .type = BPF_MAP_TYPE_HASH,
+        return (struct budget_event){
+                .kind = EVENT_REFUSAL,
+                .cgroup = get(A),
+                .policy = &policy,
+                .payer = get(A),
                 .pid = 7,
-                .name = "flows",
                 .comm = "agent",
+                .limit = LIMIT_MAX,
+                .object = { .kind = OBJECT_MAP, .type = BPF_MAP_TYPE_HASH, .name = "flows" },
+                .size = 512 * KIB,
+                .used = MIB,
+                .max = MIB + MIB / 4,
         };
 }
 
 static void test_refusal(void **state)
 {
-        struct gate_event event = a_refusal();
-        struct refusal refusal = { .cgroup = get(A), .grower = get(UNIT), .event = &event, .suppressed = 6 };
+        struct budget_event refusal = a_refusal();
 
         (void) state;
-        assert_int_equal(alert_send_refusal(&refusal), 0);
+        refusal.grower = get(UNIT);
+        refusal.suppressed = 6;
+        assert_int_equal(alert_send(&refusal, &ledger), 0);
         assert_field("MESSAGE",
                         "agent in /a/agent.service/inner was refused the creation of map flows (hash, 512.0K): 1.0M of "
                         "Max of budget agents for /a are in use, Max is 1.2M; 6 earlier messages were suppressed");
@@ -557,40 +578,42 @@ static void test_refusal(void **state)
 static void test_refused_objects(void **state)
 {
         static const struct {
-                enum gate_event_kind kind;
-                enum gate_resource resource;
+                enum object_kind kind;
+                bool growth;
+                enum budget_limit resource;
                 uint32_t type;
                 const char *limit, *type_name, *text;
         } cases[] = {
-                { GATE_REFUSED_MAP, GATE_CHARGED, BPF_MAP_TYPE_ARRAY, "Max", "array",
+                { OBJECT_MAP, false, LIMIT_MAX, BPF_MAP_TYPE_ARRAY, "Max", "array",
                                 "creation of map flows (array, 512.0K): 1.0M of Max of budget agents are in use, Max "
                                 "is 1.2M" },
-                { GATE_REFUSED_GROWTH, GATE_ALLOCATED, BPF_MAP_TYPE_HASH, "Max", "hash",
+                { OBJECT_MAP, true, LIMIT_MAX, BPF_MAP_TYPE_HASH, "Max", "hash",
                                 "growth of map flows (hash, 512.0K): 1.0M of Max of budget agents are in use, Max is "
                                 "1.2M" },
-                { GATE_REFUSED_MAP, GATE_MAPS, BPF_MAP_TYPE_HASH, "MapsMax", "hash",
-                                "creation of map flows (hash, 524288): 1048576 of MapsMax of budget agents are in use, "
+                { OBJECT_MAP, false, LIMIT_MAPS, BPF_MAP_TYPE_HASH, "MapsMax", "hash",
+                                "creation of map flows (hash, 1): 1048576 of MapsMax of budget agents are in use, "
                                 "MapsMax is 1310720" },
-                { GATE_REFUSED_PROGRAM, GATE_PROGRAMS, BPF_PROG_TYPE_XDP, "ProgramsMax", "xdp",
-                                "load of program flows (xdp, 524288): 1048576 of ProgramsMax of budget agents are in "
+                { OBJECT_PROGRAM, false, LIMIT_PROGRAMS, BPF_PROG_TYPE_XDP, "ProgramsMax", "xdp",
+                                "load of program flows (xdp, 1): 1048576 of ProgramsMax of budget agents are in "
                                 "use, ProgramsMax is 1310720" },
-                { GATE_REFUSED_PROGRAM, GATE_ALLOCATED, BPF_PROG_TYPE_UNSPEC, "Max", "unspec",
+                { OBJECT_PROGRAM, false, LIMIT_MAX, BPF_PROG_TYPE_UNSPEC, "Max", "unspec",
                                 "load of a program (512.0K): 1.0M of Max of budget agents are in use, Max is 1.2M" },
-                { GATE_REFUSED_MAP, GATE_ALLOCATED, BPF_MAP_TYPE_UNSPEC, "Max", "unspec",
+                { OBJECT_MAP, false, LIMIT_MAX, BPF_MAP_TYPE_UNSPEC, "Max", "unspec",
                                 "creation of map flows (unspec, 512.0K): 1.0M of Max of budget agents are in use, Max "
                                 "is 1.2M" },
         };
 
         (void) state;
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-                struct gate_event event = a_refusal();
-                struct refusal refusal = { .cgroup = get(A), .grower = get(A), .event = &event };
+                struct budget_event refusal = a_refusal();
                 char text[256];
 
-                event.kind = cases[i].kind;
-                event.resource = cases[i].resource;
-                event.type = cases[i].type;
-                assert_int_equal(alert_send_refusal(&refusal), 0);
+                refusal.grower = get(A);
+                refusal.object.kind = cases[i].kind;
+                refusal.object.type = cases[i].type;
+                refusal.growth = cases[i].growth;
+                refusal.limit = cases[i].resource;
+                assert_int_equal(alert_send(&refusal, &ledger), 0);
                 snprintf(text, sizeof(text), "agent in /a was refused the %s", cases[i].text);
                 assert_field("MESSAGE", text);
                 assert_field("BPFBUDGET_LIMIT", cases[i].limit);
@@ -604,15 +627,14 @@ static void test_refused_objects(void **state)
 static void test_refusal_of_nobody(void **state)
 {
         struct cgroup nameless = { .id = C };
-        struct gate_event event = a_refusal();
-        struct refusal refusal = { .cgroup = get(A), .event = &event };
+        struct budget_event refusal = a_refusal();
 
         (void) state;
-        memcpy(event.name, "sixteen_letters_", sizeof(event.name));
-        event.pid = 0;
+        memcpy(refusal.object.name, "sixteen_letters_", sizeof(refusal.object.name));
+        refusal.pid = 0;
         for (int i = 0; i < 2; i++) {
                 refusal.grower = i ? &nameless : NULL;
-                assert_int_equal(alert_send_refusal(&refusal), 0);
+                assert_int_equal(alert_send(&refusal, &ledger), 0);
                 assert_field("MESSAGE",
                                 "agent in /a was refused the creation of map sixteen_letters_ (hash, 512.0K): 1.0M of "
                                 "Max of budget agents are in use, Max is 1.2M");
@@ -620,35 +642,13 @@ static void test_refusal_of_nobody(void **state)
                 assert_field("BPFBUDGET_OBJECT", "sixteen_letters_");
                 assert_field("BPFBUDGET_PID", "unknown");
         }
-        nameless.policy = &policy;
         refusal.cgroup = &nameless;
-        assert_int_equal(alert_send_refusal(&refusal), 0);
+        assert_int_equal(alert_send(&refusal, &ledger), 0);
         assert_field("CGROUP", "");
         assert_field("BPFBUDGET_CGROUP", "");
         journal_result = -EIO;
-        assert_int_equal(alert_send_refusal(&refusal), -EIO);
+        assert_int_equal(alert_send(&refusal, &ledger), -EIO);
         assert_int_equal(logged_priority, LOG_ERR);
-}
-
-/* A record that this version does not know says nothing. */
-static void test_unknown_refusals(void **state)
-{
-        struct gate_event event = a_refusal();
-        struct refusal refusal = { .cgroup = get(A), .event = &event };
-
-        (void) state;
-        event.kind = GATE_REFUSED_MAP - 1;
-        assert_int_equal(alert_send_refusal(&refusal), 0);
-        event.kind = GATE_CGROUP_NEW;
-        assert_int_equal(alert_send_refusal(&refusal), 0);
-        event.kind = GATE_REFUSED_MAP;
-        event.resource = GATE_RESOURCES;
-        assert_int_equal(alert_send_refusal(&refusal), 0);
-        assert_int_equal(entries, 0);
-        assert_string_equal(logged, "");
-        event.resource = GATE_PROGRAMS;
-        assert_int_equal(alert_send_refusal(&refusal), 0);
-        assert_int_equal(entries, 1);
 }
 
 int main(void)
@@ -671,7 +671,6 @@ int main(void)
                 TEST(test_refusal),
                 TEST(test_refused_objects),
                 TEST(test_refusal_of_nobody),
-                TEST(test_unknown_refusals),
         };
 
         return cmocka_run_group_tests_name("alert", tests, NULL, NULL);

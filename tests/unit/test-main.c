@@ -73,6 +73,10 @@ static struct {
         enum json_mode json;
         const struct relations *reported;
 
+        int alert_result;
+        const struct budget_event *published, *alerted;
+        const struct ledger *alert_ledger;
+
         struct event events[16];
         size_t event_count;
         bool looped, loop_ended;
@@ -249,22 +253,22 @@ uint64_t monitor_due_usec(const struct monitor *monitor)
         return fake.due_usec;
 }
 
-int manager_init(struct manager *manager, struct monitor *monitor, struct config *config, const char *state_file,
-                const char *frozen_file, uint64_t ram, bool dry_run)
+int manager_init(struct manager *manager, const struct manager_options *options, struct config *config)
 {
         call('G');
-        assert_int_equal(ram, 123456);
-        *manager = (struct manager){ .monitor = monitor, .config = *config };
+        assert_int_equal(options->ram, 123456);
+        assert_ptr_equal(options->sink, on_event);
+        *manager = (struct manager){ .monitor = options->monitor, .config = *config };
         *config = (struct config){};
-        fake.manager_has_state_file = state_file != NULL;
-        fake.manager_has_frozen_file = frozen_file != NULL;
-        fake.manager_dry_run = dry_run;
+        fake.manager_has_state_file = options->state_file != NULL;
+        fake.manager_has_frozen_file = options->frozen_file != NULL;
+        fake.manager_dry_run = options->dry_run;
         return fake.manager_result;
 }
 
 void manager_deinit(struct manager *manager)
 {
-        assert_null(manager->api);
+        (void) manager;
         call('H');
 }
 
@@ -346,6 +350,21 @@ int api_new(const struct api_options *options, struct api **ret)
         assert_non_null(options->manager);
         *ret = (struct api *) &fake;
         return 0;
+}
+
+void api_event(struct api *api, const struct budget_event *event)
+{
+        assert_true(!api || api == (struct api *) &fake);
+        call(api ? 'v' : 'V');
+        fake.published = event;
+}
+
+int alert_send(const struct budget_event *event, const struct ledger *ledger)
+{
+        call('j');
+        fake.alerted = event;
+        fake.alert_ledger = ledger;
+        return fake.alert_result;
 }
 
 void api_free(struct api *api)
@@ -1125,6 +1144,38 @@ static void test_gate(void **state)
         assert_null(find_event(on_gate));
 }
 
+/* --- Who hears what happens --------------------------------------------------------------------------------------- */
+
+static void events_come(struct daemon *daemon)
+{
+        struct cgroup cgroup = { .path = (char *) "/a" };
+        struct budget_event event = { .cgroup = &cgroup };
+
+        for (int i = 0; i < 4; i++) {
+                memset(fake.calls, 0, sizeof(fake.calls));
+                event.publish = i & 1;
+                event.alert = i & 2;
+                on_event(daemon, &event);
+                assert_string_equal(fake.calls, i == 0 ? "" : i == 1 ? "v" : i == 2 ? "j" : "vj");
+        }
+        assert_ptr_equal(fake.published, &event);
+        assert_ptr_equal(fake.alerted, &event);
+        assert_ptr_equal(fake.alert_ledger, &daemon->monitor.ledger);
+        assert_not_logged("alert");
+        fake.alert_result = -EIO;
+        on_event(daemon, &event);
+        assert_logged("<4>The alert for /a was not taken by the journal: Input/output error\n");
+        cgroup.path = NULL;
+        on_event(daemon, &event);
+        assert_logged("<4>The alert for (unknown) was not taken by the journal: Input/output error\n");
+}
+
+static void test_events(void **state)
+{
+        (void) state;
+        run_loop(events_come);
+}
+
 /* --- Polling ------------------------------------------------------------------------------------------------------ */
 
 static void it_polls(struct daemon *daemon)
@@ -1417,6 +1468,7 @@ int main(void)
                 TEST(test_due_at_start),
                 TEST(test_thaw),
                 TEST(test_gate),
+                TEST(test_events),
                 TEST(test_poll),
                 TEST(test_poll_after_reload),
                 TEST(test_signals),
