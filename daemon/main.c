@@ -675,7 +675,7 @@ static int start_manager(struct daemon *daemon, struct config *config)
         bool system = !daemon->options->directory;
         struct manager_options options = {
                 .monitor = &daemon->monitor,
-                .state_file = system ? MANAGER_STATE_FILE : NULL,
+                .state_file = system ? EVENT_STORE_FILE : NULL,
                 .frozen_file = system ? FREEZER_FILE : NULL,
                 .ram = config_read_ram(),
                 .dry_run = daemon->options->dry_run,

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utlist.h>
+
 #include "base/cleanup.h"
 
 /* struct usage is nothing but counters: sums and differences go over them all. */
@@ -57,7 +59,7 @@ uint64_t usage_footprint(const struct usage *usage)
         return sum;
 }
 
-static void cgroup_free(struct cgroup *cgroup)
+void cgroup_free(struct cgroup *cgroup)
 {
         free(cgroup->path);
         free(cgroup);
@@ -100,8 +102,7 @@ static int add_cgroup(
         tree->count++;
         if (!exists)
                 mark_gone(tree, cgroup);
-        if (tree->added)
-                tree->added(tree->notice_context, cgroup);
+        DL_APPEND2(tree->added, cgroup, previous_added, next_added);
         *ret = cgroup;
         cgroup = NULL;
         return 0;
@@ -120,11 +121,11 @@ void tree_deinit(struct tree *tree)
         struct cgroup *cgroup, *next;
 
         HASH_ITER (hh, tree->by_id, cgroup, next) {
-                if (tree->freed)
-                        tree->freed(tree->notice_context, cgroup);
                 HASH_DEL(tree->by_id, cgroup);
                 cgroup_free(cgroup);
         }
+        while ((cgroup = tree_take_forgotten(tree)))
+                cgroup_free(cgroup);
         *tree = (struct tree){};
 }
 
@@ -270,7 +271,7 @@ struct cgroup *tree_take_grown(struct tree *tree, uint64_t *bytes)
         return cgroup;
 }
 
-/* Takes @cgroup, which is about to be freed, off the list: it is short, if anybody takes from it. */
+/* Takes @cgroup, which is about to be forgotten, off the list: it is short, if anybody takes from it. */
 static void forget_growth(struct tree *tree, struct cgroup *cgroup)
 {
         struct cgroup **link = &tree->grown;
@@ -282,6 +283,34 @@ static void forget_growth(struct tree *tree, struct cgroup *cgroup)
         *link = cgroup->next_grown;
 }
 
+static void remove_added(struct tree *tree, struct cgroup *cgroup)
+{
+        if (!cgroup->previous_added)
+                return;
+        DL_DELETE2(tree->added, cgroup, previous_added, next_added);
+        cgroup->previous_added = cgroup->next_added = NULL;
+}
+
+struct cgroup *tree_take_added(struct tree *tree)
+{
+        struct cgroup *cgroup = tree->added;
+
+        if (cgroup)
+                remove_added(tree, cgroup);
+        return cgroup;
+}
+
+struct cgroup *tree_take_forgotten(struct tree *tree)
+{
+        struct cgroup *cgroup = tree->forgotten;
+
+        if (!cgroup)
+                return NULL;
+        tree->forgotten = cgroup->next_gone;
+        cgroup->next_gone = NULL;
+        return cgroup;
+}
+
 void tree_check(struct tree *tree, struct cgroup *cgroup)
 {
         _cleanup_free_ char *path = NULL;
@@ -291,7 +320,7 @@ void tree_check(struct tree *tree, struct cgroup *cgroup)
                 mark_gone(tree, cgroup);
 }
 
-/* Takes what is empty off the list of gone cgroups, and frees it. Returns whether that was any. */
+/* Moves what is empty from the list of gone cgroups to that of forgotten ones. Returns whether that was any. */
 static bool prune_once(struct tree *tree)
 {
         bool any = false;
@@ -304,12 +333,13 @@ static bool prune_once(struct tree *tree)
                 }
                 *link = cgroup->next_gone;
                 cgroup->parent->children--;
-                if (tree->freed)
-                        tree->freed(tree->notice_context, cgroup);
+                cgroup->parent = NULL;
+                remove_added(tree, cgroup);
                 forget_growth(tree, cgroup);
                 HASH_DEL(tree->by_id, cgroup);
                 tree->count--;
-                cgroup_free(cgroup);
+                cgroup->next_gone = tree->forgotten;
+                tree->forgotten = cgroup;
                 any = true;
         }
         return any;

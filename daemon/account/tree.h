@@ -45,6 +45,7 @@ struct cgroup {
         bool changed;
         uint64_t grown; /* bytes: tree_take_grown() */
         struct cgroup *next_updated, *next_gone, *next_changed, *next_grown;
+        struct cgroup *next_added, *previous_added; /* the latter is NULL if it is not in the list */
         UT_hash_handle hh;
 };
 
@@ -52,9 +53,6 @@ struct cgroup {
  * Finds @id's path and its parent's id; the same contract as cgroupfs_lookup().
  */
 typedef int (*tree_lookup_t)(void *context, uint64_t id, char **path, uint64_t *parent_id);
-
-/* Told of a cgroup that was added to the tree, and of one that is about to be freed. */
-typedef void (*tree_notice_t)(void *context, struct cgroup *cgroup);
 
 struct tree {
         struct cgroup *by_id; /* uthash */
@@ -64,10 +62,10 @@ struct tree {
         size_t count;
         tree_lookup_t lookup;
         void *lookup_context;
-        tree_notice_t added, freed; /* NULL: nobody is told */
-        void *notice_context;
-        struct cgroup *changed; /* list of those with a policy whose total changed: tree_take_changed() */
-        struct cgroup *grown;   /* list of those whose own objects grew: tree_take_grown() */
+        struct cgroup *added;     /* list of new ones: tree_take_added() */
+        struct cgroup *forgotten; /* list of those that are not in the tree any more: tree_take_forgotten() */
+        struct cgroup *changed;   /* list of those with a policy whose total changed: tree_take_changed() */
+        struct cgroup *grown;     /* list of those whose own objects grew: tree_take_grown() */
 };
 
 /* Makes a tree with its root, @root_id. Returns 0 or -ENOMEM. @tree is to be given to tree_deinit() in any case. */
@@ -112,6 +110,16 @@ void tree_note_growth(struct tree *tree, struct cgroup *cgroup, uint64_t bytes);
 
 /* The next cgroup that has grown since it was last taken, and by how many bytes; NULL if there is none. */
 struct cgroup *tree_take_grown(struct tree *tree, uint64_t *bytes);
+
+/* The next cgroup that was added since it was last taken, ancestors first; NULL if there is none. */
+struct cgroup *tree_take_added(struct tree *tree);
+
+/*
+ * The next cgroup that tree_prune() has taken out of the tree, NULL if there is none: to be given to cgroup_free().
+ * Its parent is not set any more. Who gives cgroups a policy has to take them.
+ */
+struct cgroup *tree_take_forgotten(struct tree *tree);
+void cgroup_free(struct cgroup *cgroup);
 
 /* Asks again whether @cgroup exists; it keeps its last path if it does not. */
 void tree_check(struct tree *tree, struct cgroup *cgroup);

@@ -140,7 +140,6 @@ static void queue(struct admission *admission, const struct object *object, bool
         admission->queue[admission->count++] = (struct gate_settlement){
                 .key = record->identity,
                 .address = record->address,
-                .domain = gone ? 0 : domain_of(object->cgroup),
                 .allocated = record->allocated,
                 .charged = record->charged,
                 .id = record->id,
@@ -165,12 +164,32 @@ static void queue_all(struct admission *admission)
                 queue(admission, object, false);
 }
 
+/*
+ * Sets the domains that the queue is booked in: those of now, as a new cgroup may have got its budget since its object
+ * was queued. What is being forgotten, or is off the ledger again, has none.
+ */
+static void set_queue_domains(struct admission *admission)
+{
+        for (size_t i = 0; i < admission->count; i++) {
+                struct gate_settlement *settlement = &admission->queue[i];
+                const struct object *object = settlement->measure == GATE_FORGET
+                                                              ? NULL
+                                                              : ledger_find(&admission->monitor->ledger,
+                                                                                settlement->kind, settlement->id);
+
+                if (object && object->record.identity == settlement->key)
+                        settlement->domain = domain_of(object->cgroup);
+        }
+}
+
 /* Settles the queue, and keeps what has to be settled again. Returns 0 or a negative errno. */
 static int settle(struct admission *admission)
 {
         size_t kept = 0;
-        int r = gate_settle(admission->gate, admission->queue, admission->count);
+        int r;
 
+        set_queue_domains(admission);
+        r = gate_settle(admission->gate, admission->queue, admission->count);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < admission->count; i++)

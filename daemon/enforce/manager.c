@@ -2,302 +2,43 @@
 #include "enforce/manager.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
-#include <unistd.h>
-
-#include <jansson.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "kernel/owner.h"
+#include "enforce/limits.h"
 #include "kernel/probe.h"
 
-/* --- Files and xattrs --------------------------------------------------------------------------------------------- */
-
-/* Where @cgroup is mounted; to be freed. NULL if it has no path, is gone, or there is no memory. */
-static char *cgroup_directory(const struct manager *manager, const struct cgroup *cgroup)
-{
-        return cgroup->path && cgroup->exists ? cgroupfs_file(&manager->monitor->cgroupfs, cgroup->path) : NULL;
-}
-
-/*
- * Reads the size in the xattr @name of the cgroup directory @directory. BUDGET_INFINITY if it is not set, or is no
- * size, which is logged if @complain.
- */
-static uint64_t read_xattr(const char *directory, const char *name, uint64_t ram, bool complain)
-{
-        char text[64] = "";
-        uint64_t bytes;
-        ssize_t n = getxattr(directory, name, text, sizeof(text) - 1);
-
-        if (n < 0 && errno != ERANGE)
-                return BUDGET_INFINITY;
-        text[n < 0 ? 0 : n] = '\0';
-        text[strcspn(text, "\n")] = '\0';
-        if (n >= 0 && parse_bytes(text, ram, &bytes) == 0)
-                return bytes;
-        if (complain)
-                log_warning("%s: %s: \"%s\" is not a size such as 64M, 25%% or infinity; it is ignored", directory,
-                                name, n < 0 ? "(too long)" : text);
-        return BUDGET_INFINITY;
-}
-
-/* As oomd does: what happened can be seen on the cgroup itself. Not all file systems allow it, and nothing depends on
- * it. */
-static void write_events_xattr(const struct manager *manager, const struct cgroup *cgroup)
-{
-        _cleanup_free_ char *directory = cgroup_directory(manager, cgroup);
-        const struct budget_events *events = &cgroup->policy->events;
-        char text[160];
-        int n;
-
-        if (!directory || manager->dry_run)
-                return;
-        n = snprintf(text, sizeof(text), "high %llu max %llu denied %llu throttled %llu throttledUSec %llu",
-                        (unsigned long long) events->high, (unsigned long long) events->max,
-                        (unsigned long long) events->denied, (unsigned long long) events->throttled,
-                        (unsigned long long) events->throttled_usec);
-        setxattr(directory, XATTR_EVENTS, text, n, 0);
-}
-
-/*
- * Brings @level and @events of @cgroup up to those of its xattr, which has what happened since the file was written
- * last, before a daemon died: a limit that it counts and the file does not was passed then.
- */
-static void read_events_xattr(const struct manager *manager, const struct cgroup *cgroup, enum budget_level *level,
-                struct budget_events *events)
-{
-        _cleanup_free_ char *directory = cgroup_directory(manager, cgroup);
-        unsigned long long high, max, denied, throttled, usec;
-        char text[160] = "";
-
-        if (!manager->state_file || !directory || !is_roots(directory) ||
-                        getxattr(directory, XATTR_EVENTS, text, sizeof(text) - 1) < 0 ||
-                        sscanf(text, "high %llu max %llu denied %llu throttled %llu throttledUSec %llu", &high, &max,
-                                        &denied, &throttled, &usec) != 5)
-                return;
-        if (max > events->max)
-                *level = LEVEL_MAX;
-        else if (high > events->high && *level == LEVEL_OK)
-                *level = LEVEL_HIGH;
-        events->high = MAX(events->high, high);
-        events->max = MAX(events->max, max);
-        events->denied = MAX(events->denied, denied);
-        events->throttled = MAX(events->throttled, throttled);
-        events->throttled_usec = MAX(events->throttled_usec, usec);
-}
-
-static int keep(struct manager *manager, uint64_t id, const struct policy *policy)
-{
-        struct kept_events *kept;
-
-        HASH_FIND(hh, manager->kept, &id, sizeof(id), kept);
-        if (!kept) {
-                kept = calloc(1, sizeof(*kept));
-                if (!kept)
-                        return -ENOMEM;
-                kept->id = id;
-                HASH_ADD(hh, manager->kept, id, sizeof(kept->id), kept);
-                if (!HASH_ADDED(kept)) {
-                        free(kept);
-                        return -ENOMEM;
-                }
-        }
-        kept->level = policy->level;
-        kept->events = policy->events;
-        kept->lowered_high = policy->lowered_high;
-        kept->lowered_max = policy->lowered_max;
-        kept->held = policy->held;
-        kept->suppressed = policy->suppressed;
-        return 0;
-}
-
-/* The object in the file @path; NULL if there is none, which is said if there should be one. */
-static json_t *load_file(const char *path)
-{
-        json_error_t error = {};
-        json_t *file = json_load_file(path, 0, &error);
-
-        if (json_is_object(file))
-                return file;
-        if (file)
-                log_warning("%s: it holds no JSON object: events are those of the cgroups' xattrs", path);
-        else if (access(path, F_OK) == 0)
-                log_warning("%s:%d: %s: events are those of the cgroups' xattrs", path, error.line, error.text);
-        json_decref(file);
-        return NULL;
-}
-
-/* Ids are not used again by the kernel, so an id in the file is the same cgroup, until the machine boots (/run is new
- * then). */
-static int load_events(struct manager *manager)
-{
-        json_t *file = NULL, *entry;
-        size_t damaged = 0;
-        const char *key;
-        int r = 0;
-
-        if (manager->state_file)
-                file = load_file(manager->state_file);
-
-        json_object_foreach(file, key, entry)
-        {
-                json_int_t level = 0, high = 0, max = 0, denied = 0, throttled = 0, usec = 0;
-                /* -1 is BUDGET_INFINITY */
-                json_int_t lowered_high = -1, lowered_max = -1;
-                struct policy policy = {};
-
-                if (json_unpack(entry, "{sI sI sI sI sI sI s?I s?I}", "level", &level, "high", &high, "max", &max,
-                                    "denied", &denied, "throttled", &throttled, "throttledUSec", &usec, "loweredHigh",
-                                    &lowered_high, "loweredMax", &lowered_max) < 0 ||
-                                level < LEVEL_OK || level > LEVEL_MAX) {
-                        damaged++;
-                        continue;
-                }
-                policy.level = level;
-                policy.events = (struct budget_events){ high, max, denied, throttled, usec };
-                policy.lowered_high = lowered_high;
-                policy.lowered_max = lowered_max;
-                r = keep(manager, strtoull(key, NULL, 10), &policy);
-                if (r < 0)
-                        break;
-        }
-        if (damaged)
-                log_warning("%s: %zu entries are damaged: events are those of the cgroups' xattrs", manager->state_file,
-                                damaged);
-        json_decref(file);
-        return r;
-}
-
-static json_t *events_to_json(const struct manager *manager)
-{
-        json_t *file = json_object();
-        struct kept_events *kept, *next;
-
-        HASH_ITER (hh, manager->kept, kept, next) {
-                const struct budget_events *events = &kept->events;
-                char key[24];
-
-                snprintf(key, sizeof(key), "%llu", (unsigned long long) kept->id);
-                if (json_object_set_new(file, key,
-                                    json_pack("{sI sI sI sI sI sI sI sI}", "level", (json_int_t) kept->level, "high",
-                                                    (json_int_t) events->high, "max", (json_int_t) events->max,
-                                                    "denied", (json_int_t) events->denied, "throttled",
-                                                    (json_int_t) events->throttled, "throttledUSec",
-                                                    (json_int_t) events->throttled_usec, "loweredHigh",
-                                                    (json_int_t) kept->lowered_high, "loweredMax",
-                                                    (json_int_t) kept->lowered_max)) < 0) {
-                        json_decref(file);
-                        return NULL;
-                }
-        }
-        return file;
-}
-
-/* Whole or not at all: written beside and renamed. */
-static int save_events(struct manager *manager)
-{
-        _cleanup_free_ char *new = NULL;
-        json_t *file;
-        int r = 0;
-
-        if (!manager->dirty || !manager->state_file || manager->dry_run)
-                return 0;
-        manager->saved_usec = now_usec();
-        /* Also if it fails: it is tried again when there is something new. */
-        manager->dirty = false;
-        if (asprintf(&new, "%s.new", manager->state_file) < 0)
-                return -ENOMEM;
-        file = events_to_json(manager);
-        if (!file)
-                return -ENOMEM;
-        if (json_dump_file(file, new, JSON_COMPACT) < 0 || rename(new, manager->state_file) < 0)
-                r = errno ? -errno : -EIO;
-        json_decref(file);
-        if (r < 0) {
-                unlink(new);
-                return r;
-        }
-        return 0;
-}
-
 /* --- Which budget ------------------------------------------------------------------------------------------------- */
-
-static uint32_t owner_of(const char *directory)
-{
-        struct stat st;
-
-        return directory && stat(directory, &st) == 0 ? st.st_uid : 0;
-}
-
-/*
- * Limits in force: the budget's, lowered by the cgroup's owner. xattrs change without notice, so they are read whenever
- * usage changed; nonsense in them is told once, when the cgroup gets its budget.
- */
-static void set_limits(struct manager *manager, struct cgroup *cgroup, const struct budget *budget, bool complain)
-{
-        _cleanup_free_ char *directory = cgroup_directory(manager, cgroup);
-        uint64_t high = cgroup->policy->lowered_high, max = cgroup->policy->lowered_max, before = cgroup->policy->max;
-
-        if (directory) {
-                uint64_t own_high = read_xattr(directory, XATTR_HIGH, manager->ram, complain);
-                uint64_t own_max = read_xattr(directory, XATTR_MAX, manager->ram, complain);
-
-                high = MIN(high, own_high);
-                max = MIN(max, own_max);
-        }
-        policy_set(cgroup->policy, budget, high, max);
-        if (complain || cgroup->policy->max != before)
-                admission_set(&manager->admission, cgroup);
-}
-
-static const struct budget *find_budget(struct manager *manager, const char *path)
-{
-        _cleanup_free_ char *directory = path ? cgroupfs_file(&manager->monitor->cgroupfs, path) : NULL;
-        struct match_subject subject = { .path = path, .uid = owner_of(directory) };
-
-        if (!path)
-                return NULL;
-        return config_match(&manager->config, &subject);
-}
 
 static void count_level(struct manager *manager, enum budget_level from, enum budget_level to)
 {
         manager->over_high += (to != LEVEL_OK) - (from != LEVEL_OK);
 }
 
-/* Gives @cgroup the policy of its budget, with the events that were kept of it. */
+static void set_limits(struct manager *manager, struct cgroup *cgroup, const struct budget *budget, bool complain)
+{
+        bool changed = limits_set(cgroup, budget, &manager->monitor->cgroupfs, manager->ram, complain);
+
+        if (complain || changed)
+                admission_set(&manager->admission, cgroup);
+}
+
+/* Gives @cgroup the policy of its budget, with the events that were kept of it. Returns 0 or -ENOMEM. */
 static int adopt(struct manager *manager, struct cgroup *cgroup)
 {
-        const struct budget *budget = find_budget(manager, cgroup->path);
-        enum budget_level level = LEVEL_OK;
-        struct budget_events events = {};
-        struct kept_events *kept;
+        const struct budget *budget = limits_find_budget(&manager->config, &manager->monitor->cgroupfs, cgroup->path);
 
         if (!budget)
                 return 0;
         cgroup->policy = calloc(1, sizeof(*cgroup->policy));
         if (!cgroup->policy)
                 return -ENOMEM;
-        cgroup->policy->lowered_high = cgroup->policy->lowered_max = BUDGET_INFINITY;
-        HASH_FIND(hh, manager->kept, &cgroup->id, sizeof(cgroup->id), kept);
-        if (kept) {
-                level = kept->level;
-                events = kept->events;
-                cgroup->policy->lowered_high = kept->lowered_high;
-                cgroup->policy->lowered_max = kept->lowered_max;
-                cgroup->policy->held = kept->held;
-                cgroup->policy->suppressed = kept->suppressed;
-                if (kept->held.from != kept->held.to)
-                        manager->held_due_usec = 0; /* the rate limit begins anew */
-        }
-        read_events_xattr(manager, cgroup, &level, &events);
-        policy_resume(cgroup->policy, level, &events);
+        event_store_restore(&manager->events, cgroup);
+        if (cgroup->policy->held.from != cgroup->policy->held.to)
+                manager->held_due_usec = 0; /* the rate limit begins anew */
         count_level(manager, LEVEL_OK, cgroup->policy->level);
         set_limits(manager, cgroup, budget, true);
         tree_mark_changed(&manager->monitor->tree, cgroup);
@@ -313,28 +54,40 @@ static void abandon(struct manager *manager, struct cgroup *cgroup)
         cgroup->policy = NULL;
 }
 
-static void on_added(void *context, struct cgroup *cgroup)
+static void adopt_added(struct manager *manager)
 {
-        if (adopt(context, cgroup) < 0)
-                log_error("Out of memory: %s is without its budget", cgroup->path ?: "a cgroup");
+        struct cgroup *cgroup;
+
+        while ((cgroup = tree_take_added(&manager->monitor->tree)))
+                if (!cgroup->policy && adopt(manager, cgroup) < 0)
+                        log_error("Out of memory: %s is without its budget", cgroup->path ?: "a cgroup");
 }
 
 /* A cgroup that was removed keeps no events: its id never comes back. */
-static void on_freed(void *context, struct cgroup *cgroup)
+static void forget(struct manager *manager, struct cgroup *cgroup)
 {
-        struct manager *manager = context;
-        struct kept_events *kept;
-
         enforce_forget(&manager->enforce, cgroup->id);
         if (cgroup->policy)
                 admission_remove(&manager->admission, cgroup);
         abandon(manager, cgroup);
-        HASH_FIND(hh, manager->kept, &cgroup->id, sizeof(cgroup->id), kept);
-        if (kept && !cgroup->exists) {
-                HASH_DEL(manager->kept, kept);
-                free(kept);
-                manager->dirty = true;
-        }
+        if (!cgroup->exists)
+                event_store_forget(&manager->events, cgroup->id);
+        cgroup_free(cgroup);
+}
+
+static void forget_all(struct manager *manager)
+{
+        struct cgroup *cgroup;
+
+        while ((cgroup = tree_take_forgotten(&manager->monitor->tree)))
+                forget(manager, cgroup);
+}
+
+/* Takes what the tree has learned since the last time: of the same id, what is gone comes before what is new. */
+static void follow_tree(struct manager *manager)
+{
+        forget_all(manager);
+        adopt_added(manager);
 }
 
 /* --- Decisions ---------------------------------------------------------------------------------------------------- */
@@ -421,14 +174,6 @@ static void emit_change(struct manager *manager, struct cgroup *cgroup, const st
                 emit(manager, &event);
 }
 
-/* @cgroup's events have changed. */
-static void note_events(struct manager *manager, struct cgroup *cgroup)
-{
-        if (keep(manager, cgroup->id, cgroup->policy) == 0)
-                manager->dirty = true;
-        write_events_xattr(manager, cgroup);
-}
-
 /* The count is the gate's: it goes on without the daemon. */
 static void take_denied(struct manager *manager, struct cgroup *cgroup)
 {
@@ -442,7 +187,7 @@ static void take_denied(struct manager *manager, struct cgroup *cgroup)
                         domain.denied <= policy->events.denied)
                 return;
         policy->events.denied = domain.denied;
-        note_events(manager, cgroup);
+        event_store_note(&manager->events, cgroup);
 }
 
 static void evaluate(struct manager *manager, struct cgroup *cgroup)
@@ -460,7 +205,7 @@ static void evaluate(struct manager *manager, struct cgroup *cgroup)
         if (!policy_update(policy, &cgroup->total, &change))
                 return;
         count_level(manager, change.from, change.to);
-        note_events(manager, cgroup);
+        event_store_note(&manager->events, cgroup);
         emit_change(manager, cgroup, &change, usage, before, true);
 }
 
@@ -519,7 +264,7 @@ static void thaw(struct manager *manager, bool all)
 
         while (enforce_thaw(&manager->enforce, now_usec(), all, &thawed))
                 if (thawed.payer)
-                        note_events(manager, thawed.payer);
+                        event_store_note(&manager->events, thawed.payer);
 }
 
 /* Pauses what has grown over High. The levels are those of this flush already. */
@@ -533,7 +278,7 @@ static void throttle(struct manager *manager)
                 if (!enforce_grown(&manager->enforce, cgroup, grown, now_usec(), &pause))
                         continue;
                 if (!manager->dry_run)
-                        note_events(manager, pause.payer);
+                        event_store_note(&manager->events, pause.payer);
                 emit_pause(manager, &pause);
         }
         enforce_review(&manager->enforce, now_usec());
@@ -545,34 +290,24 @@ uint64_t manager_next_thaw_usec(const struct manager *manager)
         return enforce_next_usec(&manager->enforce);
 }
 
-static void say_throttle_obstacle(const struct manager *manager)
+static void log_throttle_obstacle(const struct manager *manager)
 {
         const char *obstacle = enforce_obstacle(&manager->enforce);
         const struct config *config = &manager->config;
 
         for (size_t i = 0; obstacle && i < config->count; i++)
                 if (config->budgets[i].on_high == ACTION_THROTTLE) {
-                        log_warning("%s: OnHigh=throttle cannot be had (%s): growth over High is told, and not slowed "
-                                    "down",
+                        log_warning("%s: OnHigh=throttle is not available (%s): growth over High is reported, but not "
+                                    "throttled",
                                         config->budgets[i].file, obstacle);
                         return;
                 }
 }
 
-/* Not with every flush: it is all events that are written. What is left over comes with manager_due_usec(). */
-static void save(struct manager *manager)
-{
-        int r = now_usec() < manager->saved_usec + MANAGER_SAVE_INTERVAL_USEC ? 0 : save_events(manager);
-
-        if (r < 0)
-                log_warning("%s cannot be written (%s): events are not kept over a restart", manager->state_file,
-                                strerror(-r));
-}
-
 void manager_thaw(struct manager *manager)
 {
         thaw(manager, false);
-        save(manager);
+        event_store_save(&manager->events);
 }
 
 uint64_t manager_due_usec(const struct manager *manager)
@@ -581,9 +316,7 @@ uint64_t manager_due_usec(const struct manager *manager)
 
         if (manager->over_high)
                 due = MIN(due, manager->looked_usec + MANAGER_LOOK_INTERVAL_USEC);
-        if (manager->dirty && manager->state_file && !manager->dry_run)
-                due = MIN(due, manager->saved_usec + MANAGER_SAVE_INTERVAL_USEC);
-        return due;
+        return MIN(due, event_store_due_usec(&manager->events));
 }
 
 /* Whether @cgroup or one above it is over its High. */
@@ -615,10 +348,10 @@ bool manager_needs_holders(const struct manager *manager)
         return false;
 }
 
-/* Whether @cgroup or one above it has a budget that goes by holders. */
+/* Whether @cgroup, which may be new, or one above it has a budget that goes by holders. */
 static bool by_holder(void *context, const struct cgroup *cgroup)
 {
-        (void) context;
+        follow_tree(context);
         for (; cgroup; cgroup = cgroup->parent)
                 if (cgroup->policy && cgroup->policy->budget->attribution == BUDGET_HOLDER)
                         return true;
@@ -629,9 +362,9 @@ int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high,
 {
         cgroup->policy->lowered_high = high;
         cgroup->policy->lowered_max = max;
-        if (keep(manager, cgroup->id, cgroup->policy) < 0)
+        if (event_store_keep(&manager->events, cgroup->id, cgroup->policy) < 0)
                 return -ENOMEM;
-        manager->dirty = true;
+        event_store_save_later(&manager->events);
         tree_mark_changed(&manager->monitor->tree, cgroup);
         return 0;
 }
@@ -724,123 +457,45 @@ static void take_refusal(struct manager *manager, const struct gate_event *refus
         emit(manager, &event);
 }
 
-/* A cgroup whose first object may be refused already has to be known before it makes one. */
-static int expect_cgroup(void *context, uint64_t id, const char *path)
-{
-        struct manager *manager = context;
-        const struct budget *budget;
-        struct cgroup *cgroup;
-
-        if (tree_find(&manager->monitor->tree, id))
-                return 0;
-        budget = find_budget(manager, path);
-        if (!budget || budget->on_max != ACTION_DENY)
-                return 0;
-        kernel_watch_cgroup(manager->monitor->kernel, id);
-        return tree_get(&manager->monitor->tree, id, &cgroup);
-}
-
-/* How many flushes a new cgroup is looked for. */
-#define LOOK_FOR_FLUSHES 20
-
-/*
- * The kernel tells of a cgroup before kernfs_activate() (kernel/cgroup/cgroup.c, cgroup_mkdir()), until when its id
- * leads nowhere. So does for ever that of another hierarchy's, or of one that is gone again.
- */
-struct unfound_cgroup {
-        uint64_t id;
-        unsigned int flushes; /* left */
-};
-
-/* Returns whether it was found. */
-static bool expect_new_cgroup(struct manager *manager, uint64_t id)
-{
-        _cleanup_free_ char *path = NULL;
-        uint64_t parent;
-
-        if (cgroupfs_lookup(&manager->monitor->cgroupfs, id, &path, &parent) < 0)
-                return false;
-        if (expect_cgroup(manager, id, path) < 0)
-                log_error("Out of memory: %s may pass its Max until it holds something", path);
-        return true;
-}
-
-static void note_unfound(struct manager *manager, uint64_t id)
-{
-        if (manager->unfound_count == manager->unfound_size) {
-                size_t size = manager->unfound_size ? 2 * manager->unfound_size : 16;
-                struct unfound_cgroup *grown = reallocarray(manager->unfound, size, sizeof(*grown));
-
-                if (!grown) {
-                        log_error("Out of memory: a new cgroup may pass its Max until it holds something");
-                        return;
-                }
-                manager->unfound = grown;
-                manager->unfound_size = size;
-        }
-        manager->unfound[manager->unfound_count++] = (struct unfound_cgroup){ id, LOOK_FOR_FLUSHES };
-}
-
-static void look_for_unfound(struct manager *manager)
-{
-        size_t kept = 0;
-
-        for (size_t i = 0; i < manager->unfound_count; i++) {
-                struct unfound_cgroup cgroup = manager->unfound[i];
-
-                if (!expect_new_cgroup(manager, cgroup.id) && --cgroup.flushes > 0)
-                        manager->unfound[kept++] = cgroup;
-        }
-        manager->unfound_count = kept;
-}
-
 static void take_event(void *context, const struct gate_event *event)
 {
         struct manager *manager = context;
 
-        if (event->kind != GATE_CGROUP_NEW)
+        if (event->kind == GATE_CGROUP_NEW)
+                new_cgroups_take(&manager->new_cgroups, event->cgroup_id);
+        else
                 take_refusal(manager, event);
-        else if (!expect_new_cgroup(manager, event->cgroup_id))
-                note_unfound(manager, event->cgroup_id);
+        adopt_added(manager);
 }
 
 void manager_take_gate(struct manager *manager)
 {
+        follow_tree(manager);
         if (manager->admission.gate)
                 gate_take_events(manager->admission.gate, take_event, manager);
 }
 
-static void expect_cgroups(struct manager *manager)
+static void find_new_cgroups(struct manager *manager)
 {
-        int r = cgroupfs_walk(&manager->monitor->cgroupfs, expect_cgroup, manager);
-
-        if (r < 0)
-                log_warning("Not all cgroups could be visited (%s): new ones have their Max once they hold something",
-                                strerror(-r));
-}
-
-static void look_for_untold(struct manager *manager)
-{
-        uint64_t untold = manager->admission.gate ? gate_untold(manager->admission.gate) : 0;
-
-        if (untold > manager->untold)
-                expect_cgroups(manager);
-        manager->untold = untold;
+        new_cgroups_find_all(&manager->new_cgroups);
+        adopt_added(manager);
 }
 
 void manager_apply(struct manager *manager)
 {
+        struct gate *gate = manager->admission.gate;
         struct cgroup *cgroup;
 
-        look_for_unfound(manager);
-        look_for_untold(manager);
+        follow_tree(manager);
+        new_cgroups_flush(&manager->new_cgroups, gate ? gate_untold(gate) : 0);
+        adopt_added(manager);
         admission_flush(&manager->admission);
         while ((cgroup = tree_take_changed(&manager->monitor->tree)))
                 if (cgroup->policy)
                         evaluate(manager, cgroup);
         emit_held(manager);
         throttle(manager);
-        save(manager);
+        event_store_save(&manager->events);
 }
 
 int manager_gate_fd(const struct manager *manager)
@@ -850,7 +505,7 @@ int manager_gate_fd(const struct manager *manager)
 
 bool manager_wants_flush(const struct manager *manager)
 {
-        return manager->unfound_count > 0 || admission_wants_flush(&manager->admission);
+        return new_cgroups_wants_flush(&manager->new_cgroups) || admission_wants_flush(&manager->admission);
 }
 
 static const struct budget *first_that_refuses(const struct config *config)
@@ -876,15 +531,15 @@ static int set_gate(struct manager *manager)
         }
         manager->obstacle = admission_obstacle(&manager->admission);
         if (!manager->obstacle) {
-                expect_cgroups(manager);
+                find_new_cgroups(manager);
                 if (admission_start(&manager->admission, &manager->config.settings) < 0)
                         manager->obstacle = admission_obstacle(&manager->admission) ?: "the gate cannot be loaded";
                 else
-                        expect_cgroups(manager); /* those that were made before it told of new ones */
+                        find_new_cgroups(manager); /* those that were made before it told of new ones */
         }
         if (manager->obstacle) {
-                log_warning("%s: OnMax=deny cannot be had (%s): growth past Max is told, and not refused", budget->file,
-                                manager->obstacle);
+                log_warning("%s: OnMax=deny is not available (%s): growth past Max is reported, but not refused",
+                                budget->file, manager->obstacle);
                 return manager->config.settings.strict ? -EOPNOTSUPP : 0;
         }
         HASH_ITER (hh, manager->monitor->tree.by_id, cgroup, next)
@@ -900,7 +555,8 @@ static int adopt_all(struct manager *manager)
         int r = 0;
 
         monitor_set_by_holder(manager->monitor, manager_needs_holders(manager) ? by_holder : NULL, manager);
-
+        while (tree_take_added(&manager->monitor->tree))
+                ;
         HASH_ITER (hh, manager->monitor->tree.by_id, cgroup, next) {
                 r = adopt(manager, cgroup);
                 if (r < 0)
@@ -937,7 +593,6 @@ int manager_init(struct manager *manager, const struct manager_options *options,
         *manager = (struct manager){
                 .monitor = monitor,
                 .config = *config,
-                .state_file = options->state_file,
                 .dry_run = options->dry_run,
                 .ram = options->ram,
                 .held_due_usec = UINT64_MAX,
@@ -947,14 +602,12 @@ int manager_init(struct manager *manager, const struct manager_options *options,
         *config = (struct config){};
         r = init_enforce(manager, options->frozen_file);
         if (r == 0)
-                r = load_events(manager);
+                r = event_store_init(&manager->events, &monitor->cgroupfs, options->state_file, options->dry_run);
         if (r < 0)
                 return r;
-        say_throttle_obstacle(manager);
-        monitor->tree.added = on_added;
-        monitor->tree.freed = on_freed;
-        monitor->tree.notice_context = manager;
+        log_throttle_obstacle(manager);
         admission_init(&manager->admission, monitor);
+        new_cgroups_init(&manager->new_cgroups, monitor, &manager->config);
         r = adopt_all(manager);
         if (r < 0)
                 return r;
@@ -969,16 +622,17 @@ int manager_reload(struct manager *manager, struct config *config)
         struct cgroup *cgroup, *next;
         int r;
 
+        follow_tree(manager);
         HASH_ITER (hh, manager->monitor->tree.by_id, cgroup, next) {
                 /* What it went through is kept if it has a budget again. */
-                if (cgroup->policy && keep(manager, cgroup->id, cgroup->policy) < 0)
+                if (cgroup->policy && event_store_keep(&manager->events, cgroup->id, cgroup->policy) < 0)
                         return -ENOMEM;
                 abandon(manager, cgroup);
         }
         config_deinit(&manager->config);
         manager->config = *config;
         *config = (struct config){};
-        say_throttle_obstacle(manager);
+        log_throttle_obstacle(manager);
         r = adopt_all(manager);
         if (r < 0)
                 return r;
@@ -989,23 +643,17 @@ int manager_reload(struct manager *manager, struct config *config)
 
 void manager_deinit(struct manager *manager)
 {
-        struct kept_events *kept, *next;
-
         if (!manager->monitor)
                 return;
         thaw(manager, true);
-        save_events(manager);
+        forget_all(manager);
+        event_store_deinit(&manager->events);
         monitor_set_by_holder(manager->monitor, NULL, NULL);
         enforce_deinit(&manager->enforce);
         admission_deinit(&manager->admission);
-        free(manager->unfound);
-        manager->monitor->tree.added = manager->monitor->tree.freed = NULL;
+        new_cgroups_deinit(&manager->new_cgroups);
         for (struct cgroup *cgroup = manager->monitor->tree.by_id; cgroup; cgroup = cgroup->hh.next)
                 abandon(manager, cgroup);
-        HASH_ITER (hh, manager->kept, kept, next) {
-                HASH_DEL(manager->kept, kept);
-                free(kept);
-        }
         config_deinit(&manager->config);
         *manager = (struct manager){};
 }

@@ -10,37 +10,16 @@
 #include <stdint.h>
 
 #include "account/monitor.h"
-#include "base/uthash-nonfatal.h"
 #include "enforce/admission.h"
 #include "enforce/enforce.h"
+#include "enforce/eventstore.h"
+#include "enforce/newcgroups.h"
 #include "policy/config.h"
 #include "policy/event.h"
 #include "policy/policy.h"
 
-/* The file of events is written at most so often; the xattrs of root's cgroups have what came since. */
-#define MANAGER_SAVE_INTERVAL_USEC (1ULL * 1000 * 1000)
-
 /* Between two looks at what shrinks without notice, while a cgroup is over High. */
 #define MANAGER_LOOK_INTERVAL_USEC (5ULL * 1000 * 1000)
-
-/* Where events survive a restart. */
-#define MANAGER_STATE_FILE "/run/bpfbudget/events.json"
-
-/* Set by the owner of a cgroup to lower its budget; and what happened, written by the daemon. */
-#define XATTR_HIGH   "user.bpfbudget.high"
-#define XATTR_MAX    "user.bpfbudget.max"
-#define XATTR_EVENTS "user.bpfbudget.events"
-
-/* What was kept of a cgroup that is not in the tree at the moment. */
-struct kept_events {
-        uint64_t id;
-        enum budget_level level;
-        struct budget_events events;
-        uint64_t lowered_high, lowered_max;
-        struct policy_change held; /* this and the next are not in the file: a reload goes on with them */
-        uint32_t suppressed;
-        UT_hash_handle hh;
-};
 
 /* How a manager begins. */
 struct manager_options {
@@ -56,7 +35,6 @@ struct manager_options {
 struct manager {
         struct monitor *monitor;
         struct config config;
-        const char *state_file; /* NULL: events are not kept */
         bool dry_run;
         uint64_t ram;         /* bytes, for values in percent */
         size_t over_high;     /* cgroups that are not ok */
@@ -66,16 +44,12 @@ struct manager {
         /* Private to manager.c. */
         budget_sink_t sink;
         void *sink_context;
-        struct kept_events *kept; /* uthash */
-        bool dirty;               /* events differ from the file */
-        uint64_t saved_usec;      /* CLOCK_MONOTONIC: when the file was written */
-        uint64_t held_due_usec;   /* when the first alert that was held back is to be told; UINT64_MAX: there is none */
-        uint64_t looked_usec;     /* when the cgroups over High were measured again */
+        uint64_t held_due_usec; /* when the first alert that was held back is to be told; UINT64_MAX: there is none */
+        uint64_t looked_usec;   /* when the cgroups over High were measured again */
         struct enforce enforce;
         struct admission admission;
-        struct unfound_cgroup *unfound; /* made a moment ago, and not to be found yet */
-        size_t unfound_count, unfound_size;
-        uint64_t untold; /* new cgroups that the gate had no room to tell of, when all were looked at last */
+        struct event_store events;
+        struct new_cgroups new_cgroups;
 };
 
 /*

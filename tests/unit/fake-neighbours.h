@@ -17,6 +17,7 @@
 #include "enforce/manager.h"
 
 #include "base/log.h"
+#include "enforce/limits.h"
 #include "kernel/probe.h"
 
 #include "fake-cgroups.h"

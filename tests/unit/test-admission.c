@@ -576,6 +576,31 @@ static void test_settled_at_start(void **state)
         assert_false(admission_wants_flush(&admission));
 }
 
+/* A new cgroup gets its budget after the flush that found its first object: the object is booked there all the same. */
+static void test_settled_in_a_new_domain(void **state)
+{
+        struct cgroup *cgroup;
+
+        (void) state;
+        give(A, &deny, MIB);
+        start();
+        put(AB, OBJECT_MAP, 1, 100, 60, 0);
+        put(C, OBJECT_MAP, 2, 100, 60, 0);
+        cgroup = give(AB, &deny, MIB / 2);
+        admission_set(&admission, cgroup);
+        admission_flush(&admission);
+        assert_int_equal(settled(1)->domain, AB);
+        assert_int_equal(settled(2)->domain, 0);
+        /* One that went before it was settled is only forgotten. */
+        put(A, OBJECT_MAP, 3, 100, 60, 0);
+        assert_true(ledger_remove(&monitor.ledger, OBJECT_MAP, 3));
+        admission_flush(&admission);
+        assert_int_equal(fake.settled_count, 2);
+        assert_int_equal(fake.settled[0].domain, 0);
+        assert_int_equal(fake.settled[1].measure, GATE_FORGET);
+        assert_int_equal(fake.settled[1].domain, 0);
+}
+
 /* What the ledger tells since is settled with the next flush, once. */
 static void test_settled_later(void **state)
 {
@@ -920,6 +945,7 @@ int main(void)
                 TEST(test_several_wait),
                 TEST(test_retire_without_memory),
                 TEST(test_settled_at_start),
+                TEST(test_settled_in_a_new_domain),
                 TEST(test_settled_later),
                 TEST(test_settled_again),
                 TEST(test_queue_without_memory),

@@ -181,6 +181,21 @@ static struct cgroup *get(uint64_t id)
         return cgroup;
 }
 
+/* The manager follows the tree, without a flush. */
+static void follow(void)
+{
+        assert_int_equal(fake.gate_event_count, 0);
+        manager_take_gate(&manager);
+}
+
+static struct cgroup *get_known(uint64_t id)
+{
+        struct cgroup *cgroup = get(id);
+
+        follow();
+        return cgroup;
+}
+
 static struct policy *policy_of(uint64_t id)
 {
         struct cgroup *cgroup = get(id);
@@ -806,12 +821,12 @@ static void test_budget_of_a_new_cgroup(void **state)
         (void) state;
         start();
         assert_int_equal(fake.set_count, 0);
-        get(A);
+        get_known(A);
         assert_int_equal(policy_of(A)->high, MIB);
         assert_int_equal(policy_of(A)->max, 2 * MIB);
         assert_int_equal(fake.set_count, 1);
         assert_int_equal(fake.set[0].id, A);
-        assert_null(get(C)->policy);
+        assert_null(get_known(C)->policy);
         assert_int_equal(fake.set_count, 1);
 }
 
@@ -821,7 +836,7 @@ static void test_max_of_nothing(void **state)
         (void) state;
         write_file("10-a.budget", "[Match]\nCgroup=/a\n[Budget]\nMax=0\nOnMax=deny\n");
         start();
-        get(A);
+        get_known(A);
         assert_int_equal(fake.set_count, 1);
         assert_int_equal(fake.set[0].id, A);
         assert_int_equal(fake.set[0].max, 0);
@@ -834,8 +849,8 @@ static void test_budget_by_owner(void **state)
         write_file("10-a.budget", "[Match]\nUser=12321\n[Budget]\nHigh=1M\n");
         fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755, 0 };
         start();
-        assert_null(get(A)->policy);
-        assert_non_null(get(C)->policy);
+        assert_null(get_known(A)->policy);
+        assert_non_null(get_known(C)->policy);
 }
 
 static void test_user_root(void **state)
@@ -844,8 +859,8 @@ static void test_user_root(void **state)
         write_file("10-a.budget", "[Match]\nUser=0\n[Budget]\nHigh=1M\n");
         fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755, 0 };
         start();
-        assert_non_null(get(A)->policy);
-        assert_null(get(C)->policy);
+        assert_non_null(get_known(A)->policy);
+        assert_null(get_known(C)->policy);
 }
 
 /* A cgroup whose path is not known matches nothing. */
@@ -854,8 +869,8 @@ static void test_no_path(void **state)
         (void) state;
         write_file("10-a.budget", "[Match]\nCgroup=!/b\n[Budget]\nHigh=1M\n");
         start();
-        assert_non_null(get(A)->policy);
-        assert_null(get(4711)->policy);
+        assert_non_null(get_known(A)->policy);
+        assert_null(get_known(4711)->policy);
 }
 
 static void test_budget_without_memory(void **state)
@@ -866,6 +881,7 @@ static void test_budget_without_memory(void **state)
         start();
         fake.callocs = 2; /* the first one is the cgroup */
         assert_int_equal(tree_get(&monitor.tree, A, &cgroup), 0);
+        follow();
         assert_null(cgroup->policy);
         assert_string_equal(fake.log, "<3>Out of memory: /a is without its budget\n");
         manager_deinit(&manager);
@@ -951,7 +967,7 @@ static void test_restart_of_a_later_cgroup(void **state)
         write_file("events.json", "{\"10\": " SAVED(2, 7, 6, 5, 4, 3, 2048, 1024) "}");
         start();
         assert_int_equal(manager.over_high, 0);
-        get(A);
+        get_known(A);
         assert_int_equal(manager.over_high, 1);
         assert_int_equal(policy_of(A)->level, LEVEL_MAX);
         assert_int_equal(policy_of(A)->events.high, 7);
@@ -1224,6 +1240,7 @@ static void test_gone_cgroup(void **state)
         tree_prune(&monitor.tree);
         assert_null(tree_find(&monitor.tree, C));
         assert_null(tree_find(&monitor.tree, AB));
+        follow();
         assert_int_equal(manager.over_high, 1);
         assert_int_equal(fake.remove_count, 1);
         assert_int_equal(fake.removed[0], C);
@@ -1256,8 +1273,17 @@ static void test_forgotten_cgroup(void **state)
         write_file("20-c.budget", BUDGET_C);
         start();
         use_and_flush(A, 2 * MIB);
-        monitor.tree.freed(monitor.tree.notice_context, get(A));
-        assert_null(get(A)->policy);
+        /* As if it had been looked up in vain for a moment. */
+        use(A, 0);
+        remove_cgroup(A);
+        tree_flush(&monitor.tree);
+        while (tree_take_changed(&monitor.tree))
+                ;
+        tree_prune(&monitor.tree);
+        assert_non_null(monitor.tree.forgotten);
+        monitor.tree.forgotten->exists = true;
+        flush();
+        assert_null(tree_find(&monitor.tree, A));
         assert_int_equal(manager.over_high, 0);
         fake.now += SECOND;
         use_and_flush(C, 2 * MIB);
@@ -1323,7 +1349,7 @@ static void test_reload_without_memory(void **state)
 
         (void) state;
         start();
-        get(A);
+        get_known(A);
         load(&config);
         fake.callocs = 1; /* what is kept of the cgroup */
         assert_int_equal(manager_reload(&manager, &config), -ENOMEM);
@@ -1344,8 +1370,7 @@ static void test_end(void **state)
         use_and_flush(A, 2 * MIB);
         manager_deinit(&manager);
         assert_null(get(A)->policy);
-        assert_null(monitor.tree.added);
-        assert_null(monitor.tree.freed);
+        assert_null(monitor.tree.forgotten);
         assert_null(fake.by_holder);
         assert_true(fake.enforce_ended);
         assert_true(fake.thawed_all);
@@ -1420,6 +1445,8 @@ static void test_holders(void **state)
         assert_ptr_equal(fake.by_holder_context, &manager);
         assert_false(fake.by_holder(fake.by_holder_context, get(AB)));
         assert_false(fake.by_holder(fake.by_holder_context, get(ROOT)));
+        /* Also of one that is new in this flush. */
+        assert_null(get(C)->policy);
         assert_true(fake.by_holder(fake.by_holder_context, get(C)));
         write_file("10-a.budget", "[Match]\nCgroup=/a\n[Budget]\nHigh=1M\nAttribution=holder\n");
         remove_file("20-c.budget");
@@ -1616,11 +1643,11 @@ static void test_throttle_obstacle(void **state)
         write_file("20-c.budget", "[Match]\nCgroup=/c\n[Budget]\nHigh=1M\nOnHigh=throttle\n");
         write_file("30-d.budget", "[Match]\nCgroup=/d\n[Budget]\nHigh=1M\nOnHigh=throttle\n");
         reload();
-        assert_int_equal(count_logged("20-c.budget: OnHigh=throttle cannot be had (no freezer)"), 1);
+        assert_int_equal(count_logged("20-c.budget: OnHigh=throttle is not available (no freezer)"), 1);
         assert_int_equal(count_logged("\n"), 1);
         forget_log();
         restart();
-        assert_int_equal(count_logged("OnHigh=throttle cannot be had"), 1);
+        assert_int_equal(count_logged("OnHigh=throttle is not available"), 1);
         forget_log();
         fake.enforce_obstacle = NULL;
         reload();
@@ -1683,7 +1710,7 @@ static void test_gate_obstacle(void **state)
         start();
         assert_int_equal(fake.start_count, 0);
         assert_string_equal(manager.obstacle, "no fmod_ret");
-        assert_int_equal(count_logged("20-c.budget: OnMax=deny cannot be had (no fmod_ret)"), 1);
+        assert_int_equal(count_logged("20-c.budget: OnMax=deny is not available (no fmod_ret)"), 1);
         assert_int_equal(fake.walks, 0);
         forget_log();
         remove_file("20-c.budget");
@@ -1724,7 +1751,7 @@ static void test_gate_cannot_be_started(void **state)
         fake.obstacle_after = NULL;
         start();
         assert_string_equal(manager.obstacle, "the gate cannot be loaded");
-        assert_int_equal(count_logged("cannot be had (the gate cannot be loaded)"), 1);
+        assert_int_equal(count_logged("is not available (the gate cannot be loaded)"), 1);
         assert_int_equal(manager_gate_fd(&manager), -1);
 }
 
@@ -1788,6 +1815,9 @@ static void test_new_cgroup(void **state)
         assert_non_null(tree_find(&monitor.tree, D));
         assert_int_equal(fake.watch_count, 1);
         assert_int_equal(fake.watched[0], D);
+        /* Its limits are in force at once. */
+        assert_int_equal(fake.set_count, 1);
+        assert_int_equal(fake.set[0].id, D);
         assert_false(manager_wants_flush(&manager));
         make_cgroup_event(D);
         assert_int_equal(fake.watch_count, 1);
@@ -1828,11 +1858,11 @@ static void test_many_new_cgroups(void **state)
         for (uint64_t id = 1000; id < 1100; id++)
                 make_cgroup_event(id);
         make_cgroup_event(D);
-        assert_int_equal(manager.unfound_count, 101);
+        assert_int_equal(manager.new_cgroups.unfound_count, 101);
         cgroups[4].gone = false;
         flush();
         assert_non_null(tree_find(&monitor.tree, D));
-        assert_int_equal(manager.unfound_count, 100);
+        assert_int_equal(manager.new_cgroups.unfound_count, 100);
 }
 
 static void test_new_cgroup_without_memory(void **state)

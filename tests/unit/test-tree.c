@@ -600,57 +600,74 @@ static void test_prune_unknown(void **state)
         assert_int_equal(f->tree.count, 3);
 }
 
-/* --- Notices -------------------------------------------------------------------------------------------------------
- */
+/* --- New and forgotten cgroups ------------------------------------------------------------------------------------ */
 
-struct notices {
-        char text[256];
-};
-
-static void note(struct notices *notices, char sign, const struct cgroup *cgroup)
+static void note(char *text, size_t size, char sign, const struct cgroup *cgroup)
 {
-        size_t n = strlen(notices->text);
+        size_t n = strlen(text);
 
-        snprintf(notices->text + n, sizeof(notices->text) - n, "%c%s ", sign, cgroup->path ?: "?");
+        snprintf(text + n, size - n, "%c%s ", sign, cgroup->path ?: "?");
 }
 
-static void note_added(void *context, struct cgroup *cgroup)
+static void assert_added(struct fixture *f, const char *expected)
 {
-        note(context, cgroup->exists ? '+' : '!', cgroup);
+        struct cgroup *cgroup;
+        char text[256] = "";
+
+        while ((cgroup = tree_take_added(&f->tree)))
+                note(text, sizeof(text), cgroup->exists ? '+' : '!', cgroup);
+        assert_string_equal(text, expected);
 }
 
-static void note_freed(void *context, struct cgroup *cgroup)
+/* In either order. */
+static void assert_forgotten(struct fixture *f, const char *expected, const char *other)
 {
-        note(context, '-', cgroup);
+        struct cgroup *cgroup;
+        char text[256] = "";
+
+        while ((cgroup = tree_take_forgotten(&f->tree))) {
+                assert_null(cgroup->parent);
+                note(text, sizeof(text), '-', cgroup);
+                cgroup_free(cgroup);
+        }
+        if (strcmp(text, other) != 0)
+                assert_string_equal(text, expected);
 }
 
-static void assert_noted(struct notices *notices, const char *expected)
-{
-        assert_string_equal(notices->text, expected);
-        *notices->text = '\0';
-}
-
-/* Ancestors are told of first; when one is freed it can be looked at for the last time. */
-static void test_notices(void **state)
+/* Ancestors come first; each is given once. */
+static void test_added(void **state)
 {
         struct fixture *f = *state;
-        struct notices notices = {};
 
-        f->tree.added = note_added;
-        f->tree.freed = note_freed;
-        f->tree.notice_context = &notices;
+        assert_added(f, "+/ ");
         get(f, 20);
-        assert_noted(&notices, "+/a +/a/b ");
+        assert_added(f, "+/a +/a/b ");
         get(f, 20);
         get(f, 999);
-        assert_noted(&notices, "!? ");
+        assert_added(f, "!? ");
+        assert_added(f, "");
+}
+
+/* What is forgotten can be looked at for the last time, also after others were; it is not new any more. */
+static void test_forgotten(void **state)
+{
+        struct fixture *f = *state;
+
+        get(f, 20);
+        assert_added(f, "+/ +/a +/a/b ");
+        get(f, 999);
         check_gone(f, 2);
         tree_prune(&f->tree);
-        assert_true(strcmp(notices.text, "-? -/a/b ") == 0 || strcmp(notices.text, "-/a/b -? ") == 0);
-        *notices.text = '\0';
+        assert_null(tree_find(&f->tree, 20));
+        assert_added(f, "");
+        assert_forgotten(f, "-? -/a/b ", "-/a/b -? ");
+        assert_forgotten(f, "", "");
+        /* Some were not taken at the end. */
+        get(f, 999);
+        tree_prune(&f->tree);
         tree_deinit(&f->tree);
-        assert_noted(&notices, "-/ -/a ");
         assert_null(f->tree.root);
+        assert_null(f->tree.forgotten);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -687,7 +704,8 @@ int main(void)
                 TEST(test_prune_in_any_order),
                 TEST(test_prune_keeps_what_is_needed),
                 TEST(test_prune_unknown),
-                TEST(test_notices),
+                TEST(test_added),
+                TEST(test_forgotten),
         };
 
         return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
