@@ -269,6 +269,7 @@ struct daemon {
         struct event_base *base;
         struct event *updates, *flush_timer, *due_timer, *poll_timer, *thaw_timer, *terminate, *interrupt, *dump,
                         *reload;
+        struct event *flushed;         /* the API makes it active */
         struct event *gate, *watchdog; /* NULL: there is none */
         uint64_t last_flush_usec;
         bool misconfigured; /* it does not start, and would not if it was tried again */
@@ -335,15 +336,24 @@ static void on_thaw_timer(evutil_socket_t fd, short what, void *context)
         set_due_timer(daemon);
 }
 
-/* What follows each flush and refresh. */
-static void after_flush(struct daemon *daemon)
+/* What is due after each flush and refresh: timers, and what the service manager is to know. */
+static void on_flushed(evutil_socket_t fd, short what, void *context)
 {
-        manager_apply(&daemon->manager);
+        struct daemon *daemon = context;
+
+        (void) fd;
+        (void) what;
         set_thaw_timer(daemon);
         notify_status(daemon);
         if (monitor_wants_flush(&daemon->monitor) || manager_wants_flush(&daemon->manager))
                 flush_later(daemon, MONITOR_FLUSH_INTERVAL_USEC);
         set_due_timer(daemon);
+}
+
+static void after_flush(struct daemon *daemon)
+{
+        manager_apply(&daemon->manager);
+        on_flushed(-1, 0, daemon);
 }
 
 static void flush_now(struct daemon *daemon)
@@ -547,21 +557,17 @@ static int add_events(struct daemon *daemon)
         daemon->flush_timer = evtimer_new(daemon->base, on_flush_timer, daemon);
         daemon->due_timer = evtimer_new(daemon->base, on_due_timer, daemon);
         daemon->thaw_timer = evtimer_new(daemon->base, on_thaw_timer, daemon);
+        daemon->flushed = event_new(daemon->base, -1, 0, on_flushed, daemon);
         daemon->poll_timer = event_new(daemon->base, -1, EV_PERSIST, on_poll_timer, daemon);
         /* Edge-triggered: what waits for the timer is left in the queue and must not wake again. */
         daemon->updates = event_new(daemon->base, fd, EV_READ | EV_PERSIST | EV_ET, on_updates, daemon);
         if (!daemon->flush_timer || !daemon->due_timer || !daemon->thaw_timer || !daemon->poll_timer ||
-                        !daemon->updates || event_add(daemon->updates, NULL) < 0)
+                        !daemon->flushed || !daemon->updates || event_add(daemon->updates, NULL) < 0)
                 return -ENOMEM;
         r = set_watchdog(daemon);
         if (r == 0)
                 r = set_gate_event(daemon);
         return r < 0 ? r : set_poll_timer(daemon);
-}
-
-static void on_flushed(void *context)
-{
-        after_flush(context);
 }
 
 /* Where the API is served: by the service manager's sockets, or at our own. It has logged what failed. */
@@ -593,7 +599,8 @@ static int start_api(struct daemon *daemon)
                 .base = daemon->base,
                 .monitor = &daemon->monitor,
                 .manager = &daemon->manager,
-                .hooks = { reload, on_flushed, daemon },
+                .hooks = { reload, daemon },
+                .flushed = daemon->flushed,
                 .directory = daemon->options->directory ?: RUN_DIRECTORY,
         };
         int r = api_new(&options, &daemon->api);
@@ -609,7 +616,7 @@ static void remove_events(struct daemon *daemon)
 {
         struct event *events[] = { daemon->updates, daemon->flush_timer, daemon->terminate, daemon->interrupt,
                 daemon->dump, daemon->reload, daemon->poll_timer, daemon->due_timer, daemon->thaw_timer,
-                daemon->watchdog, daemon->gate };
+                daemon->watchdog, daemon->gate, daemon->flushed };
 
         for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
                 if (events[i])

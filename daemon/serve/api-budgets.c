@@ -158,7 +158,7 @@ static int lower_budget(struct api *api, struct varlink_call *call, struct cgrou
         r = manager_lower(api->options.manager, cgroup, high, max);
         if (r < 0)
                 return r;
-        api->options.hooks.flushed(api->options.hooks.context);
+        api_apply(api);
         return varlink_reply(call, json_object(), false);
 }
 

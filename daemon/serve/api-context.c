@@ -16,10 +16,17 @@
 /* What no sensor reports may be so old; without trampolines that takes a pass over all objects. */
 #define FRESH_UNREPORTED_USEC (1000 * 1000)
 
+void api_apply(struct api *api)
+{
+        manager_apply(api->options.manager);
+        if (api->options.flushed)
+                event_active(api->options.flushed, 0, 0);
+}
+
 /* What follows when all, or only RSS, has been brought up to date, which began at @start. */
 static void note_fresh(struct api *api, uint64_t start)
 {
-        api->options.hooks.flushed(api->options.hooks.context);
+        api_apply(api);
         api->fresh_usec = now_usec();
         api->cost_usec = api->fresh_usec - start;
 }

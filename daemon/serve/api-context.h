@@ -21,8 +21,6 @@ struct api_hooks {
          * strings, and the one in force stays; -ENOMEM.
          */
         int (*reload)(void *context, json_t *errors);
-        /* To be called after a flush or refresh of the monitor. */
-        void (*flushed)(void *context);
         void *context;
 };
 
@@ -31,6 +29,7 @@ struct api_options {
         struct monitor *monitor;
         struct manager *manager;
         struct api_hooks hooks;
+        struct event *flushed; /* is made active after a flush or refresh, which sets what is due anew; NULL: none is */
         const char *directory; /* of budgets that are set at run time; the configuration is read from there, too */
 };
 
@@ -44,6 +43,9 @@ struct api {
         uint64_t unreported_usec; /* when what no sensor reports was, too */
         uint64_t events[EVENT_KINDS];
 };
+
+/* What follows when usage or limits have changed: decisions at once, so that answers have them. */
+void api_apply(struct api *api);
 
 /* Brings all up to date, or only if an answer would be too old otherwise. */
 void api_refresh(struct api *api);

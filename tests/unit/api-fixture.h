@@ -38,14 +38,15 @@ struct place {
 
 /* What the doubles are asked for, and answer. */
 static struct {
-        unsigned int refreshes, rss_refreshes, flushed, reloads;
+        unsigned int refreshes, rss_refreshes, flushed, woken, reloads;
         uint64_t cost_usec; /* of each refresh */
         bool dirty, no_growth_told, no_holders;
         int lower_result, reload_result;
         struct cgroup *lowered;
         uint64_t lowered_high, lowered_max, watched;
         char *seen_by_reload; /* what the file of the runtime budget had then */
-        void *flushed_context, *reload_context;
+        const struct manager *flushed_manager;
+        void *reload_context;
         struct place places[24];
         size_t place_count;
 } world;
@@ -131,6 +132,12 @@ int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context
         return callback(context, &record);
 }
 
+void manager_apply(struct manager *manager)
+{
+        world.flushed++;
+        world.flushed_manager = manager;
+}
+
 int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high, uint64_t max)
 {
         (void) manager;
@@ -189,6 +196,7 @@ struct fixture {
         struct budget budgets[3];
         struct policy policies[3];
         struct api *api;
+        struct event *flushed;
         int fd;             /* a connection of root */
         char directory[32]; /* of the socket, the runtime budgets, and "cgroups", where cgroups are directories */
         char socket[64], mount[64], budget_file[96];
@@ -214,10 +222,12 @@ static inline int reload(void *context, json_t *errors)
         return world.reload_result;
 }
 
-static inline void flushed(void *context)
+static inline void on_flushed(evutil_socket_t fd, short what, void *context)
 {
-        world.flushed++;
-        world.flushed_context = context;
+        (void) fd;
+        (void) what;
+        (void) context;
+        world.woken++;
 }
 
 static inline void add_place(uint64_t id, uint64_t parent_id, const char *path)
@@ -348,8 +358,8 @@ static inline int setup(void **state)
         }
         f->base = options.base = event_base_new();
         options.hooks.reload = reload;
-        options.hooks.flushed = flushed;
         options.hooks.context = f;
+        options.flushed = f->flushed = event_new(f->base, -1, 0, on_flushed, NULL);
         assert_int_equal(api_new(&options, &f->api), 0);
         assert_int_equal(api_listen(f->api, f->socket), 0);
         f->fd = connect_as(f, 0);
@@ -364,6 +374,7 @@ static inline int teardown(void **state)
 
         close(f->fd);
         api_free(f->api);
+        event_free(f->flushed);
         event_base_free(f->base);
         ledger_deinit(&f->monitor.ledger);
         tree_deinit(&f->monitor.tree);

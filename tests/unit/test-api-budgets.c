@@ -333,7 +333,7 @@ static void expect_lowered(struct fixture *f, int fd, const char *parameters, ui
         assert_int_equal(world.lowered_max, max);
         /* It is in force at once. */
         assert_int_equal(world.flushed, 1);
-        assert_ptr_equal(world.flushed_context, f);
+        assert_ptr_equal(world.flushed_manager, &f->manager);
 }
 
 static void test_owner(void **state)

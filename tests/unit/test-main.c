@@ -85,6 +85,8 @@ static struct {
 
 static struct cgroup root;
 
+static struct event *find_event(event_callback_fn callback);
+
 static void call(char letter)
 {
         size_t n = strlen(fake.calls);
@@ -346,6 +348,7 @@ int api_new(const struct api_options *options, struct api **ret)
         call('A');
         fake.api_directory = options->directory;
         assert_ptr_equal(options->hooks.reload, reload);
+        assert_ptr_equal(options->flushed, find_event(on_flushed));
         assert_non_null(options->monitor);
         assert_non_null(options->manager);
         *ret = (struct api *) &fake;
@@ -1354,8 +1357,11 @@ static void status_changes(struct daemon *daemon)
         *fake.notified = '\0';
         memset(fake.calls, 0, sizeof(fake.calls));
         daemon->manager.obstacle = NULL;
-        on_flushed(daemon);
-        assert_string_equal(fake.calls, "a");
+        fake.due_usec = fake.now_usec + 7;
+        fake.thaw_usec = fake.now_usec + 8;
+        fire(on_flushed);
+        assert_int_equal(wait_of(on_due_timer), 7);
+        assert_int_equal(wait_of(on_thaw_timer), 8);
         assert_non_null(strstr(fake.notified, "1 over High\n"));
 }
 
