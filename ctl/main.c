@@ -22,9 +22,9 @@
 /* A verb with how many arguments it takes, and what it can. */
 static const struct verb {
         const char *name;
-        int least, most;
-        bool pager;  /* its output may be long */
-        bool direct; /* it can do without the daemon */
+        int minimum, maximum; /* arguments */
+        bool pager;           /* its output may be long */
+        bool direct;          /* it can do without the daemon */
         int (*run)(const struct options *options, int argc, char *argv[]);
 } verbs[] = {
         { "status", 0, 0, false, false, verb_status },
@@ -180,50 +180,70 @@ static const struct option option_table[] = {
         {},
 };
 
-/* Takes over one option. Returns 0; 1: there is nothing left to do; -EINVAL, told. */
+/* Options without an argument that set a member of struct options. */
+static const struct {
+        int option;
+        size_t member; /* its offset; a bool */
+        bool value;
+} switches[] = {
+        { OPTION_NO_PAGER, offsetof(struct options, pager), false },
+        { OPTION_NO_LEGEND, offsetof(struct options, legend), false },
+        { 'l', offsetof(struct options, full), true },
+        { OPTION_BYTES, offsetof(struct options, bytes), true },
+        { OPTION_DIRECT, offsetof(struct options, direct), true },
+        { 'b', offsetof(struct options, batch), true },
+};
+
+static const struct {
+        int option;
+        enum relation relation;
+} relation_options[] = {
+        { OPTION_HOLDERS, RELATION_HOLDERS },
+        { OPTION_PINS, RELATION_PINS },
+        { OPTION_USES, RELATION_USES },
+};
+
+/* Whether @c is an option without an argument that it has set. */
+static bool set_switch(struct options *options, int c)
+{
+        for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+                if (switches[i].option == c) {
+                        *(bool *) ((char *) options + switches[i].member) = switches[i].value;
+                        return true;
+                }
+        for (size_t i = 0; i < sizeof(relation_options) / sizeof(relation_options[0]); i++)
+                if (relation_options[i].option == c) {
+                        options->relations |= relation_options[i].relation;
+                        return true;
+                }
+        return false;
+}
+
+/* The command line asked for no more than what has been printed. */
+enum { OPTIONS_DONE = 1 };
+
+/* Takes over one option. Returns 0; OPTIONS_DONE; -EINVAL, logged. */
 static int parse_option(struct options *options, int c)
 {
+        if (set_switch(options, c))
+                return 0;
         switch (c) {
         case 'h':
                 print_help();
-                return 1;
+                return OPTIONS_DONE;
         case OPTION_VERSION:
                 printf("bpfbudgetctl %s\n", PACKAGE_VERSION);
-                return 1;
+                return OPTIONS_DONE;
         case 'j':
                 options->json = isatty(STDOUT_FILENO) ? JSON_PRETTY : JSON_SHORT;
                 return 0;
         case OPTION_JSON:
                 return parse_json(optarg, &options->json);
-        case OPTION_NO_PAGER:
-                options->pager = false;
-                return 0;
-        case OPTION_NO_LEGEND:
-                options->legend = false;
-                return 0;
-        case 'l':
-                options->full = true;
-                return 0;
         case OPTION_SORT:
                 options->sort = optarg;
                 return 0;
-        case OPTION_BYTES:
-                options->bytes = true;
-                return 0;
         case OPTION_SOCKET:
                 options->socket = optarg;
-                return 0;
-        case OPTION_DIRECT:
-                options->direct = true;
-                return 0;
-        case OPTION_HOLDERS:
-                options->relations |= RELATION_HOLDERS;
-                return 0;
-        case OPTION_PINS:
-                options->relations |= RELATION_PINS;
-                return 0;
-        case OPTION_USES:
-                options->relations |= RELATION_USES;
                 return 0;
         case OPTION_GROUP_BY:
                 return parse_grouping(optarg, &options->grouping);
@@ -231,11 +251,8 @@ static int parse_option(struct options *options, int c)
                 return parse_delay(optarg, &options->delay_usec);
         case 'n':
                 return parse_iterations(optarg, &options->iterations);
-        case 'b':
-                options->batch = true;
-                return 0;
         default:
-                return -EINVAL; /* getopt has said what is wrong */
+                return -EINVAL; /* getopt has printed what is wrong */
         }
 }
 
@@ -253,7 +270,7 @@ static int parse_options(int argc, char *argv[], struct options *options)
 
 /* --- Verbs -------------------------------------------------------------------------------------------------------- */
 
-/* The verb @name, or NULL, told. */
+/* The verb @name, or NULL, logged. */
 static const struct verb *find_verb(const char *name)
 {
         for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
@@ -265,9 +282,9 @@ static const struct verb *find_verb(const char *name)
 
 static int check_verb(const struct verb *verb, const struct options *options, int argc)
 {
-        if (argc < verb->least)
+        if (argc < verb->minimum)
                 log_error("%s: too few arguments; see bpfbudgetctl --help", verb->name);
-        else if (argc > verb->most)
+        else if (argc > verb->maximum)
                 log_error("%s: too many arguments; see bpfbudgetctl --help", verb->name);
         else if (options->direct && !verb->direct)
                 log_error("%s: it needs the daemon, there is no --direct", verb->name);
