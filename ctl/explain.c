@@ -87,7 +87,7 @@ static void print_head(const struct options *options, const json_t *answer)
 
         printf("%s%s%s\n", bold ? "\033[1m" : "", *path ? path : "(unknown)", bold ? "\033[0m" : "");
         print_memory(options, answer);
-        printf("         BPF: %s: %s charged, %s charged to nobody\n",
+        printf("         BPF: %s: %s charged, %s uncharged\n",
                         format_bytes(allocated, field_integer(answer, "cgroup.bpf.allocated"), options->bytes),
                         format_bytes(charged, field_integer(answer, "bpfCharged"), options->bytes),
                         format_bytes(uncharged, field_integer(answer, "bpfUncharged"), options->bytes));
@@ -128,7 +128,7 @@ static int print_shares(const struct options *options, const json_t *answer)
                                 !field_true(share, "detail"));
         }
         if (r == 0)
-                r = add_share(rows, "BPF charged to nobody", field_integer(answer, "bpfUncharged"), whole, false);
+                r = add_share(rows, "uncharged BPF", field_integer(answer, "bpfUncharged"), whole, false);
         if (r == 0) {
                 putchar('\n');
                 r = show_table(options, columns, sizeof(columns) / sizeof(columns[0]), rows, NULL);
@@ -148,7 +148,7 @@ static int print_objects(const struct options *options, const json_t *answer)
                 { "TYPE", "type", CELL_TEXT },
                 { "NAME", "name", CELL_TEXT },
                 { "CHARGED", "charged", CELL_SIZE },
-                { "TO-NOBODY", "uncharged", CELL_SIZE },
+                { "UNCHARGED", "uncharged", CELL_SIZE },
                 { "HOLDERS", "holders", CELL_HOLDERS, true },
                 { "PINS", "pins", CELL_LIST, true },
         };

@@ -47,7 +47,7 @@ static void print_usage(const struct options *options, const json_t *usage)
 {
         char allocated[FORMAT_BYTES_MAX], charged[FORMAT_BYTES_MAX], uncharged[FORMAT_BYTES_MAX];
 
-        printf("      Memory: %s of BPF: %s charged to cgroups, %s to nobody\n",
+        printf("      Memory: %s of BPF: %s charged to cgroups, %s uncharged\n",
                         format_bytes(allocated, field_integer(usage, "allocated"), options->bytes),
                         format_bytes(charged, field_integer(usage, "charged"), options->bytes),
                         format_bytes(uncharged, field_integer(usage, "uncharged"), options->bytes));

@@ -541,12 +541,12 @@ static void test_status(void **state)
 {
         (void) state;
         run_ctl("", STATUS("0"));
-        assert_status("● bpfbudgetd 9.8", "      Memory: 3.0K of BPF: 2.0K charged to cgroups, 1.0K to nobody\n");
+        assert_status("● bpfbudgetd 9.8", "      Memory: 3.0K of BPF: 2.0K charged to cgroups, 1.0K uncharged\n");
         run_ctl("status --bytes", STATUS("0"));
-        assert_status("● bpfbudgetd 9.8", "      Memory: 3072 of BPF: 2048 charged to cgroups, 1024 to nobody\n");
+        assert_status("● bpfbudgetd 9.8", "      Memory: 3072 of BPF: 2048 charged to cgroups, 1024 uncharged\n");
         setenv("LC_ALL", "C", 1);
         run_ctl("--bytes status", STATUS("0"));
-        assert_status("* bpfbudgetd 9.8", "      Memory: 3072 of BPF: 2048 charged to cgroups, 1024 to nobody\n");
+        assert_status("* bpfbudgetd 9.8", "      Memory: 3072 of BPF: 2048 charged to cgroups, 1024 uncharged\n");
 }
 
 static void test_status_colors(void **state)
@@ -1140,7 +1140,7 @@ static void test_explain(void **state)
         run_ctl("explain /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"), EXPLAINED });
         assert_printed("/a\n"
                        "      Memory: 1.0M in use, at most 2.0M\n"
-                       "         BPF: 3.0K: 2.0K charged, 1.0K charged to nobody\n"
+                       "         BPF: 3.0K: 2.0K charged, 1.0K uncharged\n"
                        "      Budget: x: high; 2.9K, High 2.0K, Max none\n"
                        "\n"
                        "MEMORY                  SIZE SHARE\n"
@@ -1148,9 +1148,9 @@ static void test_explain(void **state)
                        "BPF maps and programs 256.0K   25% █████\n"
                        "sun                     2.9K    0% ▏\n"
                        "  in slab              1000B     -\n"
-                       "BPF charged to nobody   1.0K     -\n"
+                       "uncharged BPF           1.0K     -\n"
                        "\n"
-                       "OBJECT ID TYPE NAME    CHARGED TO-NOBODY HOLDERS         PINS\n"
+                       "OBJECT ID TYPE NAME    CHARGED UNCHARGED HOLDERS         PINS\n"
                        "map     5 hash x_table    2.0K      1.0K sh[7], agent[8] /p/q, /p/r\n"
                        "\n"
                        "The quick brown fox jumps over the lazy dog and then it sits down to eat a ?[2J\n"
@@ -1163,11 +1163,11 @@ static void test_explain(void **state)
                                         "null}, 'memoryCurrent': null, 'bpfCharged': 2048, 'bpfUncharged': 1024, "
                                         "'shares': [], 'objects': [], 'verdict': 'Nothing.'}}|" });
         assert_printed("(unknown)\n"
-                       "         BPF: 3072: 2048 charged, 1024 charged to nobody\n"
+                       "         BPF: 3072: 2048 charged, 1024 uncharged\n"
                        "      Budget: none\n"
                        "\n"
-                       "MEMORY                SIZE SHARE\n"
-                       "BPF charged to nobody 1024     -\n"
+                       "MEMORY        SIZE SHARE\n"
+                       "uncharged BPF 1024     -\n"
                        "\n"
                        "Nothing.\n");
         run_ctl("explain /a",
@@ -1179,13 +1179,13 @@ static void test_explain(void **state)
                                         "'bytes': 0}], 'objects': [], 'verdict': ''}}|" });
         assert_printed("/a\n"
                        "      Memory: 0B in use\n"
-                       "         BPF: 0B: 0B charged, 0B charged to nobody\n"
+                       "         BPF: 0B: 0B charged, 0B uncharged\n"
                        "      Budget: x: ok; 1B, High none, Max 2B\n"
                        "\n"
-                       "MEMORY                SIZE SHARE\n"
-                       "  in per-CPU memory     4B     -\n"
-                       "other kernel memory     0B     -\n"
-                       "BPF charged to nobody   0B     -\n"
+                       "MEMORY              SIZE SHARE\n"
+                       "  in per-CPU memory   4B     -\n"
+                       "other kernel memory   0B     -\n"
+                       "uncharged BPF         0B     -\n"
                        "\n"
                        "\n");
         run_ctl("explain /a --json=short", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),

@@ -43,7 +43,7 @@ cgroup=$(systemctl show -P ControlGroup $unit)
 bpfbudgetctl explain $unit | tee /run/explain
 has "$(cat /run/explain)" "^$cgroup$"
 has "$(cat /run/explain)" ', at most 64.0M$'
-has "$(cat /run/explain)" '^BPF charged to nobody +(3[89]|4[0-9])\.[0-9]M'
+has "$(cat /run/explain)" '^uncharged BPF +(3[89]|4[0-9])\.[0-9]M'
 has "$(cat /run/explain)" "percpu_array +counters_[0-9]+ .* $pins/counters_"
 has "$(tail -n 4 /run/explain | tr '\n' ' ')" 'is uncharged.*counters_[0-9]+ \(percpu_array\)'
 snapshot=/run/explain.json
