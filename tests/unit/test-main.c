@@ -28,6 +28,8 @@ static int fake_isatty(int fd);
 #define mkdir(path, mode) fake_mkdir(path, mode)
 #define isatty(fd)        fake_isatty(fd)
 int daemon_main(int argc, char *argv[]);
+#include "daemon/configlog.c"
+#include "daemon/daemon.c"
 #include "daemon/main.c"
 #undef main
 #undef printf
@@ -576,7 +578,7 @@ static int setup(void **state)
 }
 
 /* Runs main() with these arguments; NULL ends them. Returns the exit status. */
-static int run(const char *first, ...)
+static int run_main(const char *first, ...)
 {
         char *argv[8] = { (char *) "bpfbudgetd", (char *) first };
         int argc = first ? 2 : 1;
@@ -595,7 +597,7 @@ static int run(const char *first, ...)
 static void run_loop(void (*loop)(struct daemon *daemon))
 {
         fake.loop = loop;
-        assert_int_equal(run("--config", "/conf", NULL), 0);
+        assert_int_equal(run_main("--config", "/conf", NULL), 0);
         assert_true(fake.looped);
 }
 
@@ -652,15 +654,15 @@ static void assert_not_logged(const char *text)
 static void test_help(void **state)
 {
         (void) state;
-        assert_int_equal(run("--help", NULL), 0);
+        assert_int_equal(run_main("--help", NULL), 0);
         assert_non_null(strstr(fake.printed, "bpfbudgetd [OPTIONS...]"));
         assert_string_equal(fake.calls, "");
         setup(NULL);
-        assert_int_equal(run("-h", "--once", NULL), 0);
+        assert_int_equal(run_main("-h", "--once", NULL), 0);
         assert_non_null(strstr(fake.printed, "bpfbudgetd [OPTIONS...]"));
         assert_string_equal(fake.calls, "");
         setup(NULL);
-        assert_int_equal(run("--version", NULL), 0);
+        assert_int_equal(run_main("--version", NULL), 0);
         assert_string_equal(fake.printed, "bpfbudgetd " PACKAGE_VERSION "\n");
         assert_string_equal(fake.calls, "");
 }
@@ -681,17 +683,17 @@ static void test_bad_options(void **state)
         (void) state;
         for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
                 setup(NULL);
-                assert_int_equal(run(lines[i][0], lines[i][1], lines[i][2], lines[i][3], NULL), EXIT_FAILURE);
+                assert_int_equal(run_main(lines[i][0], lines[i][1], lines[i][2], lines[i][3], NULL), EXIT_FAILURE);
                 assert_string_equal(fake.calls, "");
         }
         setup(NULL);
-        run("--once", "argument", NULL);
+        run_main("--once", "argument", NULL);
         assert_logged("<3>argument: no arguments");
         setup(NULL);
-        run("--json=xml", NULL);
+        run_main("--json=xml", NULL);
         assert_logged("<3>--json=xml: unknown mode; it is one of short, pretty, off");
         setup(NULL);
-        run("--once", "--uses", NULL);
+        run_main("--once", "--uses", NULL);
         assert_logged("<3>--holders, --pins and --uses go with --once --json");
 }
 
@@ -715,14 +717,14 @@ static void test_json_modes(void **state)
                 setup(NULL);
                 fake.terminal = cases[i].terminal;
                 fake.json = -1;
-                assert_int_equal(run("--once", cases[i].option, NULL), 0);
+                assert_int_equal(run_main("--once", cases[i].option, NULL), 0);
                 assert_int_equal(fake.json, cases[i].mode);
                 fake.json = -1;
-                assert_int_equal(run("--capabilities", cases[i].option, NULL), 0);
+                assert_int_equal(run_main("--capabilities", cases[i].option, NULL), 0);
                 assert_int_equal(fake.json, cases[i].mode);
         }
         /* The last one counts. */
-        assert_int_equal(run("--once", "--json=pretty", "--json=off", NULL), 0);
+        assert_int_equal(run_main("--once", "--json=pretty", "--json=off", NULL), 0);
         assert_int_equal(fake.json, JSON_OFF);
 }
 
@@ -730,7 +732,7 @@ static void test_json_modes(void **state)
 static void test_once(void **state)
 {
         (void) state;
-        assert_int_equal(run("--once", NULL), 0);
+        assert_int_equal(run_main("--once", NULL), 0);
         assert_string_equal(fake.calls, "MewdN");
         assert_false(fake.kernel_options.sensors);
         assert_false(fake.kernel_options.relations);
@@ -738,19 +740,19 @@ static void test_once(void **state)
         assert_int_equal(fake.relations, 0);
         assert_non_null(fake.reported);
         setup(NULL);
-        assert_int_equal(run("--once", "--json", "--holders", NULL), 0);
+        assert_int_equal(run_main("--once", "--json", "--holders", NULL), 0);
         assert_int_equal(fake.relations, RELATION_HOLDERS);
         assert_true(fake.kernel_options.relations);
-        assert_int_equal(run("--once", "--json", "--uses", NULL), 0);
+        assert_int_equal(run_main("--once", "--json", "--uses", NULL), 0);
         assert_int_equal(fake.relations, RELATION_USES);
         assert_true(fake.kernel_options.relations);
         /* Of pins the kernel side tells nothing. */
-        assert_int_equal(run("--once", "--json", "--pins", NULL), 0);
+        assert_int_equal(run_main("--once", "--json", "--pins", NULL), 0);
         assert_int_equal(fake.relations, RELATION_PINS);
         assert_false(fake.kernel_options.relations);
-        assert_int_equal(run("--once", "--json", "--pins", "--uses", "--holders", NULL), 0);
+        assert_int_equal(run_main("--once", "--json", "--pins", "--uses", "--holders", NULL), 0);
         assert_int_equal(fake.relations, RELATION_PINS | RELATION_USES | RELATION_HOLDERS);
-        assert_int_equal(run("--once", "--json", "--holders", "--pins", NULL), 0);
+        assert_int_equal(run_main("--once", "--json", "--holders", "--pins", NULL), 0);
         assert_int_equal(fake.relations, RELATION_PINS | RELATION_HOLDERS);
 }
 
@@ -758,15 +760,15 @@ static void test_once_fails(void **state)
 {
         (void) state;
         fake.monitor_result = -EPERM;
-        assert_int_equal(run("--once", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--once", NULL), EXIT_FAILURE);
         assert_string_equal(fake.calls, "MN");
         setup(NULL);
         fake.relations_result = -EOPNOTSUPP;
-        assert_int_equal(run("--once", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--once", NULL), EXIT_FAILURE);
         assert_string_equal(fake.calls, "MedN");
         setup(NULL);
         fake.report_result = -ENOSPC;
-        assert_int_equal(run("--once", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--once", NULL), EXIT_FAILURE);
         assert_string_equal(fake.calls, "MewdN");
         assert_logged("<3>The report cannot be written: No space left on device");
 }
@@ -774,16 +776,16 @@ static void test_once_fails(void **state)
 static void test_capabilities(void **state)
 {
         (void) state;
-        assert_int_equal(run("--capabilities", NULL), 0);
+        assert_int_equal(run_main("--capabilities", NULL), 0);
         assert_string_equal(fake.calls, "MwN");
         assert_true(fake.kernel_options.probe_only);
         setup(NULL);
         fake.report_result = -ENOSPC;
-        assert_int_equal(run("--capabilities", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--capabilities", NULL), EXIT_FAILURE);
         assert_logged("<3>The report cannot be written");
         setup(NULL);
         fake.monitor_result = -ENOMEM;
-        assert_int_equal(run("--capabilities", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--capabilities", NULL), EXIT_FAILURE);
         assert_string_equal(fake.calls, "MN");
 }
 
@@ -792,32 +794,32 @@ static void test_check_config(void **state)
         (void) state;
         fake.budgets = 5;
         fake.config_warnings = 2;
-        assert_int_equal(run("--check-config", NULL), 0);
+        assert_int_equal(run_main("--check-config", NULL), 0);
         assert_null(fake.config_directory);
         assert_string_equal(fake.calls, "c");
         assert_logged("<6>5 budgets, 2 warnings: the configuration is valid");
         assert_logged("<4>y.budget:8: is odd");
         assert_logged("<4>y.budget: is odd");
-        assert_int_equal(run("--check-config=/a", NULL), 0);
+        assert_int_equal(run_main("--check-config=/a", NULL), 0);
         assert_string_equal(fake.config_directory, "/a");
-        assert_int_equal(run("--check-config", "/b", NULL), 0);
+        assert_int_equal(run_main("--check-config", "/b", NULL), 0);
         assert_string_equal(fake.config_directory, "/b");
-        assert_int_equal(run("--check-config", "--debug", NULL), 0);
+        assert_int_equal(run_main("--check-config", "--debug", NULL), 0);
         assert_null(fake.config_directory);
         assert_int_equal(fake.max_level, LOG_DEBUG);
-        assert_int_equal(run("--check-config", "/b", "/c", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--check-config", "/b", "/c", NULL), EXIT_FAILURE);
         setup(NULL);
         fake.config_result = -EINVAL;
         fake.config_errors = 3;
         fake.config_warnings = 1;
-        assert_int_equal(run("--check-config", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--check-config", NULL), EXIT_FAILURE);
         assert_logged("<3>x.budget:7: is wrong");
         assert_logged("<3>x.budget: is wrong");
         assert_logged("<3>3 errors, 1 warnings: the configuration would not be used");
         assert_not_logged("cannot be read");
         setup(NULL);
         fake.config_result = -ENOMEM;
-        assert_int_equal(run("--check-config", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--check-config", NULL), EXIT_FAILURE);
         assert_logged("<3>The configuration cannot be read: Cannot allocate memory");
 }
 
@@ -828,7 +830,7 @@ static void test_run(void **state)
 {
         (void) state;
         fake.budgets = 2;
-        assert_int_equal(run(NULL, NULL), 0);
+        assert_int_equal(run_main(NULL, NULL), 0);
         assert_string_equal(fake.calls, "FcMmGAaLBbHN");
         assert_string_equal(fake.notified, "STATUS=3 cgroups, 4 objects, 1000B of BPF memory, 0 over High\n"
                                            "READY=1\nSTOPPING=1\n");
@@ -852,7 +854,7 @@ static void test_run(void **state)
 static void test_run_with_directory(void **state)
 {
         (void) state;
-        assert_int_equal(run("--config", "/conf", NULL), 0);
+        assert_int_equal(run_main("--config", "/conf", NULL), 0);
         assert_string_equal(fake.calls, "cMGAaLBbHN");
         assert_string_equal(fake.config_directory, "/conf");
         assert_false(fake.manager_has_state_file);
@@ -860,10 +862,10 @@ static void test_run_with_directory(void **state)
         assert_null(fake.api_path);
         assert_string_equal(fake.api_directory, "/conf");
         setup(NULL);
-        assert_int_equal(run("--config=/conf", "--socket=/s", NULL), 0);
+        assert_int_equal(run_main("--config=/conf", "--socket=/s", NULL), 0);
         assert_string_equal(fake.api_path, "/s");
         setup(NULL);
-        assert_int_equal(run("--socket", "/s", NULL), 0);
+        assert_int_equal(run_main("--socket", "/s", NULL), 0);
         assert_string_equal(fake.api_path, "/s");
         assert_true(fake.manager_has_state_file);
 }
@@ -871,7 +873,7 @@ static void test_run_with_directory(void **state)
 static void test_dry_run(void **state)
 {
         (void) state;
-        assert_int_equal(run("--dry-run", NULL), 0);
+        assert_int_equal(run_main("--dry-run", NULL), 0);
         assert_string_equal(fake.calls, "cMmGAaLBbHN");
         assert_true(fake.manager_dry_run);
 }
@@ -902,7 +904,7 @@ static void test_exit_statuses(void **state)
                 fake.monitor_result = cases[i].monitor;
                 fake.manager_result = cases[i].manager;
                 fake.api_result = cases[i].api;
-                assert_int_equal(run("--config=/conf", "--socket=/s", NULL), cases[i].status);
+                assert_int_equal(run_main("--config=/conf", "--socket=/s", NULL), cases[i].status);
                 assert_string_equal(fake.calls, cases[i].calls);
                 assert_string_equal(fake.notified, "");
                 if (cases[i].errors)
@@ -919,24 +921,24 @@ static void test_listen(void **state)
 {
         (void) state;
         fake.api_result = -EADDRINUSE;
-        assert_int_equal(run(NULL, NULL), 0);
+        assert_int_equal(run_main(NULL, NULL), 0);
         assert_logged("<3>" API_SOCKET ": another daemon listens there: this one cannot be asked");
         setup(NULL);
         fake.api_result = -EACCES;
-        assert_int_equal(run(NULL, NULL), 0);
+        assert_int_equal(run_main(NULL, NULL), 0);
         assert_logged("<3>" API_SOCKET " cannot be served: Permission denied");
         setup(NULL);
         fake.api_result = -EADDRINUSE;
-        assert_int_equal(run("--socket=/s", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--socket=/s", NULL), EXIT_FAILURE);
         assert_logged("<3>/s: another daemon listens there\n");
         /* The service manager's come first. */
         setup(NULL);
         fake.api_passed = 2;
-        assert_int_equal(run("--socket=/s", NULL), 0);
+        assert_int_equal(run_main("--socket=/s", NULL), 0);
         assert_null(fake.api_path);
         setup(NULL);
         fake.api_passed = -EBADF;
-        assert_int_equal(run(NULL, NULL), EXIT_FAILURE);
+        assert_int_equal(run_main(NULL, NULL), EXIT_FAILURE);
         assert_null(fake.api_path);
         assert_logged("<3>The sockets of the service manager cannot be served: Bad file descriptor");
 }
@@ -1419,7 +1421,7 @@ static void test_release(void **state)
                 fake.config_result = cases[i].config;
                 fake.settings.fail_closed = cases[i].fail_closed;
                 fake.gate_release_result = 1;
-                assert_int_equal(run("--release", NULL), 0);
+                assert_int_equal(run_main("--release", NULL), 0);
                 assert_string_equal(fake.calls, cases[i].calls);
                 if (strchr(cases[i].calls, 'O'))
                         assert_logged("<6>The gate is open");
@@ -1432,22 +1434,22 @@ static void test_release_fails(void **state)
 {
         (void) state;
         fake.gate_release_result = -EBUSY;
-        assert_int_equal(run("--release", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--release", NULL), EXIT_FAILURE);
         assert_logged("<3>The gate stays closed");
         assert_not_logged("is open");
         setup(NULL);
         fake.gate_release_result = -EPERM;
-        assert_int_equal(run("--release", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--release", NULL), EXIT_FAILURE);
         assert_string_equal(fake.logged, "");
         setup(NULL);
-        assert_int_equal(run("--release", NULL), 0);
+        assert_int_equal(run_main("--release", NULL), 0);
         assert_string_equal(fake.logged, "");
         fake.release_result = -EIO;
-        assert_int_equal(run("--release", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--release", NULL), EXIT_FAILURE);
         setup(NULL);
         fake.end = SERVICE_FAILED;
         fake.release_result = -EIO;
-        assert_int_equal(run("--release", NULL), EXIT_FAILURE);
+        assert_int_equal(run_main("--release", NULL), EXIT_FAILURE);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The daemon: its event loop, what it does at which event, what systemd is told, and who hears what happens to budgets.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "serve/report.h"
+
+struct daemon_options {
+        enum json_mode json;   /* of what SIGUSR1 writes */
+        const char *directory; /* of the configuration; NULL: the system's */
+        const char *socket;    /* of the varlink API; NULL: the system's, or none if there is a directory */
+        bool dry_run;
+};
+
+/* Runs until a signal ends it. Returns the exit status; what failed is logged. */
+int run_daemon(const struct daemon_options *options);
