@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The daemon as a process: what it tells the service manager, signals, its socket, exit statuses, and that it takes
- * growth by itself. Which event leads to what: tests/unit/test-main.c.
+ * growth by itself. Which event leads to what: tests/unit/test-daemon.c.
  */
 #include "harness.h"
 
