@@ -44,11 +44,11 @@ static void check_budget(struct source *source, const struct budget *budget)
 
         if (!source->matched ||
                         (!budget->cgroups.count && !budget->units.count && !budget->users.count && !source->errors))
-                source_report(source, 0, true,
+                report_at(source, 0, true,
                                 "[Match] has no Cgroup=, Unit= or User=: say which cgroups the budget is for");
         if (high->line && max->line && budget->high > budget->max && budget->max != BUDGET_INFINITY &&
                         budget->high != BUDGET_INFINITY)
-                source_report(source, high->line > max->line ? high->line : max->line, true,
+                report_at(source, high->line > max->line ? high->line : max->line, true,
                                 "High=%s (line %u) is more than Max=%s (line %u): lower High= or raise Max=",
                                 high->text, high->line, max->text, max->line);
 }

@@ -216,5 +216,5 @@ void parse_source(struct source *source, size_t size)
         if (r == -2)
                 source->loader->error = -ENOMEM;
         else if (r > 0)
-                source_report(source, r, true, "line is not understood by inih: expected KEY=VALUE or [SECTION]");
+                report_at(source, r, true, "line is not understood by inih: expected KEY=VALUE or [SECTION]");
 }

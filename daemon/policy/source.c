@@ -26,7 +26,7 @@ void report_file(struct loader *loader, const char *file, const char *format, ..
         va_end(list);
 }
 
-void source_report(struct source *source, unsigned int line, bool fatal, const char *format, ...)
+void report_at(struct source *source, unsigned int line, bool fatal, const char *format, ...)
 {
         va_list list;
 

@@ -48,11 +48,11 @@ __attribute__((format(printf, 3, 4))) void report_file(
                 struct loader *loader, const char *file, const char *format, ...);
 
 /* Reports what is wrong in @line of @source, up to a number of messages. */
-__attribute__((format(printf, 4, 5))) void source_report(
+__attribute__((format(printf, 4, 5))) void report_at(
                 struct source *source, unsigned int line, bool fatal, const char *format, ...);
 
-#define report_error(source, ...)   source_report(source, (source)->line, true, __VA_ARGS__)
-#define report_warning(source, ...) source_report(source, (source)->line, false, __VA_ARGS__)
+#define report_error(source, ...)   report_at(source, (source)->line, true, __VA_ARGS__)
+#define report_warning(source, ...) report_at(source, (source)->line, false, __VA_ARGS__)
 
 /* Reports how many messages about @source were not reported. */
 void report_rest(struct source *source);
