@@ -50,7 +50,7 @@ static void check_budget(struct source *source, const struct budget *budget)
                         budget->high != BUDGET_INFINITY)
                 report_at(source, high->line > max->line ? high->line : max->line, true,
                                 "High=%s (line %u) is more than Max=%s (line %u): lower High= or raise Max=",
-                                high->text, high->line, max->text, max->line);
+                                high->text.text, high->line, max->text.text, max->line);
 }
 
 static void load_settings(struct loader *loader, const char *file, struct settings *settings)
@@ -111,12 +111,14 @@ uint64_t config_read_ram(void)
 int config_load(struct config *config, const char *root, const char *directory, const struct config_machine *machine,
                 config_message_t message, void *context)
 {
-        _cleanup_free_ char *buffer = malloc(FILE_SIZE_MAX + 1);
+        _cleanup_free_ char *buffer = malloc(FILE_SIZE_MAX + 1), *value = malloc(LINE_LENGTH_MAX + 1);
         _cleanup_listing_ struct listing files = { 0 }, dropins = { 0 };
-        struct loader loader = { .machine = machine, .message = message, .context = context, .buffer = buffer };
+        struct loader loader = {
+                .machine = machine, .message = message, .context = context, .buffer = buffer, .value = value
+        };
 
         *config = (struct config){ .settings = settings_defaults };
-        if (!buffer)
+        if (!buffer || !value)
                 return -ENOMEM;
         list_all(&loader, root, directory, &files, &dropins);
         listing_resolve(&files);

@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/cleanup.h"
 #include "policy/match.h"
 #include "policy/values.h"
 
@@ -31,7 +31,7 @@ static void report_number(struct source *source, const struct key *key, const ch
         for (size_t i = 0; i < ELEMENTSOF(number_errors); i++)
                 if (number_errors[i].error == error)
                         text = number_errors[i].text;
-        report_error(source, "%s=%s %s: expected %s", key->name, value, text, key->expected);
+        report_error(source, "%s=%s %s: expected %s", key->name, excerpt(value).text, text, key->expected);
 }
 
 /* A number below this and without a unit is hardly meant in bytes: no object of BPF is as small as that. */
@@ -46,7 +46,7 @@ static int parse_size(struct source *source, const struct key *key, const char *
                 report_number(source, key, value, r);
         else if (*bytes > 0 && *bytes < BYTES_SUSPICIOUS && value[strspn(value, "0123456789")] == '\0')
                 report_warning(source, "%s=%s has no unit and is taken as bytes: write %s=%sM if megabytes are meant",
-                                key->name, value, key->name, value);
+                                key->name, excerpt(value).text, key->name, excerpt(value).text);
         return 0;
 }
 
@@ -80,12 +80,13 @@ static int parse_u32(struct source *source, const struct key *key, const char *v
 /* The sign may be left out. */
 static int parse_percent(struct source *source, const struct key *key, const char *value, void *field)
 {
-        char number[LINE_LENGTH_MAX + 1];
         size_t length = strlen(value);
+        _cleanup_free_ char *number = strndup(value, length - (value[length - 1] == '%'));
         uint64_t percent;
         int r;
 
-        snprintf(number, sizeof(number), "%.*s", (int) (length - (value[length - 1] == '%')), value);
+        if (!number)
+                return -ENOMEM;
         r = parse_whole(number, key->minimum, key->maximum, &percent);
         if (r < 0)
                 report_number(source, key, value, r);
@@ -117,7 +118,7 @@ static const struct word *find_word(struct source *source, const struct key *key
         for (const struct word *word = key->words; word->text; word++)
                 if (strcasecmp(word->text, value) == 0)
                         return word;
-        report_error(source, "%s=%s is not valid: expected %s", key->name, value, key->expected);
+        report_error(source, "%s=%s is not valid: expected %s", key->name, excerpt(value).text, key->expected);
         return NULL;
 }
 
@@ -198,18 +199,20 @@ static const char *check_unit_glob(const char *glob)
 static int parse_globs(struct source *source, const struct key *key, const char *value, struct patterns *patterns,
                 const char *(*check)(const char *glob))
 {
-        char words[LINE_LENGTH_MAX + 1], *rest = words, *glob;
+        _cleanup_free_ char *words = strdup(value);
+        char *rest = words, *glob;
         bool exclude;
 
+        if (!words)
+                return -ENOMEM;
         if (!*value)
                 patterns_deinit(patterns);
-        snprintf(words, sizeof(words), "%s", value);
         while ((glob = next_pattern(&rest, &exclude))) {
                 const char *wrong = check(glob);
                 int r;
 
                 if (wrong) {
-                        report_error(source, "%s=%s%s %s", key->name, exclude ? "!" : "", glob, wrong);
+                        report_error(source, "%s=%s%s %s", key->name, exclude ? "!" : "", excerpt(glob).text, wrong);
                         continue;
                 }
                 r = patterns_add(patterns, glob, exclude);
@@ -261,12 +264,14 @@ static int add_user(struct budget *budget, const char *user, bool exclude, uint3
 static int parse_users(struct source *source, const struct key *key, const char *value, void *field)
 {
         struct budget *budget = source->target;
-        char words[LINE_LENGTH_MAX + 1], *rest = words, *user;
+        _cleanup_free_ char *words = strdup(value);
+        char *rest = words, *user;
         bool exclude;
 
+        if (!words)
+                return -ENOMEM;
         if (!*value)
                 patterns_deinit(field);
-        snprintf(words, sizeof(words), "%s", value);
         while ((user = next_pattern(&rest, &exclude))) {
                 uint32_t uid;
                 int r;
@@ -277,7 +282,7 @@ static int parse_users(struct source *source, const struct key *key, const char 
                 }
                 if (!find_user(user, &uid))
                         report_warning(source, "%s=%s is no user here and matches nobody: make the user, then reload",
-                                        key->name, user);
+                                        key->name, excerpt(user).text);
                 r = add_user(budget, user, exclude, uid);
                 if (r < 0)
                         return r;
@@ -304,7 +309,7 @@ static int (*const parsers[])(struct source *source, const struct key *key, cons
 static void remember(struct given *given, struct source *source, const char *value, bool valid)
 {
         given->line = valid ? source->line : 0;
-        snprintf(given->text, sizeof(given->text), "%s", value);
+        given->text = excerpt(value);
 }
 
 int set_key(struct source *source, const struct key *key, const char *value)

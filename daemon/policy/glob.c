@@ -9,17 +9,19 @@
 #include "policy/utf8.h"
 #include "policy/values.h"
 
-/* A glob has one state a byte and one for its end. */
-#define GLOB_WORDS      4
+/* A glob has one state a byte and one for its end; those of files are as long as a line. */
+#define GLOB_WORDS      (LINE_LENGTH_MAX / 64 + 1)
 #define GLOB_LENGTH_MAX (GLOB_WORDS * 64 - 1)
-_Static_assert(LINE_LENGTH_MAX <= GLOB_LENGTH_MAX, "a glob of a line has more states than there is room for");
+
+/* From its first wildcard on: clients ask for what they like, and what it costs is its length times the path's. */
+#define GLOB_ASKED_MAX 255
 
 /*
  * A glob is run as the nondeterministic automaton that it is: the set of positions in it that what was read so far can
  * be at. Backtracking would be shorter and takes quadratic time where "*" and "**" meet.
  */
 struct states {
-        uint64_t words[GLOB_WORDS];
+        uint64_t words[GLOB_WORDS]; /* as many are used as the glob needs */
 };
 
 /* What at @glob can match nothing, in bytes: "*", "**", and the slash with the "**" of a component that may be none. */
@@ -54,10 +56,10 @@ size_t glob_brackets(const char *glob, uint32_t character, bool *found)
         while (*p != ']' || p == first) {
                 if (!*p)
                         return 0;
-                p += utf8_decode(p, strlen(p), &low);
+                p += utf8_decode(p, strnlen(p, UTF8_LENGTH_MAX), &low);
                 high = low;
                 if (p[0] == '-' && p[1] && p[1] != ']')
-                        p += 1 + utf8_decode(p + 1, strlen(p + 1), &high);
+                        p += 1 + utf8_decode(p + 1, strnlen(p + 1, UTF8_LENGTH_MAX), &high);
                 in |= character >= low && character <= high;
         }
         *found = in != negated && character != '/';
@@ -81,7 +83,7 @@ static void glob_step(const char *glob, size_t i, uint32_t character, struct sta
         else if (glob[i] == '[')
                 length = glob_brackets(glob + i, character, &found);
         else if (glob[i]) {
-                length = utf8_decode(glob + i, strlen(glob + i), &literal);
+                length = utf8_decode(glob + i, strnlen(glob + i, UTF8_LENGTH_MAX), &literal);
                 found = literal == character;
         }
         if (found)
@@ -101,7 +103,7 @@ static size_t glob_literal(const char *glob)
 void pattern_compile(struct pattern *pattern)
 {
         const char *glob = pattern->glob, *p;
-        uint16_t length = pattern->prefix = glob_literal(glob);
+        size_t length = pattern->prefix = glob_literal(glob);
 
         for (p = glob + length; *p; p += length) {
                 bool found;
@@ -118,32 +120,43 @@ void pattern_compile(struct pattern *pattern)
         }
 }
 
-static bool glob_run(const char *glob, size_t start, const char *text, size_t length)
+/* Takes one step by @character from @now to *next. Returns whether any state is left; @words are used of them. */
+static bool states_step(
+                const struct states *now, const char *glob, size_t words, uint32_t character, struct states *next)
 {
-        struct states now = { 0 };
+        uint64_t any = 0;
+
+        memset(next->words, 0, words * sizeof(next->words[0]));
+        for (size_t w = 0; w < words; w++)
+                for (uint64_t left = now->words[w]; left; left &= left - 1)
+                        glob_step(glob, w * 64 + __builtin_ctzll(left), character, next);
+        for (size_t w = 0; w < words; w++)
+                any |= next->words[w];
+        return any;
+}
+
+static bool glob_run(const char *glob, const char *text, size_t length)
+{
+        struct states states[2], *now = &states[0], *next = &states[1], *last;
         size_t end = strlen(glob), words = end / 64 + 1;
 
         if (end > GLOB_LENGTH_MAX)
                 return false;
-        states_add(&now, glob, start);
+        memset(now->words, 0, words * sizeof(now->words[0]));
+        states_add(now, glob, 0);
         while (length > 0) {
-                struct states next = { 0 };
                 uint32_t character;
                 size_t bytes = utf8_decode(text, length, &character);
-                uint64_t any = 0;
 
-                for (size_t w = 0; w < words; w++)
-                        for (uint64_t left = now.words[w]; left; left &= left - 1)
-                                glob_step(glob, w * 64 + __builtin_ctzll(left), character, &next);
-                for (size_t w = 0; w < words; w++)
-                        any |= next.words[w];
-                if (!any)
+                if (!states_step(now, glob, words, character, next))
                         return false;
+                last = now;
                 now = next;
+                next = last;
                 text += bytes;
                 length -= bytes;
         }
-        return now.words[end / 64] >> end % 64 & 1;
+        return now->words[end / 64] >> end % 64 & 1;
 }
 
 /* What is literal in a glob tells most mismatches apart, at a tenth of the time. */
@@ -164,14 +177,14 @@ bool pattern_match(const struct pattern *pattern, const char *text, size_t lengt
         if (pattern->needle_length > 0 &&
                         !memmem(text + prefix, length - prefix, glob + pattern->needle, pattern->needle_length))
                 return false;
-        return glob_run(glob, prefix, text + prefix, length - prefix);
+        return glob_run(glob + prefix, text + prefix, length - prefix);
 }
 
 bool glob_match(const char *glob, const char *path)
 {
         struct pattern pattern = { .glob = (char *) glob };
 
-        if (strlen(glob) > GLOB_LENGTH_MAX)
+        if (strlen(glob + glob_literal(glob)) > GLOB_ASKED_MAX)
                 return false;
         pattern_compile(&pattern);
         return pattern_match(&pattern, path, strlen(path));

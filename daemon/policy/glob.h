@@ -12,7 +12,7 @@ struct pattern {
         bool exclude;
 
         /* What of @glob stands for itself, in bytes: at its start, at its end, and the longest in between. */
-        uint16_t prefix, suffix, needle, needle_length;
+        uint32_t prefix, suffix, needle, needle_length;
 };
 
 /* The patterns of one key. */
@@ -26,7 +26,8 @@ struct patterns {
  * across components; where "**" is a whole component it may also be none, so that the children of "/a" and "/a" itself
  * match one glob. "[!…]" and "[^…]" are the other characters. A backslash stands for itself, as names of systemd units
  * have it. The root has no component: "*" as first component does not match it, "**" does. Time is linear in the length
- * of the path; a glob of more than 255 bytes matches nothing.
+ * of the path, and a client may ask for any glob: one of more than 255 bytes from its first wildcard on matches
+ * nothing.
  */
 bool glob_match(const char *glob, const char *path);
 

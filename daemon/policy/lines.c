@@ -5,13 +5,20 @@
 #include <ini.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "policy/fields.h"
 #include "policy/source.h"
 #include "policy/spelling.h"
 #include "policy/utf8.h"
 
-_Static_assert(INI_MAX_LINE >= LINE_LENGTH_MAX + 3, "inih's lines are too short");
+/*
+ * The buffer of a libinih as distributions build it has 200 bytes. A value that is longer goes in pieces: the first
+ * with its key, the others as lines that continue it. A mark at both ends of a piece keeps the blanks there, which inih
+ * takes off, and what would begin a comment or a section. No line has it otherwise: it is a control character.
+ */
+#define MARK '\1'
+_Static_assert(INI_MAX_LINE >= 2 * NAME_MAX_COMPARED, "inih has no room for a key and a piece of its value");
 
 /* Reports where the key @name, which is not one of @section, should be; "" is the top of the file, above any section.
  */
@@ -42,6 +49,20 @@ static void report_unknown_key(struct source *source, const char *section, const
                                 nearest->name, nearest->section);
 }
 
+/* Adds a piece of a long value to those before. Returns the whole value with the last of them, NULL until then. */
+static const char *join_pieces(struct source *source, const char *piece)
+{
+        char *value = source->loader->value;
+        size_t length = strlen(piece) - 2; /* the marks */
+
+        memcpy(value + source->value_length, piece + 1, length);
+        source->value_length += length;
+        if (source->rest.length > 0)
+                return NULL;
+        value[source->value_length] = '\0';
+        return value;
+}
+
 /* inih's handler. The reader has already reported lines and sections that are wrong. */
 static int handle_key(void *user, const char *section, const char *name, const char *value)
 {
@@ -49,6 +70,8 @@ static int handle_key(void *user, const char *section, const char *name, const c
         const struct key *key;
         int r;
 
+        if (value && *value == MARK)
+                value = join_pieces(source, value);
         if (!name || !value || source->loader->error < 0 || (*section && !is_section(source->format, section)))
                 return 1;
         if (strcmp(section, "Match") == 0)
@@ -64,12 +87,21 @@ static int handle_key(void *user, const char *section, const char *name, const c
         return 1;
 }
 
-/* A line of the file, without its end and the blanks around it. */
-struct line {
-        const char *text;
-        size_t length;
-};
+static bool is_blank(char c)
+{
+        return c == ' ' || c == '\t';
+}
 
+static struct line strip(const char *start, const char *end)
+{
+        while (start < end && is_blank(*start))
+                start++;
+        while (end > start && is_blank(end[-1]))
+                end--;
+        return (struct line){ start, end - start };
+}
+
+/* Takes the next line of the file, without its end and the blanks around it. Returns whether there is one. */
 static bool take_line(struct source *source, struct line *line)
 {
         const char *start = source->next, *end;
@@ -85,11 +117,7 @@ static bool take_line(struct source *source, struct line *line)
                 source->crlf = true;
                 end--;
         }
-        while (start < end && (*start == ' ' || *start == '\t'))
-                start++;
-        while (end > start && (end[-1] == ' ' || end[-1] == '\t'))
-                end--;
-        *line = (struct line){ start, end - start };
+        *line = strip(start, end);
         return true;
 }
 
@@ -106,7 +134,7 @@ static size_t name_length(const struct line *line)
         while (i < line->length && is_name_character(line->text[i]))
                 i++;
         length = i;
-        while (i < line->length && (line->text[i] == ' ' || line->text[i] == '\t'))
+        while (i < line->length && is_blank(line->text[i]))
                 i++;
         return i < line->length && line->text[i] == '=' ? length : 0;
 }
@@ -161,31 +189,80 @@ static bool check_characters(struct source *source, const struct line *line)
 static void write_section(struct source *source, const struct line *line, char *buffer, size_t size)
 {
         const char *end = memchr(line->text, ']', line->length);
-        char name[LINE_LENGTH_MAX + 1], names[MESSAGE_SIZE / 2];
+        struct excerpt name = excerpt_of(line->text + 1, (end ?: line->text + line->length) - line->text - 1);
+        char names[MESSAGE_SIZE / 2];
         unsigned int distance;
-        const char *nearest;
+        const char *nearest = nearest_section(source->format, name.text, &distance);
 
-        snprintf(name, sizeof(name), "%.*s", (int) ((end ?: line->text + line->length) - line->text - 1),
-                        line->text + 1);
-        nearest = nearest_section(source->format, name, &distance);
         if (!end)
-                report_error(source, "[%s has no \"]\": close it", name);
-        else if (!is_section(source->format, name) && is_near(distance, nearest))
-                report_error(source, "[%s] is not a section of %s: did you mean [%s]?", name, source->format->what,
+                report_error(source, "[%s has no \"]\": close it", name.text);
+        else if (!is_section(source->format, name.text) && is_near(distance, nearest))
+                report_error(source, "[%s] is not a section of %s: did you mean [%s]?", name.text, source->format->what,
                                 nearest);
-        else if (!is_section(source->format, name)) {
+        else if (!is_section(source->format, name.text)) {
                 name_sections(source->format, names, sizeof(names));
-                report_error(source, "[%s] is not a section of %s, which has %s", name, source->format->what, names);
+                report_error(source, "[%s] is not a section of %s, which has %s", name.text, source->format->what,
+                                names);
         }
         snprintf(buffer, size, "[%s]\n", is_near(distance, nearest) ? nearest : "?");
 }
 
-/* inih's reader, as fgets(): hands over only lines that are right, and an empty one for each of the others. */
+/* Writes the next piece of a long value, as much as there is room for, between two marks, and the line's end. */
+static void write_piece(struct source *source, char *buffer, size_t size)
+{
+        struct line *rest = &source->rest;
+        size_t length = MIN(rest->length, size - strlen("\1\1\n") - 1);
+
+        snprintf(buffer, size, "%c%.*s%c\n", MARK, (int) length, rest->text, MARK);
+        rest->text += length;
+        rest->length -= length;
+}
+
+/* The value of @line, without what inih takes for a comment: a semicolon behind a blank, and what follows. */
+static struct line find_value(const struct line *line)
+{
+        const char *start = (const char *) memchr(line->text, '=', line->length) + 1, *end = line->text + line->length;
+
+        for (const char *p = start; p < end; p++)
+                if (*p == ';' && is_blank(p[-1]))
+                        end = p;
+        return strip(start, end);
+}
+
+/* Writes the "KEY=VALUE" line that inih is to see, or what is at the start of it that there is room for. */
+static void write_pair(struct source *source, const struct line *line, size_t name, char *buffer, size_t size)
+{
+        if (line->length + strlen("\n") < size) {
+                snprintf(buffer, size, "%.*s\n", (int) line->length, line->text);
+                return;
+        }
+        /* There is no such key: its value is of no interest. */
+        if (name > NAME_MAX_COMPARED) {
+                snprintf(buffer, size, "%.*s=\n", (int) MIN(MIN(name, size - strlen("=\n") - 1), EXCERPT_LENGTH_MAX),
+                                line->text);
+                return;
+        }
+        source->rest = find_value(line);
+        source->value_length = 0;
+        snprintf(buffer, size, "%.*s=", (int) name, line->text);
+        write_piece(source, buffer + name + 1, size - name - 1);
+}
+
+/*
+ * inih's reader, as fgets(): hands over only lines that are right, long ones in pieces, and an empty one for each of
+ * the others.
+ */
 static char *read_line(char *buffer, int size, void *stream)
 {
         struct source *source = stream;
         struct line line;
+        size_t name;
 
+        if (source->rest.length > 0) {
+                *buffer = ' ';
+                write_piece(source, buffer + 1, size - 1);
+                return buffer;
+        }
         if (!take_line(source, &line))
                 return NULL;
         snprintf(buffer, size, "\n");
@@ -193,12 +270,12 @@ static char *read_line(char *buffer, int size, void *stream)
                 return buffer;
         if (*line.text == '[')
                 write_section(source, &line, buffer, size);
-        else if (name_length(&line) == 0)
+        else if ((name = name_length(&line)) == 0)
                 report_error(source,
-                                "\"%.*s\" is neither KEY=VALUE nor [SECTION]: a line cannot be continued in the next",
-                                (int) line.length, line.text);
+                                "\"%s\" is neither KEY=VALUE nor [SECTION]: a line cannot be continued in the next",
+                                excerpt_of(line.text, line.length).text);
         else
-                snprintf(buffer, size, "%.*s\n", (int) line.length, line.text);
+                write_pair(source, &line, name, buffer, size);
         return buffer;
 }
 
@@ -215,6 +292,7 @@ void parse_source(struct source *source, size_t size)
         r = ini_parse_stream(read_line, source, handle_key, source);
         if (r == -2)
                 source->loader->error = -ENOMEM;
+        /* inih counts pieces as lines: which line it was is not known. */
         else if (r > 0)
-                report_at(source, r, true, "line is not understood by inih: expected KEY=VALUE or [SECTION]");
+                report_at(source, 0, true, "a line is not understood by inih: expected KEY=VALUE or [SECTION]");
 }

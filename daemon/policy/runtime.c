@@ -15,8 +15,8 @@
 #define PREFIX "+runtime-"
 #define SUFFIX ".budget"
 
-/* No budget that is written here is longer. */
-#define FILE_SIZE_MAX 4096
+/* No budget that is written here is longer: one line that can be as long as lines may be, and short ones. Bytes. */
+#define FILE_SIZE_MAX (LINE_LENGTH_MAX + 4096)
 
 bool runtime_is(const char *directory, const struct budget *budget)
 {

@@ -8,9 +8,10 @@
 
 #include "policy/keys.h"
 #include "policy/message.h"
+#include "policy/utf8.h"
 #include "policy/values.h"
 
-/* Twice a line, and the words around it. */
+/* Two excerpts, all keys of a section, and the words around them. Bytes. */
 #define MESSAGE_SIZE 1024
 
 /* What all files of one configuration share. */
@@ -19,6 +20,7 @@ struct loader {
         config_message_t message;
         void *context;
         char *buffer; /* FILE_SIZE_MAX + 1 bytes */
+        char *value;  /* LINE_LENGTH_MAX + 1 bytes */
         bool failed;  /* something fatal was reported */
         int error;    /* -ENOMEM */
 };
@@ -26,7 +28,13 @@ struct loader {
 /* A value as it was written, for messages that come when the file has been read. */
 struct given {
         unsigned int line; /* 0: not given, or not valid */
-        char text[LINE_LENGTH_MAX + 1];
+        struct excerpt text;
+};
+
+/* Text of a file. */
+struct line {
+        const char *text;
+        size_t length;
 };
 
 /* A file that is being read. */
@@ -37,6 +45,8 @@ struct source {
         void *target; /* struct settings or struct budget */
         const char *next, *end;
         unsigned int line;
+        struct line rest;    /* of the value of a long line: what inih has not seen yet */
+        size_t value_length; /* of the pieces of it in the loader's value */
         unsigned int messages, errors;
         bool crlf;
         bool matched;                 /* anything was given in [Match], right or wrong */

@@ -2,6 +2,8 @@
 #include "policy/utf8.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 
 size_t utf8_decode(const char *text, size_t left, uint32_t *character)
 {
@@ -45,4 +47,21 @@ size_t utf8_find_bad(const char *text, size_t length, uint32_t *character)
                 i += bytes;
         }
         return i;
+}
+
+struct excerpt excerpt_of(const char *text, size_t length)
+{
+        size_t shown = length <= EXCERPT_LENGTH_MAX ? length : EXCERPT_LENGTH_MAX;
+        struct excerpt excerpt;
+
+        /* Not in the middle of a character. */
+        while (shown < length && shown > 0 && (text[shown] & 0xc0) == 0x80)
+                shown--;
+        snprintf(excerpt.text, sizeof(excerpt.text), "%.*s%s", (int) shown, text, shown < length ? "…" : "");
+        return excerpt;
+}
+
+struct excerpt excerpt(const char *text)
+{
+        return excerpt_of(text, strlen(text));
 }

@@ -8,6 +8,9 @@
 /* Code points from here on are bytes that are not UTF-8: names of cgroups may be anything. */
 #define CHARACTER_INVALID 0x110000
 
+/* No character has more bytes. */
+#define UTF8_LENGTH_MAX 4
+
 /* Decodes the character at @text, at most @left (> 0) bytes. Returns its length in bytes. */
 size_t utf8_decode(const char *text, size_t left, uint32_t *character);
 
@@ -16,3 +19,16 @@ size_t utf8_decode(const char *text, size_t left, uint32_t *character);
  * @length if there is none. *character is the last one that was decoded.
  */
 size_t utf8_find_bad(const char *text, size_t length, uint32_t *character);
+
+/* What a message quotes of a text, in bytes. */
+#define EXCERPT_LENGTH_MAX 200
+
+struct excerpt {
+        char text[EXCERPT_LENGTH_MAX + sizeof("…")];
+};
+
+/* Of @text, @length bytes of UTF-8: all, or as many whole characters as there is room for and "…". */
+struct excerpt excerpt_of(const char *text, size_t length);
+
+/* The same of @text, which ends in NUL. */
+struct excerpt excerpt(const char *text);

@@ -4,11 +4,8 @@
 
 #include <stdint.h>
 
-/*
- * The longest line of a file, in bytes: what fits in the buffer of a libinih as distributions build it, 200 bytes, less
- * CR, LF and NUL.
- */
-#define LINE_LENGTH_MAX 197
+/* The longest line of a file, in bytes, without its end and the blanks around it. Comments may be longer. */
+#define LINE_LENGTH_MAX (64 * 1024)
 
 /* Values that are not set, and "infinity". */
 #define BUDGET_INFINITY UINT64_MAX

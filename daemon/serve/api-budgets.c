@@ -128,8 +128,6 @@ static int set_root_budget(
         r = runtime_write(api->options.directory, cgroup->path, budget, &before);
         if (r == -EINVAL)
                 return invalid_budget(call, "cgroup", "its name has blanks or control characters, or is not UTF-8");
-        if (r == -ENAMETOOLONG)
-                return invalid_budget(call, "cgroup", "its path is too long for a line of a budget file");
         if (r < 0)
                 return file_error(api, call, r);
         log_info("User %u sets a budget for %s", (unsigned int) varlink_uid(call), cgroup->path);

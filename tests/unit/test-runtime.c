@@ -136,6 +136,31 @@ static void test_names(void **state)
         }
 }
 
+/* Paths as long as there are: each byte of them may take three in a line. What was there before is all restored. */
+static void test_long_paths(void **state)
+{
+        static const size_t lengths[] = { 190, 191, 300, 4095 };
+        char path[4096], *before;
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+                for (size_t k = 0; k < 2; k++) {
+                        struct budget budget = { .high = BUDGET_INFINITY, .max = 3000 + k };
+
+                        memset(path, k ? '*' : 'a', sizeof(path));
+                        path[0] = '/';
+                        path[lengths[i]] = '\0';
+                        write_budget(path, 2000 + i);
+                        assert_int_equal(max_of(path), 2000 + i);
+                        assert_int_equal(runtime_write(directory, path, &budget, &before), 0);
+                        assert_int_equal(max_of(path), 3000 + k);
+                        assert_int_equal(runtime_restore(directory, path, before), 0);
+                        assert_int_equal(max_of(path), 2000 + i);
+                        path[lengths[i] - 1] = 'b';
+                        assert_int_equal(max_of(path), 0);
+                }
+}
+
 /* Two paths that begin alike and are too long for a name, but not for a line. */
 static void test_long_names(void **state)
 {
@@ -195,7 +220,8 @@ static void test_restore(void **state)
 static void test_refused(void **state)
 {
         struct budget budget = { .high = BUDGET_INFINITY, .max = 3000 };
-        char path[256], *before;
+        static char path[65536];
+        char *before;
 
         (void) state;
         assert_int_equal(runtime_write(directory, "/a b", &budget, &before), -EINVAL);
@@ -378,6 +404,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_all_fields, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_names, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_long_names, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_long_paths, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_first, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
