@@ -18,9 +18,11 @@ static const struct {
         uint32_t kind, type;
         const char *name;
 } young_types[] = {
-        { OBJECT_MAP, MAP_TYPE_CGRP_STORAGE, "cgrp_storage" }, { OBJECT_MAP, MAP_TYPE_ARENA, "arena" },
-        { OBJECT_MAP, MAP_TYPE_INSN_ARRAY, "insn_array" }, { OBJECT_MAP, MAP_TYPE_RHASH, "rhash" },
-        { OBJECT_PROGRAM, 32, "netfilter" }, /* 6.4 */
+        { OBJECT_MAP, MAP_TYPE_CGRP_STORAGE, "cgrp_storage" }, /* 6.2 */
+        { OBJECT_MAP, MAP_TYPE_ARENA, "arena" },               /* 6.9 */
+        { OBJECT_MAP, MAP_TYPE_INSN_ARRAY, "insn_array" },     /* in 7.2, not in 6.18 */
+        { OBJECT_MAP, MAP_TYPE_RHASH, "rhash" },               /* in 7.2, not in 6.18 */
+        { OBJECT_PROGRAM, 32, "netfilter" },                   /* 6.4 */
 };
 
 static const char *const kind_names[] = {
