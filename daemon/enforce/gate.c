@@ -24,6 +24,7 @@
 #include "kernel/coretypes.h"
 #include "kernel/owner.h"
 #include "kernel/skeleton.h"
+#include "kernel/verifierlog.h"
 
 #define BPFFS "/sys/fs/bpf"
 
@@ -460,6 +461,22 @@ static int attach(struct gate *gate)
         return r;
 }
 
+/* Loads the programs, and logs which one the verifier refuses and why. */
+static int load_programs(struct gate *gate)
+{
+        _cleanup_(verifier_log_deinit) struct verifier_log log = {};
+        char reason[VERIFIER_REASON_MAX];
+        const struct bpf_program *program;
+        int r = verifier_log_init(&log, gate->skeleton->obj);
+
+        if (r == 0)
+                r = gate_bpf__load(gate->skeleton);
+        program = r < 0 ? verifier_log_refused(&log, reason) : NULL;
+        if (program)
+                log_error("The kernel refuses the gate's program %s: %s", bpf_program__name(program), reason);
+        return r;
+}
+
 /* Loads the programs, with the tables of a predecessor if it left some. */
 static int load(struct gate *gate)
 {
@@ -481,7 +498,7 @@ static int load(struct gate *gate)
         gate->started = !gate->options.fresh && take_over(gate);
         if (gate->started)
                 log_info("The gate of a predecessor is taken over from %s", GATE_DIRECTORY);
-        return gate_bpf__load(gate->skeleton);
+        return load_programs(gate);
 }
 
 int gate_open(const struct gate_options *options, struct gate **ret)

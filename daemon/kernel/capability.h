@@ -10,5 +10,5 @@ struct capability {
         bool available;
         bool essential;   /* without it nothing can be measured */
         bool permission;  /* it is not available because this process lacks a capability(7) */
-        char reason[120]; /* why it is not available; empty if it is */
+        char reason[160]; /* why it is not available; empty if it is */
 };

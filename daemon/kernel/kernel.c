@@ -18,6 +18,7 @@
 #include "kernel/coretypes.h"
 #include "kernel/probe.h"
 #include "kernel/skeleton.h"
+#include "kernel/verifierlog.h"
 
 /* Read buffer of an iterator: the kernel fills up to 8 pages a call (kernel/bpf/bpf_iter.c). */
 #define ITERATOR_BUFFER_SIZE (64 * 1024)
@@ -52,9 +53,6 @@ struct kernel {
         void *update_context;
 };
 
-/* The program that libbpf said last it could not load; libbpf tells it in words only. */
-static char refused_program[64];
-
 /* libbpf's messages are for debugging; what matters is said by whoever handles the error. */
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list ap)
 {
@@ -65,9 +63,7 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
                 return 0;
         if (vasprintf(&text, format, ap) < 0)
                 return 0;
-        if (strstr(text, "BPF program load failed"))
-                sscanf(text, "libbpf: prog '%63[^']'", refused_program);
-        /* A verifier's log is one message of many lines. */
+        /* Some are one message of many lines. */
         for (char *line = text, *next; *line; line = next) {
                 size_t n = strcspn(line, "\n");
 
@@ -138,13 +134,15 @@ static int open_skeleton(struct kernel *kernel, const struct cgroupfs *cgroupfs,
         return 0;
 }
 
-/* Notes that the kernel's verifier refused @program. Returns whether that was one of ours. */
-static bool note_refused(struct kernel *kernel, const char *program, int error)
+/* Notes which program the verifier refused with @error, by its @log. Returns whether there was one. */
+static bool note_refused(struct kernel *kernel, const struct verifier_log *log, int error)
 {
-        for (size_t i = 0; i < HOOKS; i++)
-                if (strcmp(hooks[i].program, program) == 0 && kernel->capabilities[i].available) {
-                        capability_lost(&kernel->capabilities[i], "the kernel refuses the program: %s",
-                                        strerror(-error));
+        char reason[VERIFIER_REASON_MAX];
+        const struct bpf_program *program = verifier_log_refused(log, reason);
+
+        for (size_t i = 0; program && i < HOOKS; i++)
+                if (strcmp(hooks[i].program, bpf_program__name(program)) == 0) {
+                        capability_refused(&kernel->capabilities[i], error, reason);
                         return true;
                 }
         return false;
@@ -159,19 +157,21 @@ static int load(struct kernel *kernel, const struct cgroupfs *cgroupfs, const st
         int r = 0;
 
         for (size_t attempt = 0; attempt < LOAD_ATTEMPTS_MAX; attempt++) {
+                _cleanup_(verifier_log_deinit) struct verifier_log log = {};
                 char path[CORE_TYPES_PATH_MAX];
                 _cleanup_close_ int types = core_types_open(path);
 
                 if (types < 0)
                         return types;
-                refused_program[0] = '\0';
                 r = open_skeleton(kernel, cgroupfs, path);
                 if (r == 0)
                         r = core_types_write(types, btf, bpf_object__btf(kernel->skeleton->obj));
+                if (r == 0)
+                        r = verifier_log_init(&log, kernel->skeleton->obj);
                 if (r < 0)
                         return r;
                 r = bpfbudget__load(kernel->skeleton);
-                if (r == 0 || !note_refused(kernel, refused_program, r))
+                if (r == 0 || !note_refused(kernel, &log, r))
                         return r;
                 bpfbudget__destroy(kernel->skeleton);
                 kernel->skeleton = NULL;

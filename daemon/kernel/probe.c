@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/uthash-nonfatal.h"
+#include "kernel/verifierlog.h"
 
 const struct hook hooks[HOOKS] = {
         [HOOK_MAPS] = { "iterator:bpf_map", "snapshot_maps", HOOK_ITERATOR, "bpf_map", "bytes of maps",
@@ -144,6 +145,12 @@ void capability_lost(struct capability *capability, const char *format, ...)
         va_end(ap);
 }
 
+void capability_refused(struct capability *capability, int error, const char *reason)
+{
+        capability_lost(capability, "the kernel refuses the program: %s%s%s", strerror(-error), *reason ? ": " : "",
+                        reason);
+}
+
 /* Loads a program that only returns 0. Returns its file descriptor or a negative errno. */
 static int load_return_0(enum bpf_prog_type type, const struct bpf_prog_load_opts *opts)
 {
@@ -155,13 +162,16 @@ static int load_return_0(enum bpf_prog_type type, const struct bpf_prog_load_opt
         return bpf_prog_load(type, "bpfbudget_probe", "GPL", return_0, sizeof(return_0) / sizeof(return_0[0]), opts);
 }
 
-/* Loads such a program of @kind. Returns 0 or a negative errno. */
-static int trial_load(enum hook_kind kind, int btf_id)
+/* Loads such a program of @kind. Returns 0, or a negative errno with what the verifier says in @reason. */
+static int trial_load(enum hook_kind kind, int btf_id, char reason[static VERIFIER_REASON_MAX])
 {
+        char log[4096] = "";
         LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = kinds[kind].attach, .attach_btf_id = btf_id,
-                        .prog_flags = kind == HOOK_SYSCALL ? BPF_F_SLEEPABLE : 0);
+                        .prog_flags = kind == HOOK_SYSCALL ? BPF_F_SLEEPABLE : 0, .log_buf = log,
+                        .log_size = sizeof(log));
         int fd = load_return_0(kinds[kind].type, &opts);
 
+        verifier_reason(log, reason);
         if (fd < 0)
                 return fd;
         close(fd);
@@ -264,6 +274,7 @@ struct targets {
         struct target *by_name;
         bool tracepoint_tried;
         int tracepoint; /* 0: a program for one was loaded; or a negative errno */
+        char tracepoint_reason[VERIFIER_REASON_MAX];
 };
 
 static void target_name(char name[static TARGET_NAME_SIZE], enum hook_kind kind, const char *target)
@@ -345,20 +356,22 @@ static int find_target(const struct targets *targets, enum hook_kind kind, const
  * As trial_load(), but one tracepoint that exists stands for all: their loads take the longest, since 6.12.117 at the
  * latest a search of the kernel's whole BTF each.
  */
-static int trial(struct targets *known, enum hook_kind kind, int btf_id)
+static int trial(struct targets *known, enum hook_kind kind, int btf_id, char reason[static VERIFIER_REASON_MAX])
 {
         if (kind != HOOK_TRACEPOINT)
-                return trial_load(kind, btf_id);
+                return trial_load(kind, btf_id, reason);
         if (!known->tracepoint_tried) {
                 known->tracepoint_tried = true;
-                known->tracepoint = trial_load(kind, btf_id);
+                known->tracepoint = trial_load(kind, btf_id, known->tracepoint_reason);
         }
+        memcpy(reason, known->tracepoint_reason, VERIFIER_REASON_MAX);
         return known->tracepoint;
 }
 
 /* Tries to load a program of @kind for @btf_id, which may be an error. */
 static void probe_kind(struct targets *known, enum hook_kind kind, int btf_id, struct capability *capability)
 {
+        char reason[VERIFIER_REASON_MAX];
         int r;
 
         capability->available = true;
@@ -366,11 +379,11 @@ static void probe_kind(struct targets *known, enum hook_kind kind, int btf_id, s
                 capability_lost(capability, "this kernel does not have it");
                 return;
         }
-        r = trial(known, kind, btf_id);
+        r = trial(known, kind, btf_id, reason);
         if (r == -EPERM && (kind == HOOK_FUNCTION || kind == HOOK_REFUSAL || kind == HOOK_LSM))
                 capability_lost(capability, "this kernel refuses trampolines (%s)", strerror(-r));
         else if (r < 0)
-                capability_lost(capability, "the kernel refuses the program: %s", strerror(-r));
+                capability_refused(capability, r, reason);
 }
 
 static void probe_hook(const struct hook *hook, struct targets *targets, struct capability *capability)
@@ -402,13 +415,15 @@ static const char *probe_permission(uint64_t own)
 {
         bool bpf = has(own, CAP_BPF) || has(own, CAP_SYS_ADMIN);
         bool perfmon = has(own, CAP_PERFMON) || has(own, CAP_SYS_ADMIN);
+        char reason[VERIFIER_REASON_MAX];
 
         if (!bpf)
                 return perfmon ? "no permission: CAP_BPF is missing"
                                : "no permission: CAP_BPF and CAP_PERFMON are missing";
         if (!perfmon)
                 return "no permission: CAP_PERFMON is missing";
-        return trial_load(HOOK_SYSCALL, 0) == -EPERM ? "no permission: bpf(2) is refused in spite of CAP_BPF" : NULL;
+        return trial_load(HOOK_SYSCALL, 0, reason) == -EPERM ? "no permission: bpf(2) is refused in spite of CAP_BPF"
+                                                             : NULL;
 }
 
 static void probe_permissions(uint64_t own, struct capability *table)

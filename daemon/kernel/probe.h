@@ -122,3 +122,6 @@ bool probe_entry(const char *function);
 
 /* Notes that @capability cannot be used, and why. */
 void capability_lost(struct capability *capability, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same, as the kernel refuses its program with @error, a negative errno. @reason: what the verifier says, or "". */
+void capability_refused(struct capability *capability, int error, const char *reason);

@@ -34,7 +34,7 @@ static struct attached {
 static size_t attached_count;
 
 static bool fake_preemption = true, fake_entry = true;
-static const char *unattachable; /* a program */
+static const char *unattachable, *refused; /* a program */
 
 static struct attached *find_attached(const struct bpf_program *program)
 {
@@ -47,6 +47,15 @@ static struct attached *find_attached(const struct bpf_program *program)
         assert_true(attached_count < sizeof(attached) / sizeof(attached[0]));
         snprintf(a->name, sizeof(a->name), "%s", bpf_program__name(program));
         return a;
+}
+
+/* The program that the verifier is to refuse becomes one that may not sleep. */
+static int fake_load_skeleton(struct bpf_object_skeleton *skeleton)
+{
+        if (refused)
+                bpf_program__set_type(
+                                bpf_object__find_program_by_name(*skeleton->obj, refused), BPF_PROG_TYPE_SOCKET_FILTER);
+        return bpf_object__load_skeleton(skeleton);
 }
 
 static int fake_set_target(struct bpf_program *program, int fd, const char *target)
@@ -169,6 +178,7 @@ static struct btf *load_btf_again(void)
 #include "kernel/probe.h"
 #include "kernel/skeleton.h"
 
+#define bpf_object__load_skeleton             fake_load_skeleton
 #define bpf_program__set_attach_target        fake_set_target
 #define bpf_program__set_type                 fake_set_type
 #define bpf_program__set_expected_attach_type fake_set_attach_type
@@ -230,6 +240,11 @@ void log_message(int priority, const char *format, ...)
         errno = saved;
 }
 
+int log_max_level(void)
+{
+        return LOG_INFO;
+}
+
 static const struct gate_target targets[GATE_HOOKS] = {
         [GATE_HOOK_MAP] = { HOOK_REFUSAL, "security_bpf_map_create" },
         [GATE_HOOK_PROGRAM] = { HOOK_REFUSAL, "security_bpf_prog_load" },
@@ -253,7 +268,7 @@ static int setup(void **state)
         memset(left_out, 0, sizeof(left_out));
         fake_preemption = fake_entry = true;
         with_settlements = false;
-        unattachable = NULL;
+        unattachable = refused = NULL;
         *logged = '\0';
         return 0;
 }
@@ -514,6 +529,19 @@ static void test_unattachable(void **state)
         assert_false(is_pinned("gate_map_again2"));
         assert_int_equal(count_pins(), 4 + 18);
         gate_close(gate);
+}
+
+/* A program that the verifier refuses ends it, and the log says which, and why. */
+static void test_refused(void **state)
+{
+        struct gate *gate;
+
+        (void) state;
+        have_hooks();
+        refused = "introduce_gate";
+        assert_true(gate_open(&fake_options, &gate) < 0);
+        /* kernel/bpf/verifier.c, check_attach_btf_id() */
+        check_logged("The kernel refuses the gate's program introduce_gate: Only ");
 }
 
 /* Missed calls are those that the probe and the hook's own program missed both. */
@@ -1053,6 +1081,7 @@ int main(void)
                 TEST(test_hooks),
                 TEST(test_no_stand_ins),
                 TEST(test_unattachable),
+                TEST(test_refused),
                 TEST(test_missed),
                 TEST(test_take_over),
                 TEST(test_others_pins),

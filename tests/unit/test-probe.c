@@ -46,6 +46,7 @@ static struct {
         int32_t function, structure; /* types that functions and typedefs are of */
         uint64_t capabilities;
         int refused[HOOK_KINDS]; /* errno of a load of such a program; 0: it is loaded */
+        const char *log;         /* what the verifier says of what it refuses */
         unsigned int loads[HOOK_KINDS];
         int kprobe_error, link_error;
         const char *symbols, *cpus, *cgroups, *stat, *cmdline, *lsms, *version; /* NULL: there is no such file */
@@ -68,7 +69,13 @@ static int fake_prog_load(enum bpf_prog_type type, const struct bpf_insn *code, 
                 fake.loads[kind]++;
                 assert_int_equal(opts->prog_flags, kind == HOOK_SYSCALL ? BPF_F_SLEEPABLE : 0);
                 assert_int_equal(opts->attach_btf_id > 0, kind != HOOK_SYSCALL);
-                return fake.refused[kind] ? -fake.refused[kind] : open("/dev/null", O_RDONLY | O_CLOEXEC);
+                if (!fake.refused[kind])
+                        return open("/dev/null", O_RDONLY | O_CLOEXEC);
+                if (fake.log) {
+                        assert_true(strlen(fake.log) < opts->log_size);
+                        strcpy(opts->log_buf, fake.log);
+                }
+                return -fake.refused[kind];
         }
         assert_int_equal(type, BPF_PROG_TYPE_KPROBE);
         assert_int_equal(opts->expected_attach_type, BPF_TRACE_KPROBE_MULTI);
@@ -298,6 +305,15 @@ static void test_refused(void **state)
         fake.refused[HOOK_FUNCTION] = EINVAL;
         assert_int_equal(run(), 0);
         assert_missing(HOOK_AREA_ALLOC, "the kernel refuses the program: Invalid argument");
+        /* Of all tracepoints one was tried. */
+        fake.log = "func#0 @0\nattach_btf_id 7 is not a function\nprocessed 0 insns\n";
+        assert_int_equal(run(), 0);
+        assert_missing(HOOK_AREA_ALLOC,
+                        "the kernel refuses the program: Invalid argument: attach_btf_id 7 is not a function");
+        assert_missing(HOOK_RSS_STAT,
+                        "the kernel refuses the program: Operation not permitted: attach_btf_id 7 is not a function");
+        assert_missing(HOOK_RMDIR,
+                        "the kernel refuses the program: Operation not permitted: attach_btf_id 7 is not a function");
 }
 
 /* Without the iterator over maps, or BTF, there is nothing to do. */
