@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "account/relations.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/relation.h"
 #include "field.h"
 
 /* --- What went wrong ---------------------------------------------------------------------------------------------- */

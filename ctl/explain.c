@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "account/relations.h"
 #include "ask.h"
 #include "base/cleanup.h"
 #include "base/log.h"

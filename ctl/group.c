@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "account/relations.h"
 #include "base/cleanup.h"
+#include "base/relation.h"
 #include "field.h"
 
 /* --- In which groups an object is --------------------------------------------------------------------------------- */

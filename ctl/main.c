@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "account/relations.h"
 #include "base/log.h"
+#include "base/relation.h"
 #include "build.h"
 #include "group.h"
 #include "options.h"

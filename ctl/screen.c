@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "account/monitor.h"
 #include "ask.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "terminal.h"
 

@@ -8,6 +8,7 @@
 #include "ask.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/relation.h"
 #include "direct.h"
 #include "field.h"
 #include "terminal.h"

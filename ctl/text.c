@@ -7,7 +7,7 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "serve/report.h"
+#include "base/size.h"
 
 bool text_is_utf8(void)
 {

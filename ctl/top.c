@@ -6,11 +6,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "account/monitor.h"
-#include "account/relations.h"
 #include "ask.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/relation.h"
 #include "field.h"
 #include "table.h"
 #include "text.h"

@@ -15,7 +15,9 @@
 #include <systemd/sd-daemon.h>
 
 #include "account/monitor.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/size.h"
 #include "configlog.h"
 #include "enforce/freezer.h"
 #include "enforce/manager.h"

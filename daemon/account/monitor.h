@@ -109,6 +109,3 @@ int monitor_refresh(struct monitor *monitor);
 
 /* Brings only RSS up to date. Returns 0 or a negative errno, logged. */
 int monitor_refresh_rss(struct monitor *monitor);
-
-/* CLOCK_MONOTONIC in microseconds. */
-uint64_t now_usec(void);

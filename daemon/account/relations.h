@@ -9,15 +9,10 @@
 #include <stdint.h>
 
 #include "account/tree.h"
+#include "base/relation.h"
 #include "bpf/records.h"
 #include "kernel/kernel.h"
 #include "kernel/process.h"
-
-enum relation {
-        RELATION_HOLDERS = 1 << 0,
-        RELATION_PINS = 1 << 1,
-        RELATION_USES = 1 << 2,
-};
 
 /* A process that holds an object by a file descriptor. */
 struct holder {

@@ -13,6 +13,7 @@
 
 #include "account/monitor.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "enforce/limits.h"
 #include "kernel/owner.h"

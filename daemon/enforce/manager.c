@@ -7,6 +7,7 @@
 #include <sys/param.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "enforce/limits.h"
 #include "kernel/probe.h"

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/size.h"
 #include "kernel/process.h"
 #include "serve/messages.h"
 #include "serve/report.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/size.h"
 #include "serve/api-methods.h"
 
 #include <errno.h>
@@ -188,7 +189,7 @@ static struct object_filter get_filter(const json_t *parameters)
 static bool wants_object(const struct object_filter *filter, const struct object *object)
 {
         const struct object_record *record = &object->record;
-        char name[OBJECT_NAME_SIZE + 1] = "", type[FORMAT_SIZE_MAX];
+        char name[OBJECT_NAME_SIZE + 1] = "", type[TYPE_NAME_MAX];
 
         if (record->allocated < filter->minimum || (filter->kind && filter->kind != record->kind))
                 return false;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/size.h"
 #include "serve/api-methods.h"
 
 #include <errno.h>
@@ -38,7 +39,7 @@ static json_t *event_to_json(const struct budget_event *event)
         const struct object_record *object = event->object.kind ? &event->object : NULL;
         const struct policy *policy = event->policy;
         bool state = event->kind == EVENT_STATE;
-        char name[OBJECT_NAME_SIZE + 1] = "", type[FORMAT_SIZE_MAX];
+        char name[OBJECT_NAME_SIZE + 1] = "", type[TYPE_NAME_MAX];
 
         memcpy(name, event->object.name, OBJECT_NAME_SIZE);
         return json_pack("{ss so sI sI so so so so so so so so so so so so}", "kind", event_kinds[event->kind],

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/size.h"
 #include "serve/report.h"
 
 /* --- What the kernel says ----------------------------------------------------------------------------------------- */
@@ -154,7 +155,7 @@ char *explain_summary(const struct cgroup *cgroup, const struct memory *memory, 
 {
         uint64_t uncharged = usage_uncharged(&cgroup->total), objects = usage_objects(&cgroup->total);
         char allocated[FORMAT_SIZE_MAX], charged[FORMAT_SIZE_MAX], free_bytes[FORMAT_SIZE_MAX];
-        char size[FORMAT_SIZE_MAX], type[FORMAT_SIZE_MAX], part[128];
+        char size[FORMAT_SIZE_MAX], type[TYPE_NAME_MAX], part[128];
         char *text;
         int n;
 

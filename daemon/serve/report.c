@@ -9,6 +9,7 @@
 #include <libsmartcols.h>
 
 #include "base/cleanup.h"
+#include "base/size.h"
 #include "bpf/newtypes.h"
 #include "policy/policy.h"
 #include "serve/writer.h"
@@ -38,22 +39,7 @@ static const char *const attribution_names[] = {
         [ATTRIBUTION_HOLDER] = "holder",
 };
 
-char *format_size(char buffer[FORMAT_SIZE_MAX], uint64_t bytes)
-{
-        static const char units[] = "BKMGTPE";
-        double value = bytes;
-        size_t unit = 0;
-
-        /* 1023.95 would be printed as 1024.0. */
-        while (value >= (unit ? 1023.95 : 1024) && unit < sizeof(units) - 2) {
-                value /= 1024;
-                unit++;
-        }
-        snprintf(buffer, FORMAT_SIZE_MAX, unit ? "%.1f%c" : "%.0f%c", value, units[unit]);
-        return buffer;
-}
-
-const char *object_type_name(const struct object_record *record, char buffer[FORMAT_SIZE_MAX])
+const char *object_type_name(const struct object_record *record, char buffer[TYPE_NAME_MAX])
 {
         const char *name = record->kind == OBJECT_MAP ? libbpf_bpf_map_type_str(record->type)
                                                       : libbpf_bpf_prog_type_str(record->type);
@@ -63,7 +49,7 @@ const char *object_type_name(const struct object_record *record, char buffer[FOR
         for (size_t i = 0; i < sizeof(young_types) / sizeof(young_types[0]); i++)
                 if (young_types[i].kind == record->kind && young_types[i].type == record->type)
                         return young_types[i].name;
-        snprintf(buffer, FORMAT_SIZE_MAX, "type-%u", record->type);
+        snprintf(buffer, TYPE_NAME_MAX, "type-%u", record->type);
         return buffer;
 }
 
@@ -230,7 +216,7 @@ static void write_object(struct writer *writer, const struct object *object)
         bool gone = object->last_cgroup || !object->cgroup->exists;
 
         const struct object_record *record = &object->record;
-        char name[OBJECT_NAME_SIZE + 1] = "", type[FORMAT_SIZE_MAX];
+        char name[OBJECT_NAME_SIZE + 1] = "", type[TYPE_NAME_MAX];
         bool map = record->kind == OBJECT_MAP;
 
         memcpy(name, record->name, OBJECT_NAME_SIZE);

@@ -48,11 +48,8 @@ int report(const struct monitor *monitor, const struct relations *relations, enu
 /* Writes the table of capabilities. Returns 0 or a negative errno. */
 int report_capabilities(const struct capability *capabilities, size_t count, enum json_mode mode, FILE *file);
 
-/* Enough for any size that format_size() writes. */
-#define FORMAT_SIZE_MAX 16
-
-/* @bytes for people, as systemd prints it: "0B", "1023B", "1.5K", "12.3M". Returns @buffer. */
-char *format_size(char buffer[FORMAT_SIZE_MAX], uint64_t bytes);
+/* Enough for the name of a type that has none. */
+#define TYPE_NAME_MAX 16
 
 /* The name of a map or program type, "type-N" if it has none yet. Returns @buffer or a constant. */
-const char *object_type_name(const struct object_record *record, char buffer[FORMAT_SIZE_MAX]);
+const char *object_type_name(const struct object_record *record, char buffer[TYPE_NAME_MAX]);

@@ -23,6 +23,7 @@
 
 #include "account/monitor.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "kernel/kernel.h"
 #include "kernel/probe.h"
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "account/relations.h"
+#include "base/relation.h"
 #include "ctl/assignment.h"
 #include "ctl/eventtext.h"
 #include "ctl/field.h"

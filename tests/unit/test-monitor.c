@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "account/monitor.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "kernel/process.h"
 #include "tests/unit/fake-cgroups.h"

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/size.h"
 #include "policy/policy.h"
 #include "serve/report.h"
 
