@@ -6,8 +6,8 @@
 
 #include "account/monitor.h"
 #include "account/relations.h"
+#include "base/cleanup.h"
 #include "base/log.h"
-#include "field.h"
 #include "policy/config.h"
 #include "serve/report.h"
 
@@ -21,33 +21,32 @@ static bool matches(const char *glob, const struct cgroup *cgroup)
         return !glob || (cgroup->path && glob_match(glob, cgroup->path));
 }
 
+/* Largest first, as the daemon answers. */
 static int add_cgroups(json_t *list, const struct monitor *monitor, const char *glob)
 {
-        struct cgroup *cgroup, *next;
-        int r = 0;
+        _cleanup_free_ struct cgroup **cgroups = sort_cgroups(&monitor->tree);
+        int r = cgroups ? 0 : -ENOMEM;
 
-        HASH_ITER (hh, monitor->tree.by_id, cgroup, next)
-                if (r == 0 && matches(glob, cgroup) && (usage_objects(&cgroup->total) > 0 || !cgroup->parent))
-                        r = append(list, cgroup_to_json(cgroup));
+        for (size_t i = 0; r == 0 && i < monitor->tree.count; i++)
+                if (matches(glob, cgroups[i]) && (usage_objects(&cgroups[i]->total) > 0 || !cgroups[i]->parent))
+                        r = append(list, cgroup_to_json(cgroups[i]));
         return r;
 }
 
 static int add_objects(json_t *list, const struct monitor *monitor, const struct relations *relations, const char *glob)
 {
-        struct object *object, *next;
-        int r = 0;
+        _cleanup_free_ struct object **objects = sort_objects(&monitor->ledger);
+        int r = objects ? 0 : -ENOMEM;
 
-        HASH_ITER (hh, monitor->ledger.by_key, object, next)
-                if (r == 0 && matches(glob, object->cgroup))
-                        r = append(list, object_to_json(object, relations));
+        for (size_t i = 0; r == 0 && i < monitor->ledger.count; i++)
+                if (matches(glob, objects[i]->cgroup))
+                        r = append(list, object_to_json(objects[i], relations));
         return r;
 }
 
-/* What is there besides the list may fail as well: largest first, as the daemon answers. */
-static int finish(int r, json_t *elements, const char *key, json_t **list)
+/* Gives *@list the @elements, or logs @r, which their making returned, and drops them. */
+static int finish(int r, json_t *elements, json_t **list)
 {
-        if (r == 0)
-                r = field_sort(elements, key, true);
         if (r < 0) {
                 log_error("The snapshot cannot be listed: %s", strerror(-r));
                 json_decref(elements);
@@ -66,7 +65,7 @@ int direct_cgroups(const char *glob, json_t **list)
 
         r = monitor_init(&monitor, &options);
         if (r == 0)
-                r = finish(elements ? add_cgroups(elements, &monitor, glob) : -ENOMEM, elements, "bpf.allocated", list);
+                r = finish(elements ? add_cgroups(elements, &monitor, glob) : -ENOMEM, elements, list);
         else
                 json_decref(elements);
         monitor_deinit(&monitor);
@@ -85,8 +84,7 @@ int direct_objects(const char *glob, uint32_t asked, json_t **list)
         if (r == 0)
                 r = relations_read(&relations, monitor.kernel, &monitor.tree, asked);
         if (r == 0)
-                r = finish(elements ? add_objects(elements, &monitor, &relations, glob) : -ENOMEM, elements,
-                                "allocated", list);
+                r = finish(elements ? add_objects(elements, &monitor, &relations, glob) : -ENOMEM, elements, list);
         else
                 json_decref(elements);
         relations_deinit(&relations);

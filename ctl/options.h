@@ -6,12 +6,17 @@
 #include <stdint.h>
 
 #include "group.h"
-#include "serve/report.h"
 
 #define SOCKET_PATH "/run/bpfbudget/io.bpfbudget"
 
 /* Default of --delay=: what moves is seen to move, and a pass of the daemon is a hundredth of it. */
 #define TOP_DELAY_USEC (1000ULL * 1000)
+
+enum json_mode {
+        JSON_OFF,
+        JSON_SHORT,
+        JSON_PRETTY,
+};
 
 struct options {
         enum json_mode json;

@@ -296,7 +296,7 @@ static void on_dump(evutil_socket_t signal, short what, void *context)
         (void) what;
         monitor_refresh(&daemon->monitor);
         after_flush(daemon);
-        r = report(&daemon->monitor, NULL, daemon->options->json, stdout);
+        r = report(&daemon->monitor, NULL, daemon->options->pretty, stdout);
         if (r < 0)
                 log_error("The report cannot be written: %s", strerror(-r));
 }

@@ -6,10 +6,8 @@
 
 #include <stdbool.h>
 
-#include "serve/report.h"
-
 struct daemon_options {
-        enum json_mode json;   /* of what SIGUSR1 writes */
+        bool pretty;           /* what SIGUSR1 writes is indented */
         const char *directory; /* of the configuration; NULL: the system's */
         const char *socket;    /* of the varlink API; NULL: the system's, or none if there is a directory */
         bool dry_run;

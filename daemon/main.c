@@ -32,7 +32,7 @@ enum action {
 
 struct options {
         enum action action;
-        enum json_mode json;
+        bool pretty;           /* JSON is indented */
         const char *directory; /* of the configuration; NULL: the system's */
         const char *socket;    /* of the varlink API; NULL: the system's, or none if there is a directory */
         bool dry_run;
@@ -45,15 +45,14 @@ static void print_help(void)
                "Account the kernel memory of BPF maps and programs to cgroups.\n\n"
                "  -h --help                  Show this help\n"
                "     --version               Show the version\n"
-               "     --once                  Take one snapshot, write it, and exit\n"
-               "     --capabilities          Show which hooks this kernel allows, and exit\n"
-               "     --json[=short|pretty|off]\n"
-               "                             Write JSON instead of a table; without a mode\n"
+               "     --once                  Take one snapshot, write it as JSON, and exit\n"
+               "     --capabilities          Write which hooks this kernel allows, and exit\n"
+               "     --json[=short|pretty]   Write it in one line, or indented; without a mode\n"
                "                             pretty on a terminal and short elsewhere\n"
-               "     --holders               With --once and --json: which processes hold an object\n"
-               "     --pins                  With --once and --json: where in bpffs it is pinned\n"
-               "     --uses                  With --once and --json: which maps a program uses, and\n"
-               "                             which programs use a map\n"
+               "     --holders               With --once: which processes hold an object\n"
+               "     --pins                  With --once: where in bpffs it is pinned\n"
+               "     --uses                  With --once: which maps a program uses, and which\n"
+               "                             programs use a map\n"
                "     --check-config[=DIR]    Check the configuration of the system, or the files\n"
                "                             in DIR, and exit: 1 if anything is wrong\n"
                "     --config=DIR            Take the configuration from DIR instead of the system's,\n"
@@ -66,22 +65,24 @@ static void print_help(void)
                "     --debug                 Log debug messages\n\n"
                "Without --once it stays in the foreground and follows all changes; SIGUSR1\n"
                "makes it write what it knows, SIGHUP makes it read its configuration again,\n"
-               "SIGTERM and SIGINT end it.\n");
+               "SIGTERM and SIGINT end it. bpfbudgetctl shows tables: with --direct without\n"
+               "a daemon.\n");
 }
 
 /* Returns 0 or -EINVAL, logged. */
-static int parse_json(const char *mode, enum json_mode *json)
+static int parse_json(const char *mode, bool *pretty)
 {
         if (!mode)
-                *json = isatty(STDOUT_FILENO) ? JSON_PRETTY : JSON_SHORT;
+                *pretty = isatty(STDOUT_FILENO);
         else if (strcmp(mode, "short") == 0)
-                *json = JSON_SHORT;
+                *pretty = false;
         else if (strcmp(mode, "pretty") == 0)
-                *json = JSON_PRETTY;
-        else if (strcmp(mode, "off") == 0)
-                *json = JSON_OFF;
-        else {
-                log_error("--json=%s: unknown mode; it is one of short, pretty, off", mode);
+                *pretty = true;
+        else if (strcmp(mode, "off") == 0) {
+                log_error("--json=off: tables are shown by bpfbudgetctl only; use bpfbudgetctl --direct");
+                return -EINVAL;
+        } else {
+                log_error("--json=%s: unknown mode; it is one of short, pretty", mode);
                 return -EINVAL;
         }
         return 0;
@@ -152,7 +153,7 @@ static int take_option(struct options *options, const struct known_option *known
                 options->directory = argument;
                 break;
         case EFFECT_JSON:
-                return parse_json(argument, &options->json);
+                return parse_json(argument, &options->pretty);
         case EFFECT_DRY_RUN:
                 options->dry_run = true;
                 break;
@@ -170,8 +171,8 @@ static int check_options(const struct options *options, const char *argument)
                 log_error("%s: no arguments are expected; see bpfbudgetd --help", argument);
                 return -EINVAL;
         }
-        if (options->relations && (options->action != ACTION_ONCE || options->json == JSON_OFF)) {
-                log_error("--holders, --pins and --uses go with --once --json; see bpfbudgetd --help");
+        if (options->relations && options->action != ACTION_ONCE) {
+                log_error("--holders, --pins and --uses require --once; see bpfbudgetd --help");
                 return -EINVAL;
         }
         return 0;
@@ -185,6 +186,7 @@ static int parse_options(int argc, char *argv[], struct options *options)
 
         for (size_t i = 0; i < KNOWN_OPTIONS; i++)
                 table[i] = (struct option){ known_options[i].name, known_options[i].argument, NULL, 0x100 + i };
+        parse_json(NULL, &options->pretty);
         while ((c = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
                 const struct known_option *known;
                 const char *argument = optarg;
@@ -262,7 +264,7 @@ static int report_once(struct monitor *monitor, const struct options *options)
 
         r = relations_read(&relations, monitor->kernel, &monitor->tree, options->relations);
         if (r == 0) {
-                r = report(monitor, &relations, options->json, stdout);
+                r = report(monitor, &relations, options->pretty, stdout);
                 if (r < 0)
                         log_error("The report cannot be written: %s", strerror(-r));
         }
@@ -294,7 +296,7 @@ static int run_capabilities(const struct options *options)
         r = monitor_init(&monitor, &kernel_options);
         if (r == 0) {
                 capabilities = kernel_capabilities(monitor.kernel, &count);
-                r = report_capabilities(capabilities, count, options->json, stdout);
+                r = report_capabilities(capabilities, count, options->pretty, stdout);
                 if (r < 0)
                         log_error("The report cannot be written: %s", strerror(-r));
         }
@@ -306,7 +308,7 @@ static int run_capabilities(const struct options *options)
 static int run(const struct options *options)
 {
         struct daemon_options daemon_options = {
-                .json = options->json,
+                .pretty = options->pretty,
                 .directory = options->directory,
                 .socket = options->socket,
                 .dry_run = options->dry_run,

@@ -94,6 +94,7 @@ static int add_cgroup(
         cgroup->path = path;
         cgroup->exists = true;
         cgroup->parent = parent;
+        cgroup->depth = parent ? parent->depth + 1 : 0;
         HASH_ADD(hh, tree->by_id, id, sizeof(cgroup->id), cgroup);
         if (!HASH_ADDED(cgroup))
                 return -ENOMEM;

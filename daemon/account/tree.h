@@ -32,6 +32,7 @@ struct cgroup {
         char *path;  /* below the memory hierarchy's mount, "/" for the root; the last one known; NULL: unknown */
         bool exists; /* false once it was removed */
         struct cgroup *parent; /* NULL for the root */
+        size_t depth;          /* how many are above it */
         struct usage self;     /* its own */
         struct usage total;    /* of the subtree, as of the last tree_flush() */
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <bpf/libbpf.h>
-#include <libsmartcols.h>
 
 #include "base/cleanup.h"
 #include "base/size.h"
@@ -333,9 +332,9 @@ json_t *capability_to_json(const struct capability *capability)
 }
 
 /* Writes @json, which it takes over, in one line or indented, and a newline. */
-static int write_json(json_t *json, enum json_mode mode, FILE *file)
+static int write_json(json_t *json, bool pretty, FILE *file)
 {
-        size_t flags = mode == JSON_PRETTY ? JSON_INDENT(8) : JSON_COMPACT;
+        size_t flags = pretty ? JSON_INDENT(8) : JSON_COMPACT;
         int r;
 
         if (!json)
@@ -361,27 +360,15 @@ static json_t *capabilities_to_json(const struct capability *capabilities, size_
 
 /* --- Order -------------------------------------------------------------------------------------------------------- */
 
-static size_t depth(const struct cgroup *cgroup)
-{
-        size_t n = 0;
-
-        while ((cgroup = cgroup->parent))
-                n++;
-        return n;
-}
-
 /* Largest first; a parent, which is never smaller, before its children. */
 static int compare_cgroups(const void *a, const void *b)
 {
         const struct cgroup *x = *(struct cgroup *const *) a, *y = *(struct cgroup *const *) b;
-        size_t depth_x, depth_y;
 
         if (x->total.allocated != y->total.allocated)
                 return x->total.allocated < y->total.allocated ? 1 : -1;
-        depth_x = depth(x);
-        depth_y = depth(y);
-        if (depth_x != depth_y)
-                return depth_x > depth_y ? 1 : -1;
+        if (x->depth != y->depth)
+                return x->depth > y->depth ? 1 : -1;
         return strcmp(x->path ?: "", y->path ?: "");
 }
 
@@ -452,165 +439,21 @@ static int write_monitor(struct writer *writer, const struct monitor *monitor, c
         return writer->error;
 }
 
-static int print_json(const struct monitor *monitor, const struct relations *relations, enum json_mode mode, FILE *file)
+int report(const struct monitor *monitor, const struct relations *relations, bool pretty, FILE *file)
 {
         _cleanup_(cleanup_writer) struct writer writer = {};
         int r = write_monitor(&writer, monitor, relations);
 
         if (r < 0)
                 return r;
-        if (mode == JSON_PRETTY)
-                return write_json(json_loadb(writer.text, writer.size, 0, NULL), mode, file);
+        if (pretty)
+                return write_json(json_loadb(writer.text, writer.size, 0, NULL), true, file);
         if (fwrite(writer.text, 1, writer.size, file) != writer.size || fputc('\n', file) == EOF || fflush(file) == EOF)
                 return -EIO;
         return 0;
 }
 
-/* --- Tables ------------------------------------------------------------------------------------------------------- */
-
-struct column {
-        const char *name;
-        double width;
-        int flags;
-};
-
-static void cleanup_table(struct libscols_table **table)
+int report_capabilities(const struct capability *capabilities, size_t count, bool pretty, FILE *file)
 {
-        scols_unref_table(*table);
-}
-
-static struct libscols_table *new_table(const struct column *columns, size_t n, FILE *file)
-{
-        struct libscols_table *table = scols_new_table();
-
-        if (!table)
-                return NULL;
-        scols_table_set_stream(table, file);
-        for (size_t i = 0; i < n; i++)
-                if (!scols_table_new_column(table, columns[i].name, columns[i].width, columns[i].flags)) {
-                        scols_unref_table(table);
-                        return NULL;
-                }
-        return table;
-}
-
-static const struct column cgroup_columns[] = {
-        { "CGROUP", 0.4, SCOLS_FL_TREE },
-        { "ALLOCATED", 9, SCOLS_FL_RIGHT },
-        { "CHARGED", 7, SCOLS_FL_RIGHT },
-        { "UNCHARGED", 9, SCOLS_FL_RIGHT },
-        { "MAPS", 4, SCOLS_FL_RIGHT },
-        { "PROGRAMS", 8, SCOLS_FL_RIGHT },
-        { "RSS", 6, SCOLS_FL_RIGHT },
-        { "FOOTPRINT", 9, SCOLS_FL_RIGHT },
-};
-
-#define CGROUP_COLUMNS (sizeof(cgroup_columns) / sizeof(cgroup_columns[0]))
-
-/* The last part of @cgroup's path, as the tree shows where it is; marked if it was removed. */
-static int cgroup_label(const struct cgroup *cgroup, char **label)
-{
-        const char *path = cgroup->path, *slash = path ? strrchr(path, '/') : NULL, *name;
-        int r;
-
-        name = !path ? "(unknown)" : slash && slash[1] ? slash + 1 : path;
-        /* Not below its parent in the table: show the whole path. */
-        if (path && cgroup->parent && !cgroup->parent->parent && !cgroup->exists)
-                name = path;
-        r = asprintf(label, "%s%s", name, cgroup->exists ? "" : " (gone)");
-        return r < 0 ? -ENOMEM : 0;
-}
-
-static int add_cgroup_line(struct libscols_table *table, const struct cgroup *cgroup, struct libscols_line *parent,
-                struct libscols_line **ret)
-{
-        const struct usage *usage = &cgroup->total;
-        uint64_t rss = usage->rss[RSS_ANON] + usage->rss[RSS_FILE] + usage->rss[RSS_SHMEM];
-        char cells[CGROUP_COLUMNS][24];
-        struct libscols_line *line;
-        char *label;
-
-        if (cgroup_label(cgroup, &label) < 0)
-                return -ENOMEM;
-        line = scols_table_new_line(table, parent);
-        if (!line) {
-                free(label);
-                return -ENOMEM;
-        }
-        format_size(cells[1], usage->allocated);
-        format_size(cells[2], usage->charged);
-        format_size(cells[3], usage_uncharged(usage));
-        snprintf(cells[4], sizeof(cells[4]), "%llu", (unsigned long long) usage->map_count);
-        snprintf(cells[5], sizeof(cells[5]), "%llu", (unsigned long long) usage->program_count);
-        format_size(cells[6], rss);
-        format_size(cells[7], usage_footprint(usage));
-        if (scols_line_refer_data(line, 0, label) < 0) {
-                free(label);
-                return -ENOMEM;
-        }
-        for (size_t i = 1; i < CGROUP_COLUMNS; i++)
-                if (scols_line_set_data(line, i, cells[i]) < 0)
-                        return -ENOMEM;
-        *ret = line;
-        return 0;
-}
-
-/* The cgroups that hold BPF objects, as a tree. */
-static int print_cgroups(const struct monitor *monitor, FILE *file)
-{
-        _cleanup_(cleanup_table) struct libscols_table *table = new_table(cgroup_columns, CGROUP_COLUMNS, file);
-        _cleanup_free_ struct cgroup **cgroups = sort_cgroups(&monitor->tree);
-        _cleanup_free_ struct libscols_line **lines = calloc(monitor->tree.count, sizeof(*lines));
-
-        if (!table || !cgroups || !lines)
-                return -ENOMEM;
-        for (size_t i = 0; i < monitor->tree.count; i++) {
-                struct libscols_line *parent = NULL;
-                int r;
-
-                if (usage_objects(&cgroups[i]->total) == 0 && cgroups[i]->parent)
-                        break;
-                for (size_t k = 0; k < i; k++)
-                        if (cgroups[k] == cgroups[i]->parent)
-                                parent = lines[k];
-                r = add_cgroup_line(table, cgroups[i], parent, &lines[i]);
-                if (r < 0)
-                        return r;
-        }
-        return scols_print_table(table) < 0 || fflush(file) == EOF ? -EIO : 0;
-}
-
-int report(const struct monitor *monitor, const struct relations *relations, enum json_mode mode, FILE *file)
-{
-        if (mode != JSON_OFF)
-                return print_json(monitor, relations, mode, file);
-        return print_cgroups(monitor, file);
-}
-
-int report_capabilities(const struct capability *capabilities, size_t count, enum json_mode mode, FILE *file)
-{
-        static const struct column columns[] = {
-                { "CAPABILITY", 0.3, 0 },
-                { "AVAILABLE", 9, 0 },
-                { "PURPOSE", 0.3, 0 },
-                { "REASON", 0.3, 0 },
-        };
-        _cleanup_(cleanup_table) struct libscols_table *table = NULL;
-
-        if (mode != JSON_OFF)
-                return write_json(json_pack("{so}", "capabilities", capabilities_to_json(capabilities, count)), mode,
-                                file);
-        table = new_table(columns, sizeof(columns) / sizeof(columns[0]), file);
-        if (!table)
-                return -ENOMEM;
-        for (size_t i = 0; i < count; i++) {
-                struct libscols_line *line = scols_table_new_line(table, NULL);
-
-                if (!line || scols_line_set_data(line, 0, capabilities[i].name) < 0 ||
-                                scols_line_set_data(line, 1, capabilities[i].available ? "yes" : "no") < 0 ||
-                                scols_line_set_data(line, 2, capabilities[i].purpose) < 0 ||
-                                scols_line_set_data(line, 3, capabilities[i].reason) < 0)
-                        return -ENOMEM;
-        }
-        return scols_print_table(table) < 0 || fflush(file) == EOF ? -EIO : 0;
+        return write_json(json_pack("{so}", "capabilities", capabilities_to_json(capabilities, count)), pretty, file);
 }

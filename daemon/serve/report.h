@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the daemon knows, for people and programs: tables by libsmartcols, JSON by jansson. All sizes in JSON are bytes.
- */
+/* What the daemon knows, as JSON. All sizes are bytes. Tables of it are made by ctl/. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -15,12 +15,6 @@
 #include "kernel/capability.h"
 #include "policy/config.h"
 #include "serve/writer.h"
-
-enum json_mode {
-        JSON_OFF,
-        JSON_SHORT,
-        JSON_PRETTY,
-};
 
 /* New references, or NULL if there is no memory. Their fields are described in README.md. */
 json_t *cgroup_to_json(const struct cgroup *cgroup);
@@ -40,13 +34,13 @@ struct cgroup **sort_cgroups(const struct tree *tree);
 struct object **sort_objects(const struct ledger *ledger);
 
 /*
- * Writes cgroups, objects with @relations (NULL: none) and capabilities, largest first, or as a table the cgroups that
- * hold BPF objects. Returns 0 or a negative errno.
+ * Writes one document with cgroups, objects with @relations (NULL: none) and capabilities, largest first: in one line,
+ * or indented if @pretty. Returns 0 or a negative errno.
  */
-int report(const struct monitor *monitor, const struct relations *relations, enum json_mode mode, FILE *file);
+int report(const struct monitor *monitor, const struct relations *relations, bool pretty, FILE *file);
 
-/* Writes the table of capabilities. Returns 0 or a negative errno. */
-int report_capabilities(const struct capability *capabilities, size_t count, enum json_mode mode, FILE *file);
+/* Writes the capabilities the same way. Returns 0 or a negative errno. */
+int report_capabilities(const struct capability *capabilities, size_t count, bool pretty, FILE *file);
 
 /* Enough for the name of a type that has none. */
 #define TYPE_NAME_MAX 16

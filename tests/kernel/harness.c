@@ -596,9 +596,8 @@ void live_start_with(struct live_daemon *daemon, const struct test_cgroup *cgrou
         daemon->pid = fork();
         assert_true(daemon->pid >= 0);
         if (daemon->pid == 0) {
-                char *argv[9] = { (char *) daemon_path(), "--json=short", "--config", (char *) config, "--socket",
-                        daemon->socket };
-                size_t n = 6;
+                char *argv[8] = { (char *) daemon_path(), "--config", (char *) config, "--socket", daemon->socket };
+                size_t n = 5;
 
                 if (cgroup)
                         join(cgroup);

@@ -499,7 +499,7 @@ static void test_successor(void **state)
 
         populate(box);
         assert_int_equal(put_text(box, "cgroup.freeze", "1"), 0);
-        assert_true(run_daemon(box, "--json=off") != 0);
+        assert_true(run_daemon(box, "--json=short") != 0);
         assert_false(is_set(box));
         wait_counts(box);
 }

@@ -327,15 +327,15 @@ static void test_uses(void **state)
         close(maps[1]);
 }
 
-static void test_relations_need_json(void **state)
+static void test_relations_need_once(void **state)
 {
         _cleanup_free_ char *errors = NULL;
         int status;
 
         (void) state;
-        errors = daemon_errors(&status, "--once", "--holders", NULL);
+        errors = daemon_errors(&status, "--capabilities", "--holders", NULL);
         assert_int_equal(status, 1);
-        assert_non_null(strstr(errors, "--once --json"));
+        assert_non_null(strstr(errors, "--holders, --pins and --uses require --once"));
 }
 
 /* --- RSS ---------------------------------------------------------------------------------------------------------- */
@@ -1751,7 +1751,7 @@ static void test_bad_json_mode(void **state)
         (void) state;
         text = daemon_errors(&status, "--json=xml", NULL);
         assert_int_equal(status, 1);
-        assert_one_line(text, "short, pretty, off");
+        assert_one_line(text, "it is one of short, pretty");
 }
 
 static void test_capabilities(void **state)
@@ -1923,7 +1923,7 @@ int main(void)
         tests[n++] = TEST(test_holders_of_programs);
         tests[n++] = TEST(test_pins);
         tests[n++] = TEST(test_uses);
-        tests[n++] = TEST(test_relations_need_json);
+        tests[n++] = TEST(test_relations_need_once);
         tests[n++] = TEST(test_rss);
         tests[n++] = TEST(test_live_rss);
         tests[n++] = TEST(test_idle);

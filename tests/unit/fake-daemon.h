@@ -52,7 +52,7 @@ static struct {
         bool manager_has_state_file, manager_has_frozen_file, manager_dry_run;
         const char *api_path, *api_directory;
         uint32_t relations;
-        enum json_mode json;
+        int pretty; /* what was reported was indented; -1: nothing was */
         const struct relations *reported;
 
         int alert_result;
@@ -383,12 +383,12 @@ void relations_deinit(struct relations *relations)
         call('d');
 }
 
-int report(const struct monitor *monitor, const struct relations *relations, enum json_mode mode, FILE *file)
+int report(const struct monitor *monitor, const struct relations *relations, bool pretty, FILE *file)
 {
         (void) monitor;
         assert_ptr_equal(file, stdout);
         call('w');
-        fake.json = mode;
+        fake.pretty = pretty;
         fake.reported = relations;
         return fake.report_result;
 }
@@ -399,13 +399,13 @@ static const struct capability capabilities[] = {
         { .name = "service", .purpose = "that", .reason = "CAP_X is missing", .permission = true },
 };
 
-int report_capabilities(const struct capability *table, size_t count, enum json_mode mode, FILE *file)
+int report_capabilities(const struct capability *table, size_t count, bool pretty, FILE *file)
 {
         assert_ptr_equal(table, capabilities);
         assert_int_equal(count, 3);
         assert_ptr_equal(file, stdout);
         call('w');
-        fake.json = mode;
+        fake.pretty = pretty;
         return fake.report_result;
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -405,6 +406,51 @@ static void test_tree(void **state)
         assert_string_equal(tree_label(json_array_get(rows, 6), NULL), "(unknown)");
         free(parents);
         json_decref(rows);
+}
+
+/* CPU time in seconds that it takes to make a tree of @n cgroups, a root with slices of 100 each, and to print it. */
+static double time_tree(size_t n)
+{
+        static const struct column columns[] = {
+                { "CGROUP", "path", CELL_CGROUP, true },
+                { "ALLOCATED", "allocated", CELL_SIZE },
+        };
+        json_t *rows = json_array();
+        struct table table = { .columns = columns, .column_count = 2, .rows = rows, .legend = true };
+        clock_t start;
+        ssize_t *parents;
+        char *text, path[64] = "/";
+        size_t size, lines = 0;
+        FILE *file = open_memstream(&text, &size);
+
+        assert_non_null(file);
+        for (size_t i = 0; i < n; i++) {
+                json_array_append_new(rows, json_pack("{ss sb si}", "path", path, "exists", 1, "allocated", 1));
+                snprintf(path, sizeof(path), i % 100 ? "/%zu.slice/%zu.service" : "/%zu.slice", i / 100, i);
+        }
+        start = clock();
+        assert_int_equal(table_make_tree(rows, &parents), 0);
+        table.parents = parents;
+        assert_int_equal(table_print(&table, file), 0);
+        start = clock() - start;
+        fclose(file);
+        for (const char *c = text; *c; c++)
+                lines += *c == '\n';
+        assert_int_equal(lines, n + 1);
+        free(text);
+        free(parents);
+        json_decref(rows);
+        return (double) start / CLOCKS_PER_SEC;
+}
+
+/* Ten times as many cgroups take ten times as long, not a hundred times. */
+static void test_large_tree(void **state)
+{
+        double small = time_tree(1000), large = time_tree(10000);
+
+        (void) state;
+        if (large > 40 * small + 0.1)
+                fail_msg("1,000 cgroups take %.3f s, 10,000 %.3f s", small, large);
 }
 
 /* --- Events ------------------------------------------------------------------------------------------------------- */
@@ -900,6 +946,7 @@ int main(void)
                 cmocka_unit_test(test_history),
                 cmocka_unit_test(test_assignments),
                 cmocka_unit_test(test_tree),
+                cmocka_unit_test(test_large_tree),
                 cmocka_unit_test(test_event_text),
                 cmocka_unit_test(test_frame_fits),
                 cmocka_unit_test(test_frame_widths),

@@ -172,7 +172,7 @@ static int setup(void **state)
 /* Runs the daemon with these options. Returns the exit status. */
 static int run(const char *directory, const char *socket)
 {
-        struct daemon_options options = { .json = JSON_OFF, .directory = directory, .socket = socket };
+        struct daemon_options options = { .directory = directory, .socket = socket };
 
         return run_daemon(&options);
 }
@@ -665,7 +665,7 @@ static void signals_come(struct daemon *daemon)
         memset(fake.calls, 0, sizeof(fake.calls));
         fire(on_dump);
         assert_string_equal(fake.calls, "raw");
-        assert_int_equal(fake.json, JSON_OFF);
+        assert_int_equal(fake.pretty, false);
         assert_null(fake.reported);
         fake.report_result = -EPIPE;
         fire(on_dump);

@@ -60,7 +60,7 @@ static int setup(void **state)
 {
         (void) state;
         reset_fake();
-        run_options = (struct daemon_options){ .json = -1 };
+        run_options = (struct daemon_options){};
         return 0;
 }
 
@@ -104,8 +104,9 @@ static void test_bad_options(void **state)
                 { "--nonsense" },
                 { "--once", "argument" },
                 { "--once", "--json=xml" },
-                { "--once", "--holders" },
-                { "--once", "--pins", "--json=off" },
+                { "--once", "--json=off" },
+                { "--holders" },
+                { "--check-config", "--pins" },
                 { "--json", "--uses" },
                 { "--capabilities", "--json", "--holders" },
                 { "--socket" },
@@ -122,41 +123,44 @@ static void test_bad_options(void **state)
         assert_logged("<3>argument: no arguments");
         setup(NULL);
         run_main("--json=xml", NULL);
-        assert_logged("<3>--json=xml: unknown mode; it is one of short, pretty, off");
+        assert_logged("<3>--json=xml: unknown mode; it is one of short, pretty");
         setup(NULL);
-        run_main("--once", "--uses", NULL);
-        assert_logged("<3>--holders, --pins and --uses go with --once --json");
+        run_main("--once", "--json=off", NULL);
+        assert_logged("<3>--json=off: tables are shown by bpfbudgetctl only; use bpfbudgetctl --direct");
+        setup(NULL);
+        run_main("--capabilities", "--uses", NULL);
+        assert_logged("<3>--holders, --pins and --uses require --once");
 }
 
+/* One line, or indented on a terminal, unless it is told. */
 static void test_json_modes(void **state)
 {
         static const struct {
                 const char *option;
-                bool terminal;
-                enum json_mode mode;
+                bool terminal, pretty;
         } cases[] = {
-                { NULL, true, JSON_OFF },
-                { "--json", false, JSON_SHORT },
-                { "--json", true, JSON_PRETTY },
-                { "--json=short", true, JSON_SHORT },
-                { "--json=pretty", false, JSON_PRETTY },
-                { "--json=off", true, JSON_OFF },
+                { NULL, false, false },
+                { NULL, true, true },
+                { "--json", false, false },
+                { "--json", true, true },
+                { "--json=short", true, false },
+                { "--json=pretty", false, true },
         };
 
         (void) state;
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 setup(NULL);
                 fake.terminal = cases[i].terminal;
-                fake.json = -1;
+                fake.pretty = -1;
                 assert_int_equal(run_main("--once", cases[i].option, NULL), 0);
-                assert_int_equal(fake.json, cases[i].mode);
-                fake.json = -1;
+                assert_int_equal(fake.pretty, cases[i].pretty);
+                fake.pretty = -1;
                 assert_int_equal(run_main("--capabilities", cases[i].option, NULL), 0);
-                assert_int_equal(fake.json, cases[i].mode);
+                assert_int_equal(fake.pretty, cases[i].pretty);
         }
         /* The last one counts. */
-        assert_int_equal(run_main("--once", "--json=pretty", "--json=off", NULL), 0);
-        assert_int_equal(fake.json, JSON_OFF);
+        assert_int_equal(run_main("--once", "--json=short", "--json=pretty", NULL), 0);
+        assert_int_equal(fake.pretty, true);
 }
 
 /* One snapshot: without sensors, and with what was asked for. */
@@ -185,6 +189,10 @@ static void test_once(void **state)
         assert_int_equal(fake.relations, RELATION_PINS | RELATION_USES | RELATION_HOLDERS);
         assert_int_equal(run_main("--once", "--json", "--holders", "--pins", NULL), 0);
         assert_int_equal(fake.relations, RELATION_PINS | RELATION_HOLDERS);
+        assert_int_equal(run_main("--holders", "--once", NULL), 0);
+        assert_int_equal(fake.relations, RELATION_HOLDERS);
+        assert_int_equal(run("--holders", "--once", NULL), 0);
+        assert_int_equal(fake.relations, RELATION_HOLDERS);
 }
 
 static void test_once_fails(void **state)
@@ -256,7 +264,7 @@ static void test_check_config(void **state)
 
 /* --- The daemon --------------------------------------------------------------------------------------------------- */
 
-static void expect_daemon(const char *directory, const char *socket, bool dry_run, enum json_mode json)
+static void expect_daemon(const char *directory, const char *socket, bool dry_run, bool pretty)
 {
         assert_string_equal(fake.calls, "D");
         if (directory)
@@ -268,7 +276,7 @@ static void expect_daemon(const char *directory, const char *socket, bool dry_ru
         else
                 assert_null(run_options.socket);
         assert_int_equal(run_options.dry_run, dry_run);
-        assert_int_equal(run_options.json, json);
+        assert_int_equal(run_options.pretty, pretty);
         setup(NULL);
 }
 

@@ -34,7 +34,7 @@ declare -A shows=(
     [--group-by=name-prefix]='^ *agent_? +'
     [.cgroupGone]='"ended_table"'
     [set-budget agent.service]=''
-    [--once | head]='^ *CGROUP'
+    [--direct tree | head]='^ *CGROUP'
     [16777216]='"agent_table"'
     [io.bpfbudget.GetCgroup]='"path" *: *"/system.slice"'
     [io.bpfbudget.Subscribe]=''
