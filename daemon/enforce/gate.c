@@ -374,6 +374,7 @@ static int open_skeleton(struct gate *gate, const char *types_path)
         int r = 0;
 
         gate->skeleton = gate_bpf__open_opts(&opts);
+        skeleton_free_unpacked();
         if (!gate->skeleton)
                 return -errno;
         gate->skeleton->rodata->machine = machine->settings;

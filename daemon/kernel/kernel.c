@@ -105,6 +105,7 @@ static int open_skeleton(struct kernel *kernel, const struct cgroupfs *cgroupfs,
         uint64_t own_id;
         bool alone;
 
+        skeleton_free_unpacked();
         if (!skeleton)
                 return -errno;
         kernel->skeleton = skeleton;

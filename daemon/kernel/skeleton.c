@@ -2,9 +2,39 @@
 #include "kernel/skeleton.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include <bpf/bpf.h>
+#include <zlib.h>
+
+/* The object of the skeleton that is being opened: what calls skeleton_unpack() cannot free it. */
+static void *unpacked;
+
+const void *skeleton_unpack(const void *packed, size_t packed_size, size_t size)
+{
+        z_stream stream = { .next_in = (void *) packed, .avail_in = packed_size, .avail_out = size };
+        int r;
+
+        skeleton_free_unpacked();
+        unpacked = malloc(size);
+        /* 16: with the head and the checksum of gzip. */
+        if (!unpacked || inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK)
+                return NULL;
+        stream.next_out = unpacked;
+        r = inflate(&stream, Z_FINISH);
+        inflateEnd(&stream);
+        return r == Z_STREAM_END && stream.avail_out == 0 ? unpacked : NULL;
+}
+
+void skeleton_free_unpacked(void)
+{
+        int saved_errno = errno;
+
+        free(unpacked);
+        unpacked = NULL;
+        errno = saved_errno;
+}
 
 int skeleton_run(const struct bpf_program *program, void *context, size_t size)
 {

@@ -7,6 +7,18 @@
 
 #include <bpf/libbpf.h>
 
+/*
+ * The BPF object of @size bytes that build-aux/pack-skeleton has compressed to @packed. Skeletons call it when they are
+ * opened. NULL: no memory, or it is not that object.
+ */
+const void *skeleton_unpack(const void *packed, size_t packed_size, size_t size);
+
+/*
+ * Frees what skeleton_unpack() returned, after the skeleton was opened or could not be: libbpf keeps copies of what it
+ * needs (bpf_object__elf_finish()). Keeps errno.
+ */
+void skeleton_free_unpacked(void);
+
 /* Runs @program, one of those that are not attached, with @context of @size bytes, which it may change. Returns 0 or a
  * negative errno. */
 int skeleton_run(const struct bpf_program *program, void *context, size_t size);

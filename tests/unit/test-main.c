@@ -285,15 +285,15 @@ static void test_run(void **state)
 {
         (void) state;
         assert_int_equal(run_main(NULL, NULL), 78);
-        expect_daemon(NULL, NULL, false, JSON_OFF);
+        expect_daemon(NULL, NULL, false, false);
         assert_int_equal(run_main("--config", "/conf", NULL), 78);
-        expect_daemon("/conf", NULL, false, JSON_OFF);
+        expect_daemon("/conf", NULL, false, false);
         run_main("--config=/conf", "--socket=/s", NULL);
-        expect_daemon("/conf", "/s", false, JSON_OFF);
+        expect_daemon("/conf", "/s", false, false);
         run_main("--socket", "/s", NULL);
-        expect_daemon(NULL, "/s", false, JSON_OFF);
-        run_main("--dry-run", "--json=short", NULL);
-        expect_daemon(NULL, NULL, true, JSON_SHORT);
+        expect_daemon(NULL, "/s", false, false);
+        run_main("--dry-run", "--json=pretty", NULL);
+        expect_daemon(NULL, NULL, true, true);
 }
 
 /* --- After the end ------------------------------------------------------------------------------------------------ */
