@@ -24,6 +24,7 @@
 #include "policy/config.h"
 #include "serve/alert.h"
 #include "serve/api.h"
+#include "serve/report.h"
 
 /* Of what lives until the machine boots. */
 #define RUN_DIRECTORY "/run/bpfbudget"

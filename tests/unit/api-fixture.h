@@ -21,6 +21,7 @@
 #include <linux/bpf.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "loop.h"
 #include "serve/api.h"

@@ -16,6 +16,7 @@
 
 #include "enforce/manager.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "enforce/limits.h"
 #include "kernel/probe.h"
