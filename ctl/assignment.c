@@ -7,37 +7,33 @@
 #include <string.h>
 #include <strings.h>
 
-#include "policy/config.h"
+#include "policy/keys.h"
+#include "policy/values.h"
 
-enum value {
-        VALUE_SIZE,
-        VALUE_COUNT,
-        VALUE_PERCENT,
-        VALUE_WORD,
-};
-
-static const struct key {
-        const char *name, *parameter;
-        enum value value;
-        const char *words[2]; /* of VALUE_WORD */
-} keys[] = {
-        { "High", "high", VALUE_SIZE },
-        { "Max", "max", VALUE_SIZE },
-        { "MapsMax", "mapsMax", VALUE_COUNT },
-        { "ProgramsMax", "programsMax", VALUE_COUNT },
-        { "FootprintRatioHigh", "footprintRatioHigh", VALUE_PERCENT },
-        { "OnHigh", "onHigh", VALUE_WORD, { "alert", "throttle" } },
-        { "OnMax", "onMax", VALUE_WORD, { "alert", "deny" } },
-        { "Count", "count", VALUE_WORD, { "allocated", "charged" } },
-        { "ClearPercent", "clearPercent", VALUE_PERCENT },
-};
-
-static const struct key *find_key(const char *name, size_t length)
+/* The key that can be set at run time and is named so, in any case; NULL: there is none. */
+static const struct key *find_runtime_key(const char *name, size_t length)
 {
-        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-                if (strlen(keys[i].name) == length && strncasecmp(keys[i].name, name, length) == 0)
-                        return &keys[i];
+        for (size_t i = 0; i < budget_format.count; i++) {
+                const struct key *key = &budget_format.keys[i];
+
+                if (key->runtime && strlen(key->name) == length && strncasecmp(key->name, name, length) == 0)
+                        return key;
+        }
         return NULL;
+}
+
+/* Writes "unknown key; there are High, Max". */
+static void list_keys(char *reason)
+{
+        size_t length = snprintf(reason, ASSIGNMENT_REASON_MAX, "unknown key; there are ");
+        const char *separator = "";
+
+        for (size_t i = 0; i < budget_format.count && length < ASSIGNMENT_REASON_MAX; i++)
+                if (budget_format.keys[i].runtime) {
+                        length += snprintf(reason + length, ASSIGNMENT_REASON_MAX - length, "%s%s", separator,
+                                        budget_format.keys[i].name);
+                        separator = ", ";
+                }
 }
 
 /* Each of these returns a new reference, or NULL with the reason. */
@@ -79,10 +75,10 @@ static json_t *parse_number(const char *text, bool percent, char *reason)
 
 static json_t *parse_word(const struct key *key, const char *text, char *reason)
 {
-        for (size_t i = 0; i < 2; i++)
-                if (strcmp(key->words[i], text) == 0)
+        for (const struct word *word = key->words; word->text; word++)
+                if (strcmp(word->text, text) == 0)
                         return json_string(text);
-        snprintf(reason, ASSIGNMENT_REASON_MAX, "it is %s or %s", key->words[0], key->words[1]);
+        snprintf(reason, ASSIGNMENT_REASON_MAX, "it is %s", key->expected);
         return NULL;
 }
 
@@ -90,23 +86,18 @@ static json_t *parse_value(const struct key *key, const char *text, uint64_t ram
 {
         if (!*text)
                 return json_null();
-        switch (key->value) {
-        case VALUE_SIZE:
+        if (key->words)
+                return parse_word(key, text, reason);
+        if (key->type == KEY_SIZE)
                 return parse_size(text, ram, reason);
-        case VALUE_COUNT:
-                return parse_number(text, false, reason);
-        case VALUE_PERCENT:
-                return parse_number(text, true, reason);
-        case VALUE_WORD:
-                break;
-        }
-        return parse_word(key, text, reason);
+        return parse_number(text, key->type == KEY_PERCENT || key->type == KEY_RATIO, reason);
 }
 
 int assignment_parse(const char *text, uint64_t ram, json_t *parameters, char reason[ASSIGNMENT_REASON_MAX])
 {
         size_t length = strcspn(text, "=");
-        const struct key *key = find_key(text, length);
+        const struct key *key = find_runtime_key(text, length);
+        char parameter[KEY_NAME_SIZE];
         json_t *value;
 
         if (!text[length]) {
@@ -114,13 +105,12 @@ int assignment_parse(const char *text, uint64_t ram, json_t *parameters, char re
                 return -EINVAL;
         }
         if (!key) {
-                snprintf(reason, ASSIGNMENT_REASON_MAX,
-                                "unknown key; there are High, Max, MapsMax, ProgramsMax, FootprintRatioHigh, OnHigh, "
-                                "OnMax, Count, ClearPercent");
+                list_keys(reason);
                 return -EINVAL;
         }
         value = parse_value(key, text + length + 1, ram, reason);
         if (!value)
                 return -EINVAL;
-        return json_object_set_new(parameters, key->parameter, value) < 0 ? -ENOMEM : 0;
+        key_parameter(key, parameter);
+        return json_object_set_new(parameters, parameter, value) < 0 ? -ENOMEM : 0;
 }

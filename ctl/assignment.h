@@ -6,7 +6,8 @@
 
 #include <jansson.h>
 
-#define ASSIGNMENT_REASON_MAX 160
+/* Bytes; the names of all keys have room. */
+#define ASSIGNMENT_REASON_MAX 512
 
 /*
  * Parses "High=64M" into @parameters of SetBudget; keys in any case, sizes in percent are of @ram bytes, an empty value

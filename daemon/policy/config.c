@@ -72,7 +72,7 @@ static void load_budget(struct loader *loader, const struct entry *entry, struct
 
         if (size < 0)
                 return;
-        *budget = budget_defaults;
+        keys_reset(&budget_format, budget);
         config->count++;
         budget->file = strdup(entry->file);
         budget->name = strndup(entry->name, strlen(entry->name) - strlen(BUDGET_SUFFIX));
@@ -117,7 +117,8 @@ int config_load(struct config *config, const char *root, const char *directory, 
                 .machine = machine, .message = message, .context = context, .buffer = buffer, .value = value
         };
 
-        *config = (struct config){ .settings = settings_defaults };
+        *config = (struct config){};
+        keys_reset(&settings_format, &config->settings);
         if (!buffer || !value)
                 return -ENOMEM;
         list_all(&loader, root, directory, &files, &dropins);

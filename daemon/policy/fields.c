@@ -319,7 +319,7 @@ int set_key(struct source *source, const struct key *key, const char *value)
         int r = 0;
 
         if (key->size > 0 && !*value)
-                memcpy(field, (const char *) source->format->defaults + key->offset, key->size);
+                key_set(key, source->target, key->initial);
         else
                 r = parsers[key->type](source, key, value, field);
         remember(&source->given[key - source->format->keys], source, value, source->errors == errors && *value);

@@ -49,67 +49,70 @@ static const struct word boolean_words[] = {
 
 /* clang-format off */
 static const struct key budget_keys[] = {
-        { "Match", "Cgroup", KEY_PATHS, offsetof(struct budget, cgroups) },
-        { "Match", "Unit", KEY_UNITS, offsetof(struct budget, units) },
-        { "Match", "User", KEY_USERS, offsetof(struct budget, users), .expected = "names or numbers of users" },
-        { "Budget", "High", KEY_SIZE, BUDGET_FIELD(high), .expected = EXPECTED_SIZE },
-        { "Budget", "Max", KEY_SIZE, BUDGET_FIELD(max), .expected = EXPECTED_SIZE },
+        { "Match", "Cgroup", KEY_PATHS, offsetof(struct budget, cgroups),
+          .unit = "globs", .help = "Paths of cgroups that the budget is for" },
+        { "Match", "Unit", KEY_UNITS, offsetof(struct budget, units),
+          .unit = "globs", .help = "Units that the budget is for" },
+        { "Match", "User", KEY_USERS, offsetof(struct budget, users),
+          .unit = "users", .help = "Owners of cgroups that the budget is for",
+          .expected = "names or numbers of users" },
+        { "Budget", "High", KEY_SIZE, BUDGET_FIELD(high), 0, INT64_MAX, BUDGET_INFINITY, .runtime = true,
+          .unit = "bytes", .help = "Soft limit of usage", .expected = EXPECTED_SIZE },
+        { "Budget", "Max", KEY_SIZE, BUDGET_FIELD(max), 0, INT64_MAX, BUDGET_INFINITY, .runtime = true,
+          .unit = "bytes", .help = "Hard limit of usage", .expected = EXPECTED_SIZE },
+        { "Budget", "MapsMax", KEY_COUNT, BUDGET_FIELD(maps_max), 0, UINT32_MAX, BUDGET_INFINITY, .runtime = true,
+          .unit = "maps", .help = "Limit of the number of maps", .expected = EXPECTED_COUNT },
+        { "Budget", "ProgramsMax", KEY_COUNT, BUDGET_FIELD(programs_max), 0, UINT32_MAX, BUDGET_INFINITY,
+          .runtime = true,
+          .unit = "programs", .help = "Limit of the number of programs", .expected = EXPECTED_COUNT },
         { "Budget", "FootprintRatioHigh", KEY_RATIO, BUDGET_FIELD(footprint_ratio_high), 1, RATIO_MAX,
+          BUDGET_INFINITY, .runtime = true,
+          .unit = "percent", .help = "Soft limit of usage in percent of RSS",
           .expected = "a whole percentage of 1% to 1000000%, or infinity" },
-        { "Budget", "MapsMax", KEY_COUNT, BUDGET_FIELD(maps_max), 0, UINT32_MAX, .expected = EXPECTED_COUNT },
-        { "Budget", "ProgramsMax", KEY_COUNT, BUDGET_FIELD(programs_max), 0, UINT32_MAX, .expected = EXPECTED_COUNT },
-        { "Budget", "OnHigh", KEY_WORD, BUDGET_FIELD(on_high), .words = on_high_words,
-          .expected = "alert or throttle" },
-        { "Budget", "OnMax", KEY_WORD, BUDGET_FIELD(on_max), .words = on_max_words, .expected = "alert or deny" },
-        { "Budget", "Attribution", KEY_WORD, BUDGET_FIELD(attribution), .words = attribution_words,
-          .expected = "charged or holder" },
-        { "Budget", "Count", KEY_WORD, BUDGET_FIELD(count), .words = count_words,
-          .expected = "allocated or charged" },
-        { "Budget", "ClearPercent", KEY_PERCENT, BUDGET_FIELD(clear_percent), 1, 100,
+        { "Budget", "OnHigh", KEY_WORD, BUDGET_FIELD(on_high), .initial = ACTION_ALERT, .words = on_high_words,
+          .runtime = true, .unit = "action", .help = "What a soft limit does", .expected = "alert or throttle" },
+        { "Budget", "OnMax", KEY_WORD, BUDGET_FIELD(on_max), .initial = ACTION_ALERT, .words = on_max_words,
+          .runtime = true, .unit = "action", .help = "What a hard limit does", .expected = "alert or deny" },
+        { "Budget", "Attribution", KEY_WORD, BUDGET_FIELD(attribution), .initial = BUDGET_CHARGED,
+          .words = attribution_words,
+          .unit = "cgroup", .help = "Whose cgroup an object counts in", .expected = "charged or holder" },
+        { "Budget", "Count", KEY_WORD, BUDGET_FIELD(count), .initial = COUNT_ALLOCATED, .words = count_words,
+          .runtime = true, .unit = "bytes", .help = "Which bytes count", .expected = "allocated or charged" },
+        { "Budget", "ClearPercent", KEY_PERCENT, BUDGET_FIELD(clear_percent), 1, 100, BUDGET_CLEAR_PERCENT,
+          .runtime = true,
+          .unit = "percent", .help = "Usage in percent of a limit below which it is clear again",
           .expected = "a whole percentage of 1% to 100%" },
 };
 
 static const struct key settings_keys[] = {
-        { "Daemon", "PollSec", KEY_TIME, SETTINGS_FIELD(poll_usec), POLL_USEC_MIN, POLL_USEC_MAX,
+        { "Daemon", "PollSec", KEY_TIME, SETTINGS_FIELD(poll_usec), POLL_USEC_MIN, POLL_USEC_MAX, SETTINGS_POLL_USEC,
+          .unit = "time", .help = "Interval of passes where no sensor reports growth",
           .expected = "a time of 100ms to 1h, or 0 for none" },
         { "Daemon", "AlertIntervalSec", KEY_TIME, SETTINGS_FIELD(alert_interval_usec), 0, ALERT_INTERVAL_USEC_MAX,
+          SETTINGS_ALERT_INTERVAL_USEC,
+          .unit = "time", .help = "Interval of the limit of alerts",
           .expected = "a time of at most 24h such as 500ms, 5s or 2min, or 0 for no limit" },
-        { "Daemon", "AlertBurst", KEY_NUMBER, SETTINGS_FIELD(alert_burst), 1, UINT32_MAX,
+        { "Daemon", "AlertBurst", KEY_NUMBER, SETTINGS_FIELD(alert_burst), 1, UINT32_MAX, SETTINGS_ALERT_BURST,
+          .unit = "alerts", .help = "Alerts of a cgroup in that interval",
           .expected = "a whole number of 1 to 4294967295" },
         { "Daemon", "ThrottleMaxSec", KEY_TIME, SETTINGS_FIELD(throttle_max_usec), 0, THROTTLE_USEC_MAX,
+          SETTINGS_THROTTLE_MAX_USEC,
+          .unit = "time", .help = "Longest pause of a cgroup",
           .expected = "a time of at most 1min such as 500ms or 2s, or 0 for no pauses" },
-        { "Daemon", "NeverThrottle", KEY_PATHS, offsetof(struct settings, never_throttle) },
-        { "Daemon", "MaxCgroups", KEY_NUMBER, SETTINGS_FIELD(cgroups_max), 0, CGROUPS_LIMIT,
+        { "Daemon", "NeverThrottle", KEY_PATHS, offsetof(struct settings, never_throttle),
+          .unit = "globs", .help = "Paths of cgroups that are never paused" },
+        { "Daemon", "MaxCgroups", KEY_NUMBER, SETTINGS_FIELD(cgroups_max), 0, CGROUPS_LIMIT, SETTINGS_CGROUPS_MAX,
+          .unit = "cgroups", .help = "Size of the tables in the kernel",
           .expected = "a whole number of 1 to 1048576, or 0 for what the machine has" },
-        { "Daemon", "FailMode", KEY_FLAG, SETTINGS_FIELD(fail_closed), .words = fail_words,
-          .expected = "open or closed" },
-        { "Daemon", "Strict", KEY_FLAG, SETTINGS_FIELD(strict), .words = boolean_words, .expected = "yes or no" },
+        { "Daemon", "FailMode", KEY_FLAG, SETTINGS_FIELD(fail_closed), .initial = SETTINGS_FAIL_CLOSED,
+          .words = fail_words,
+          .unit = "mode", .help = "What the gate does without the daemon", .expected = "open or closed" },
+        { "Daemon", "Strict", KEY_FLAG, SETTINGS_FIELD(strict), .initial = SETTINGS_STRICT, .words = boolean_words,
+          .unit = "boolean", .help = "Whether to fail where OnMax=deny is not available", .expected = "yes or no" },
 };
 /* clang-format on */
 
 _Static_assert(ELEMENTSOF(budget_keys) <= KEYS_MAX && ELEMENTSOF(settings_keys) <= KEYS_MAX, "too many keys");
-
-const struct budget budget_defaults = {
-        .high = BUDGET_INFINITY,
-        .max = BUDGET_INFINITY,
-        .maps_max = BUDGET_INFINITY,
-        .programs_max = BUDGET_INFINITY,
-        .on_high = ACTION_ALERT,
-        .on_max = ACTION_ALERT,
-        .attribution = BUDGET_CHARGED,
-        .count = COUNT_ALLOCATED,
-        .clear_percent = BUDGET_CLEAR_PERCENT,
-};
-
-const struct settings settings_defaults = {
-        .poll_usec = SETTINGS_POLL_USEC,
-        .alert_interval_usec = SETTINGS_ALERT_INTERVAL_USEC,
-        .alert_burst = SETTINGS_ALERT_BURST,
-        .throttle_max_usec = SETTINGS_THROTTLE_MAX_USEC,
-        .cgroups_max = SETTINGS_CGROUPS_MAX,
-        .fail_closed = SETTINGS_FAIL_CLOSED,
-        .strict = SETTINGS_STRICT,
-};
 
 static const char *const budget_sections[] = { "Match", "Budget", NULL };
 static const char *const settings_sections[] = { "Daemon", NULL };
@@ -119,14 +122,12 @@ const struct format budget_format = {
         budget_sections,
         budget_keys,
         ELEMENTSOF(budget_keys),
-        &budget_defaults,
 };
 const struct format settings_format = {
         "the settings",
         settings_sections,
         settings_keys,
         ELEMENTSOF(settings_keys),
-        &settings_defaults,
 };
 
 bool is_section(const struct format *format, const char *name)
@@ -193,4 +194,69 @@ const struct key *find_key(const struct format *format, const char *section, con
                 if (strcmp(format->keys[i].section, section) == 0 && strcmp(format->keys[i].name, name) == 0)
                         return &format->keys[i];
         return NULL;
+}
+
+uint64_t key_get(const struct key *key, const void *target)
+{
+        const void *field = (const char *) target + key->offset;
+        uint64_t value = key->size == sizeof(uint64_t)   ? *(const uint64_t *) field
+                         : key->size == sizeof(uint32_t) ? *(const uint32_t *) field
+                         : key->size == sizeof(bool)     ? *(const bool *) field
+                                                         : 0;
+
+        return key->type == KEY_RATIO && value == 0 ? BUDGET_INFINITY : value;
+}
+
+void key_set(const struct key *key, void *target, uint64_t value)
+{
+        void *field = (char *) target + key->offset;
+
+        if (key->type == KEY_RATIO && value == BUDGET_INFINITY)
+                value = 0;
+        if (key->size == sizeof(uint64_t))
+                *(uint64_t *) field = value;
+        else if (key->size == sizeof(uint32_t))
+                *(uint32_t *) field = value;
+        else if (key->size == sizeof(bool))
+                *(bool *) field = value;
+}
+_Static_assert(sizeof(enum budget_action) == sizeof(uint32_t), "enums are set as numbers");
+
+void keys_reset(const struct format *format, void *target)
+{
+        for (size_t i = 0; i < format->count; i++)
+                key_set(&format->keys[i], target, format->keys[i].initial);
+}
+
+const char *key_word(const struct key *key, uint64_t value)
+{
+        for (const struct word *word = key->words; word && word->text; word++)
+                if (word->value == value)
+                        return word->text;
+        return NULL;
+}
+
+bool key_format(const struct key *key, uint64_t value, char text[static KEY_TEXT_SIZE])
+{
+        const char *word = key_word(key, value);
+        bool percent = key->type == KEY_PERCENT || key->type == KEY_RATIO;
+
+        if (word)
+                snprintf(text, KEY_TEXT_SIZE, "%s", word);
+        else if (key->size == 0 || key->words || value < key->minimum)
+                return false;
+        else if (value == BUDGET_INFINITY)
+                snprintf(text, KEY_TEXT_SIZE, "infinity");
+        else
+                snprintf(text, KEY_TEXT_SIZE, "%llu%s", (unsigned long long) value,
+                                percent                 ? "%"
+                                : key->type == KEY_TIME ? "us"
+                                                        : "");
+        return true;
+}
+
+void key_parameter(const struct key *key, char name[static KEY_NAME_SIZE])
+{
+        snprintf(name, KEY_NAME_SIZE, "%s", key->name);
+        name[0] += 'a' - 'A';
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of keys: of each its section, name, type, bounds and words. */
+/*
+ * The table of keys. One more of [Budget] is a row there, a field of struct budget, and a paragraph in the manual:
+ * files, SetBudget, ListBudgets, bpfbudgetctl set-budget and the tests of manuals and completion go by the table.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -10,6 +13,10 @@
 
 /* No kind of file has more. */
 #define KEYS_MAX 32
+
+/* Of a key's name and its NUL, and of the text of a value that is no list. Bytes. */
+#define KEY_NAME_SIZE 32
+#define KEY_TEXT_SIZE 32
 
 enum key_type {
         KEY_SIZE,    /* uint64_t, bytes; BUDGET_INFINITY */
@@ -35,7 +42,10 @@ struct key {
         enum key_type type;
         size_t offset, size;       /* of the field; size 0: a list */
         uint64_t minimum, maximum; /* of numbers */
+        uint64_t initial;          /* what it is if nothing is given, as key_get() has it */
         const struct word *words;  /* of words, up to one without text */
+        bool runtime;              /* SetBudget takes it */
+        const char *unit, *help;   /* of a value, in a word; what the key is for, in a few */
         const char *expected;      /* in messages: what is right */
 };
 
@@ -45,12 +55,9 @@ struct format {
         const char *const *sections; /* up to NULL */
         const struct key *keys;
         size_t count;
-        const void *defaults; /* of the fields: an empty value resets to them */
 };
 
 extern const struct format budget_format, settings_format;
-extern const struct budget budget_defaults;
-extern const struct settings settings_defaults;
 
 bool is_section(const struct format *format, const char *name);
 
@@ -68,3 +75,20 @@ void name_sections(const struct format *format, char *text, size_t size);
 
 /* Writes "Cgroup=, Unit=, User=" into @text, @size bytes. */
 void name_keys(const struct format *format, const char *section, char *text, size_t size);
+
+/* Gets or sets the field of @key in @target, a struct of its format; BUDGET_INFINITY is no limit. Lists are passed
+ * over. */
+uint64_t key_get(const struct key *key, const void *target);
+void key_set(const struct key *key, void *target, uint64_t value);
+
+/* Sets all fields of @target but lists to what they are if nothing is given. */
+void keys_reset(const struct format *format, void *target);
+
+/* The word of @key that stands for @value, NULL: there is none. */
+const char *key_word(const struct key *key, uint64_t value);
+
+/* Writes @value as a file has it. Returns whether it can be in one: it is no list, and not below the minimum. */
+bool key_format(const struct key *key, uint64_t value, char text[static KEY_TEXT_SIZE]);
+
+/* Writes the name that @key has in the varlink interface: "mapsMax" for "MapsMax". */
+void key_parameter(const struct key *key, char name[static KEY_NAME_SIZE]);

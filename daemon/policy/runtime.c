@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "policy/keys.h"
 
 /* "+" sorts before digits, letters, "-" and ".": no file that people name so far comes before. */
 #define PREFIX "+runtime-"
@@ -118,12 +119,6 @@ static int write_text(const char *directory, const char *file, const char *text)
         return r;
 }
 
-static void add_number(FILE *file, const char *key, uint64_t value)
-{
-        if (value != BUDGET_INFINITY)
-                fprintf(file, "%s=%llu\n", key, (unsigned long long) value);
-}
-
 /* The text of the budget file, to be freed; NULL: no memory. */
 static char *format_budget(const char *glob, const struct budget *budget)
 {
@@ -134,20 +129,14 @@ static char *format_budget(const char *glob, const struct budget *budget)
         if (!file)
                 return NULL;
         fprintf(file, "# Set at run time. It is gone when the machine boots.\n[Match]\nCgroup=%s\n[Budget]\n", glob);
-        add_number(file, "High", budget->high);
-        add_number(file, "Max", budget->max);
-        add_number(file, "MapsMax", budget->maps_max);
-        add_number(file, "ProgramsMax", budget->programs_max);
-        if (budget->footprint_ratio_high)
-                fprintf(file, "FootprintRatioHigh=%u%%\n", budget->footprint_ratio_high);
-        if (budget->on_high == ACTION_THROTTLE)
-                fputs("OnHigh=throttle\n", file);
-        if (budget->on_max == ACTION_DENY)
-                fputs("OnMax=deny\n", file);
-        if (budget->count == COUNT_CHARGED)
-                fputs("Count=charged\n", file);
-        if (budget->clear_percent)
-                fprintf(file, "ClearPercent=%u%%\n", budget->clear_percent);
+        for (size_t i = 0; i < budget_format.count; i++) {
+                const struct key *key = &budget_format.keys[i];
+                uint64_t value = key_get(key, budget);
+                char value_text[KEY_TEXT_SIZE];
+
+                if (key->runtime && value != key->initial && key_format(key, value, value_text))
+                        fprintf(file, "%s=%s\n", key->name, value_text);
+        }
         if (fclose(file) == EOF) {
                 free(text);
                 return NULL;

@@ -11,73 +11,13 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "policy/runtime.h"
-
-/* Bounds of a budget's numbers, as of its file (config.c). */
-#define COUNT_MAX UINT32_MAX
-#define RATIO_MAX 1000000
+#include "serve/setbudget.h"
 
 static int invalid_budget(struct varlink_call *call, const char *field, const char *reason)
 {
         json_t *parameters = json_pack("{ss ss}", "field", field, "reason", reason);
 
         return parameters ? varlink_error(call, "io.bpfbudget.InvalidBudget", parameters) : -ENOMEM;
-}
-
-static const char *const on_high_words[] = { "alert", "throttle", NULL };
-static const enum budget_action on_high_values[] = { ACTION_ALERT, ACTION_THROTTLE };
-static const char *const on_max_words[] = { "alert", "deny", NULL };
-static const enum budget_action on_max_values[] = { ACTION_ALERT, ACTION_DENY };
-static const char *const count_words[] = { "allocated", "charged", NULL };
-static const enum budget_count count_values[] = { COUNT_ALLOCATED, COUNT_CHARGED };
-
-/* Takes the number @name into *value if it is there. Returns what is wrong with it, NULL: nothing. */
-static const char *take_number(
-                const json_t *parameters, const char *name, uint64_t minimum, uint64_t maximum, uint64_t *value)
-{
-        const json_t *number = json_object_get(parameters, name);
-
-        if (!number)
-                return NULL;
-        if (json_integer_value(number) < 0)
-                return "is negative";
-        *value = json_integer_value(number);
-        return *value < minimum ? "is too small" : *value > maximum ? "is too large" : NULL;
-}
-
-/* Fills @budget from @parameters. Returns what is wrong, and with which *field; NULL: nothing. */
-static const char *take_budget(const json_t *parameters, struct budget *budget, const char **field)
-{
-        const char *on_high = parameter_string(parameters, "onHigh"), *on_max = parameter_string(parameters, "onMax");
-        const char *count = parameter_string(parameters, "count"), *wrong = NULL;
-        uint64_t ratio = 0, clear = 0;
-        const struct {
-                const char *name;
-                uint64_t minimum, maximum, *value;
-        } numbers[] = {
-                { "high", 0, INT64_MAX, &budget->high },
-                { "max", 0, INT64_MAX, &budget->max },
-                { "mapsMax", 0, COUNT_MAX, &budget->maps_max },
-                { "programsMax", 0, COUNT_MAX, &budget->programs_max },
-                { "footprintRatioHigh", 1, RATIO_MAX, &ratio },
-                { "clearPercent", 1, 100, &clear },
-        };
-
-        *budget = (struct budget){ .on_high = on_high ? on_high_values[word_index(on_high_words, on_high)]
-                                                      : ACTION_ALERT,
-                .on_max = on_max ? on_max_values[word_index(on_max_words, on_max)] : ACTION_ALERT,
-                .count = count ? count_values[word_index(count_words, count)] : COUNT_ALLOCATED };
-        budget->high = budget->max = budget->maps_max = budget->programs_max = BUDGET_INFINITY;
-        for (size_t i = 0; !wrong && i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-                *field = numbers[i].name;
-                wrong = take_number(
-                                parameters, numbers[i].name, numbers[i].minimum, numbers[i].maximum, numbers[i].value);
-        }
-        budget->footprint_ratio_high = ratio;
-        budget->clear_percent = clear;
-        if (wrong || budget->high == BUDGET_INFINITY || budget->high <= budget->max)
-                return wrong;
-        *field = "high";
-        return "is more than max";
 }
 
 /*
@@ -225,18 +165,3 @@ int api_unset_budget(void *context, struct varlink_call *call, json_t *parameter
         log_info("User %u unsets the budget of %s", (unsigned int) varlink_uid(call), path);
         return put_in_force(api, call, path, before);
 }
-
-/* Numbers out of range are errors of the budget. */
-const struct varlink_parameter set_budget_parameters[] = {
-        { "cgroup", VARLINK_STRING },
-        { "high", VARLINK_INTEGER, .optional = true },
-        { "max", VARLINK_INTEGER, .optional = true },
-        { "mapsMax", VARLINK_INTEGER, .optional = true },
-        { "programsMax", VARLINK_INTEGER, .optional = true },
-        { "footprintRatioHigh", VARLINK_INTEGER, .optional = true },
-        { "onHigh", VARLINK_WORD, .optional = true, on_high_words },
-        { "onMax", VARLINK_WORD, .optional = true, on_max_words },
-        { "count", VARLINK_WORD, .optional = true, count_words },
-        { "clearPercent", VARLINK_INTEGER, .optional = true },
-        {},
-};

@@ -34,7 +34,6 @@ extern const struct varlink_parameter explain_parameters[];
 int api_explain(void *context, struct varlink_call *call, json_t *parameters);
 
 /* api-budgets.c: root sets them, the owner of a cgroup lowers them */
-extern const struct varlink_parameter set_budget_parameters[];
 int api_set_budget(void *context, struct varlink_call *call, json_t *parameters);
 int api_unset_budget(void *context, struct varlink_call *call, json_t *parameters);
 

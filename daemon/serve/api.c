@@ -10,6 +10,7 @@
 #include "daemon/serve/interface.h"
 #include "serve/api-methods.h"
 #include "serve/report.h"
+#include "serve/setbudget.h"
 #include "serve/varlink.h"
 
 static int flush(void *context, struct varlink_call *call, json_t *parameters)
@@ -77,13 +78,14 @@ static int get_statistics(void *context, struct varlink_call *call, json_t *para
                         false);
 }
 
-static const struct varlink_method methods[] = {
+/* SetBudget's parameters come from the table of keys. */
+static struct varlink_method methods[] = {
         { "ListCgroups", api_list_cgroups, list_cgroups_parameters },
         { "GetCgroup", api_get_cgroup, cgroup_parameter },
         { "ListObjects", api_list_objects, list_objects_parameters },
         { "Explain", api_explain, explain_parameters },
         { "ListBudgets", api_list_budgets },
-        { "SetBudget", api_set_budget, set_budget_parameters },
+        { "SetBudget", api_set_budget },
         { "UnsetBudget", api_unset_budget, cgroup_parameter },
         { "Subscribe", api_subscribe, subscribe_parameters, .needs_more = true },
         { "Flush", flush },
@@ -104,6 +106,14 @@ static const struct varlink_info info = {
         .url = "",
 };
 
+/* Gives SetBudget its parameters. */
+static void complete_methods(void)
+{
+        for (struct varlink_method *method = methods; method->name; method++)
+                if (method->handle == api_set_budget)
+                        method->parameters = set_budget_parameters();
+}
+
 int api_new(const struct api_options *options, struct api **ret)
 {
         struct api *api = calloc(1, sizeof(*api));
@@ -111,6 +121,7 @@ int api_new(const struct api_options *options, struct api **ret)
 
         if (!api)
                 return -ENOMEM;
+        complete_methods();
         api->options = *options;
         r = varlink_server_new(options->base, &info, interfaces, sizeof(interfaces) / sizeof(interfaces[0]), api,
                         &api->server);

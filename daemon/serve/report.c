@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/size.h"
 #include "bpf/newtypes.h"
+#include "policy/keys.h"
 #include "policy/policy.h"
 #include "serve/writer.h"
 
@@ -101,11 +102,6 @@ static const char *const count_names[] = {
         [COUNT_CHARGED] = "charged",
 };
 
-static const char *const budget_attribution_names[] = {
-        [BUDGET_CHARGED] = "charged",
-        [BUDGET_HOLDER] = "holder",
-};
-
 json_t *limit_to_json(uint64_t limit)
 {
         return limit == BUDGET_INFINITY ? json_null() : json_integer((json_int_t) limit);
@@ -139,15 +135,46 @@ static json_t *policy_to_json(const struct policy *policy, const struct usage *u
                         events_to_json(&policy->events));
 }
 
+/* The value of @key in @budget; null is no limit. */
+static json_t *key_to_json(const struct key *key, const struct budget *budget)
+{
+        uint64_t value = key_get(key, budget);
+
+        return key->words ? json_string(key_word(key, value)) : limit_to_json(value);
+}
+
+/* The keys of [Budget], by the table. */
+static json_t *keys_to_json(const struct budget *budget)
+{
+        json_t *object = json_object();
+
+        for (size_t i = 0; object && i < budget_format.count; i++) {
+                const struct key *key = &budget_format.keys[i];
+                char name[KEY_NAME_SIZE];
+
+                if (strcmp(key->section, "Budget") != 0)
+                        continue;
+                key_parameter(key, name);
+                if (json_object_set_new(object, name, key_to_json(key, budget)) < 0) {
+                        json_decref(object);
+                        return NULL;
+                }
+        }
+        return object;
+}
+
 json_t *budget_to_json(const struct budget *budget, bool runtime, size_t cgroups)
 {
-        return json_pack("{ss ss sb so so so so so ss ss ss ss sI sI}", "name", budget->name, "file", budget->file,
-                        "runtime", runtime, "high", limit_to_json(budget->high), "max", limit_to_json(budget->max),
-                        "mapsMax", limit_to_json(budget->maps_max), "programsMax", limit_to_json(budget->programs_max),
-                        "footprintRatioHigh", ratio_to_json(budget->footprint_ratio_high), "onHigh",
-                        on_names[budget->on_high], "onMax", on_names[budget->on_max], "attribution",
-                        budget_attribution_names[budget->attribution], "count", count_names[budget->count],
-                        "clearPercent", (json_int_t) budget->clear_percent, "cgroups", (json_int_t) cgroups);
+        json_t *object = json_pack("{ss ss sb}", "name", budget->name, "file", budget->file, "runtime", runtime);
+        json_t *keys = keys_to_json(budget);
+        int r = object && keys ? json_object_update(object, keys) : -1;
+
+        json_decref(keys);
+        if (r < 0 || json_object_set_new(object, "cgroups", json_integer((json_int_t) cgroups)) < 0) {
+                json_decref(object);
+                return NULL;
+        }
+        return object;
 }
 
 json_t *cgroup_to_json(const struct cgroup *cgroup)

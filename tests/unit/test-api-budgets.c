@@ -165,6 +165,16 @@ static void test_unset_gone(void **state)
         assert_null(read_budget(f));
 }
 
+/* What only files may give is no parameter. */
+static void test_keys_of_files(void **state)
+{
+        struct fixture *f = *state;
+
+        refuse(f, "SetBudget", "org.varlink.service.InvalidParameter", "{'parameter':'attribution'}",
+                        CGROUP ",'attribution':'holder'");
+        assert_int_equal(world.reloads, 0);
+}
+
 /* Out of bounds by one. */
 static void test_invalid_budget(void **state)
 {
@@ -443,6 +453,7 @@ int main(void)
                 TEST(test_many_budgets),
                 TEST(test_set_budget),
                 TEST(test_unset_gone),
+                TEST(test_keys_of_files),
                 TEST(test_invalid_budget),
                 TEST(test_not_in_force),
                 TEST(test_long_paths),

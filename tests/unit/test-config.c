@@ -881,7 +881,7 @@ static void test_one_directory(void **state)
 #define UNIT_EXPECTED  "expected a name in .service, .scope, .slice, .socket, .mount or .swap, or a glob"
 #define BUDGET_HAS     "which has [Match] and [Budget]"
 #define BUDGET_KEYS                                                                                         \
-        "High=, Max=, FootprintRatioHigh=, MapsMax=, ProgramsMax=, OnHigh=, OnMax=, Attribution=, Count=, " \
+        "High=, Max=, MapsMax=, ProgramsMax=, FootprintRatioHigh=, OnHigh=, OnMax=, Attribution=, Count=, " \
         "ClearPercent="
 #define NO_LINE       "is neither KEY=VALUE nor [SECTION]: a line cannot be continued in the next"
 #define NO_MATCH      "[Match] has no Cgroup=, Unit= or User=: say which cgroups the budget is for"

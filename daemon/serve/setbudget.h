@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The parameters of SetBudget, by the table of keys. */
+#pragma once
+
+#include <jansson.h>
+
+#include "policy/budget.h"
+#include "serve/varlink.h"
+
+/* The cgroup, and all keys that can be set at run time; of the program's lifetime, up to one without a name. */
+const struct varlink_parameter *set_budget_parameters(void);
+
+/*
+ * Fills @budget from @parameters, which were checked against set_budget_parameters(); what is not in them is as if no
+ * file gave it. Returns what is wrong, and with which *field; NULL: nothing.
+ */
+const char *take_budget(const json_t *parameters, struct budget *budget, const char **field);
