@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "enforce/gate.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,12 +15,11 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "bpf/gate.skel.h"
+#include "enforce/gatepins.h"
 #include "kernel/coretypes.h"
 #include "kernel/owner.h"
 #include "kernel/skeleton.h"
 #include "kernel/verifierlog.h"
-
-#define BPFFS "/sys/fs/bpf"
 
 /* The tables that are pinned, by their names in gatebooks.h, which are those of their pins. */
 static const char *const tables[] = { "gate_domains", "gate_objects", "gate_settings", "gate_events" };
@@ -48,16 +41,16 @@ static const struct {
 };
 
 /*
- * Programs that stand in for those where refusing takes fmod_ret, which a preemptible kernel leaves out at times: at
- * the function's entry a probe does the work, which cannot be preempted, and others refuse what it judged. Other
- * kernels are spared them: they double what the gate costs.
+ * The fallback programs (bpf/gatefallback.h), where refusing requires fmod_ret, which a preemptible kernel skips at
+ * times: at the function's entry a probe decides, which cannot be preempted, and others refuse what it decided on.
+ * Other kernels do without them: they double what the gate costs.
  */
 static const struct {
         const char *name;
-        size_t hook;        /* whose verdict it is */
+        size_t hook;        /* whose decision it is */
         const char *target; /* NULL: that of the hook */
         bool probe;
-} stand_ins[] = {
+} fallbacks[] = {
         { "gate_map_entered", GATE_HOOK_MAP, NULL, true },
         { "gate_program_entered", GATE_HOOK_PROGRAM, NULL, true },
         { "gate_update_entered", GATE_HOOK_UPDATE, NULL, true },
@@ -73,14 +66,14 @@ static const struct {
         { "gate_map_given", GATE_HOOK_MAP, "security_bpf_map", false },
         { "gate_program_given", GATE_HOOK_PROGRAM, "security_bpf_prog", false },
 };
-#define STAND_INS (sizeof(stand_ins) / sizeof(stand_ins[0]))
+#define FALLBACKS (sizeof(fallbacks) / sizeof(fallbacks[0]))
 
 struct gate {
         struct gate_options options;
         struct gate_bpf *skeleton;
         struct bpf_link *links[GATE_HOOKS];
-        struct bpf_link *stand_in_links[STAND_INS];
-        bool probed;  /* the stand-ins are there */
+        struct bpf_link *fallback_links[FALLBACKS];
+        bool probed;  /* the fallback programs are there */
         bool started; /* the pinned settings, if any, are this one's: taken over, or pinned since */
         struct ring_buffer *ring;
         struct gate_settings *settings;      /* mapped */
@@ -91,165 +84,7 @@ struct gate {
         void *context;
 };
 
-/* --- One daemon at a time ----------------------------------------------------------------------------------------- */
-
-/* Of this process: the lock that whoever works with the pins holds, on the root of bpffs. It goes with the process. */
-static int lock_fd = -1;
-
-/* Returns 0, also where there is no bpffs and so no pins, or -EBUSY: another process has the gate. */
-static int take_lock(void)
-{
-        _cleanup_close_ int fd = -1;
-
-        if (lock_fd >= 0)
-                return 0;
-        fd = open(BPFFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return 0;
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-                return errno == EWOULDBLOCK ? -EBUSY : 0;
-        lock_fd = fd;
-        fd = -1;
-        return 0;
-}
-
-static void drop_lock(void)
-{
-        if (lock_fd >= 0)
-                close(lock_fd);
-        lock_fd = -1;
-}
-
-/* --- Pins --------------------------------------------------------------------------------------------------------- */
-
-static bool is_bpffs(const char *path)
-{
-        struct statfs fs;
-
-        return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
-}
-
-static char *pin_path(const char *name, const char *suffix)
-{
-        char *path;
-
-        return asprintf(&path, "%s/%s%s", GATE_DIRECTORY, name, suffix) < 0 ? NULL : path;
-}
-
-/*
- * Has the pinned gate admit everything: the kernel detaches programs one by one, a while after their pins are gone. The
- * settings may be those of another version.
- */
-static void stop_enforcing(void)
-{
-        _cleanup_free_ char *path = pin_path("gate_settings", "");
-        _cleanup_close_ int fd = path ? bpf_obj_get(path) : -1;
-        _cleanup_free_ struct gate_settings *settings = NULL;
-        struct bpf_map_info info = {};
-        uint32_t size = sizeof(info), key = 0;
-
-        if (fd < 0 || !is_roots(path) || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ||
-                        info.type != BPF_MAP_TYPE_ARRAY || info.key_size != sizeof(key) ||
-                        info.value_size < offsetof(struct gate_settings, fail_closed))
-                return;
-        settings = calloc(1, info.value_size);
-        if (!settings || bpf_map_lookup_elem(fd, &key, settings) < 0)
-                return;
-        settings->enforcing = 0;
-        bpf_map_update_elem(fd, &key, settings, BPF_ANY);
-}
-
-static int remove_pins(void)
-{
-        DIR *directory = opendir(GATE_DIRECTORY);
-        struct dirent *entry;
-        int count = 0;
-
-        if (!directory) {
-                if (errno == ENOENT)
-                        return 0;
-                count = -errno;
-                log_error("%s cannot be read, so the gate stays closed: %s", GATE_DIRECTORY, strerror(-count));
-                return count;
-        }
-        stop_enforcing();
-        while ((entry = readdir(directory))) {
-                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-                        continue;
-                if (unlinkat(dirfd(directory), entry->d_name, 0) < 0)
-                        log_error("%s/%s cannot be removed: %s", GATE_DIRECTORY, entry->d_name, strerror(errno));
-                else
-                        count++;
-        }
-        closedir(directory);
-        if (rmdir(GATE_DIRECTORY) < 0) {
-                count = -errno;
-                log_error("%s cannot be removed: %s", GATE_DIRECTORY, strerror(-count));
-        }
-        return count;
-}
-
-int gate_release(void)
-{
-        int r = take_lock();
-
-        if (r == 0)
-                r = remove_pins();
-        drop_lock();
-        return r;
-}
-
-/* Pins the object @fd beside what is pinned as @name. */
-static int pin_beside(int fd, const char *name)
-{
-        /* bpffs reserves names with dots. */
-        _cleanup_free_ char *new = pin_path(name, "_new");
-
-        if (!new)
-                return -ENOMEM;
-        unlink(new);
-        return bpf_obj_pin(fd, new) < 0 ? -errno : 0;
-}
-
-/* Has what pin_beside() pinned replace what is pinned as @name. */
-static int put_in_place(int fd, const char *name)
-{
-        _cleanup_free_ char *path = pin_path(name, ""), *new = pin_path(name, "_new");
-
-        (void) fd;
-        if (!path || !new)
-                return -ENOMEM;
-        return rename(new, path) < 0 ? -errno : 0;
-}
-
-/* The table that a predecessor has pinned; -ENOENT: none, -EUCLEAN: it is not what this version can use, -E2BIG: it is
- * smaller than this daemon wants it. */
-static int open_table(const struct bpf_map *map)
-{
-        _cleanup_free_ char *path = pin_path(bpf_map__name(map), "");
-        struct bpf_map_info info = {};
-        uint32_t size = sizeof(info);
-        int fd, r;
-
-        if (!path)
-                return -ENOMEM;
-        if (access(path, F_OK) < 0)
-                return -errno;
-        if (!is_roots(path))
-                return -EUCLEAN;
-        fd = bpf_obj_get(path);
-        if (fd < 0)
-                return errno == ENOENT ? -ENOENT : -EUCLEAN;
-        if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != (uint32_t) bpf_map__type(map) ||
-                        info.key_size != bpf_map__key_size(map) || info.value_size != bpf_map__value_size(map))
-                r = -EUCLEAN;
-        else if (info.max_entries < bpf_map__max_entries(map))
-                r = -E2BIG;
-        else
-                return fd;
-        close(fd);
-        return r;
-}
+/* --- Tables of a predecessor -------------------------------------------------------------------------------------- */
 
 static bool same_layout(int settings_fd)
 {
@@ -276,7 +111,7 @@ static bool take_over(struct gate *gate)
                 error = -EUCLEAN;
         for (; error == 0 && opened < COUNT; opened++) {
                 maps[opened] = bpf_object__find_map_by_name(gate->skeleton->obj, tables[opened]);
-                fds[opened] = open_table(maps[opened]);
+                fds[opened] = gate_pin_open_table(maps[opened]);
                 if (fds[opened] < 0) {
                         error = fds[opened];
                         break;
@@ -327,33 +162,33 @@ static int set_target(struct gate *gate, size_t i)
         return r;
 }
 
-static struct bpf_program *stand_in_of(const struct gate *gate, size_t i)
+static struct bpf_program *fallback_of(const struct gate *gate, size_t i)
 {
-        return bpf_object__find_program_by_name(gate->skeleton->obj, stand_ins[i].name);
+        return bpf_object__find_program_by_name(gate->skeleton->obj, fallbacks[i].name);
 }
 
-/* What stand_ins[@i] is attached to; NULL: this kernel does not have it. */
-static const char *stand_in_target(const struct gate *gate, size_t i)
+/* What fallbacks[@i] is attached to; NULL: this kernel does not have it. */
+static const char *fallback_target(const struct gate *gate, size_t i)
 {
-        const char *hook = gate->options.machine->gate[stand_ins[i].hook].target;
+        const char *hook = gate->options.machine->gate[fallbacks[i].hook].target;
 
-        return hook ? stand_ins[i].target ?: hook : NULL;
+        return hook ? fallbacks[i].target ?: hook : NULL;
 }
 
-static int set_stand_ins(struct gate *gate)
+static int set_fallbacks(struct gate *gate)
 {
         const struct gate_target *map = &gate->options.machine->gate[GATE_HOOK_MAP];
         int r = 0;
 
         gate->probed = map->kind == HOOK_REFUSAL && map->target && probe_entry(map->target) && probe_preemption();
         gate->skeleton->rodata->probed = gate->probed;
-        for (size_t i = 0; r == 0 && i < STAND_INS; i++) {
-                const char *target = stand_in_target(gate, i);
+        for (size_t i = 0; r == 0 && i < FALLBACKS; i++) {
+                const char *target = fallback_target(gate, i);
 
                 if (!gate->probed || !target)
-                        bpf_program__set_autoload(stand_in_of(gate, i), false);
-                else if (!stand_ins[i].probe)
-                        r = bpf_program__set_attach_target(stand_in_of(gate, i), 0, target);
+                        bpf_program__set_autoload(fallback_of(gate, i), false);
+                else if (!fallbacks[i].probe)
+                        r = bpf_program__set_attach_target(fallback_of(gate, i), 0, target);
         }
         return r;
 }
@@ -384,7 +219,7 @@ static int open_skeleton(struct gate *gate, const char *types_path)
         bpf_map__set_max_entries(gate->skeleton->maps.gate_objects, gate->options.objects_max);
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
                 r = set_target(gate, i);
-        return r < 0 ? r : set_stand_ins(gate);
+        return r < 0 ? r : set_fallbacks(gate);
 }
 
 static int handle_event(void *context, void *data, size_t size)
@@ -437,18 +272,18 @@ static int attach_hook(struct gate *gate, size_t i)
 }
 
 /* One that is missing makes the gate less exact where the kernel is preemptible. */
-static void attach_stand_in(struct gate *gate, size_t i)
+static void attach_fallback(struct gate *gate, size_t i)
 {
-        const char *target = stand_in_target(gate, i);
+        const char *target = fallback_target(gate, i);
         LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .syms = &target, .cnt = 1);
 
         if (!gate->probed || !target)
                 return;
-        gate->stand_in_links[i] = stand_ins[i].probe ? bpf_program__attach_kprobe_multi_opts(
-                                                                       stand_in_of(gate, i), NULL, &opts)
-                                                     : bpf_program__attach(stand_in_of(gate, i));
-        if (!gate->stand_in_links[i])
-                log_warning("%s cannot be attached to %s: %s", stand_ins[i].name, target, strerror(errno));
+        gate->fallback_links[i] = fallbacks[i].probe ? bpf_program__attach_kprobe_multi_opts(
+                                                                       fallback_of(gate, i), NULL, &opts)
+                                                     : bpf_program__attach(fallback_of(gate, i));
+        if (!gate->fallback_links[i])
+                log_warning("%s cannot be attached to %s: %s", fallbacks[i].name, target, strerror(errno));
 }
 
 static int attach(struct gate *gate)
@@ -457,8 +292,8 @@ static int attach(struct gate *gate)
 
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
                 r = attach_hook(gate, i);
-        for (size_t i = 0; r == 0 && i < STAND_INS; i++)
-                attach_stand_in(gate, i);
+        for (size_t i = 0; r == 0 && i < FALLBACKS; i++)
+                attach_fallback(gate, i);
         return r;
 }
 
@@ -502,10 +337,15 @@ static int load(struct gate *gate)
         return load_programs(gate);
 }
 
+static void cleanup_gate(struct gate **gate)
+{
+        gate_close(*gate);
+}
+
 int gate_open(const struct gate_options *options, struct gate **ret)
 {
-        struct gate *gate;
-        int r = take_lock();
+        _cleanup_(cleanup_gate) struct gate *gate = NULL;
+        int r = gate_pins_lock();
 
         if (r < 0) {
                 log_error("Another bpfbudgetd has the gate (%s)", GATE_DIRECTORY);
@@ -516,20 +356,20 @@ int gate_open(const struct gate_options *options, struct gate **ret)
                 return -ENOMEM;
         gate->options = *options;
         r = load(gate);
-        if (r < 0)
-                log_error("The gate cannot be loaded: %s", strerror(-r));
-        if (r == 0) {
-                r = open_tables(gate);
-                if (r < 0)
-                        log_error("The tables of the gate cannot be used: %s", strerror(-r));
-        }
-        if (r == 0)
-                r = attach(gate);
         if (r < 0) {
-                gate_close(gate);
+                log_error("The gate cannot be loaded: %s", strerror(-r));
                 return r;
         }
+        r = open_tables(gate);
+        if (r < 0) {
+                log_error("The tables of the gate cannot be used: %s", strerror(-r));
+                return r;
+        }
+        r = attach(gate);
+        if (r < 0)
+                return r;
         *ret = gate;
+        gate = NULL;
         return 0;
 }
 
@@ -539,8 +379,8 @@ void gate_close(struct gate *gate)
                 return;
         for (size_t i = 0; i < GATE_HOOKS; i++)
                 bpf_link__destroy(gate->links[i]);
-        for (size_t i = 0; i < STAND_INS; i++)
-                bpf_link__destroy(gate->stand_in_links[i]);
+        for (size_t i = 0; i < FALLBACKS; i++)
+                bpf_link__destroy(gate->fallback_links[i]);
         ring_buffer__free(gate->ring);
         if (gate->settings)
                 munmap(gate->settings, sizeof(*gate->settings));
@@ -558,23 +398,10 @@ static bool is_ours(const char *name)
         for (size_t i = 0; i < GATE_HOOKS; i++)
                 if (strcmp(name, programs[i].name) == 0)
                         return true;
-        for (size_t i = 0; i < STAND_INS; i++)
-                if (strcmp(name, stand_ins[i].name) == 0)
+        for (size_t i = 0; i < FALLBACKS; i++)
+                if (strcmp(name, fallbacks[i].name) == 0)
                         return true;
         return false;
-}
-
-/* Another version may have had programs that this one does not replace: they would go on, with tables nobody keeps. */
-static void remove_others_pins(void)
-{
-        DIR *directory = opendir(GATE_DIRECTORY);
-        struct dirent *entry;
-
-        while (directory && (entry = readdir(directory)))
-                if (entry->d_name[0] != '.' && !is_ours(entry->d_name))
-                        unlinkat(dirfd(directory), entry->d_name, 0);
-        if (directory)
-                closedir(directory);
 }
 
 /* Runs @function for what is to be pinned. Tables first: programs without them would be of no use to a successor. */
@@ -587,9 +414,9 @@ static int for_each_pin(const struct gate *gate, int (*function)(int fd, const c
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
                 if (gate->links[i] && programs[i].pinned)
                         r = function(bpf_link__fd(gate->links[i]), programs[i].name);
-        for (size_t i = 0; r == 0 && i < STAND_INS; i++)
-                if (gate->stand_in_links[i])
-                        r = function(bpf_link__fd(gate->stand_in_links[i]), stand_ins[i].name);
+        for (size_t i = 0; r == 0 && i < FALLBACKS; i++)
+                if (gate->fallback_links[i])
+                        r = function(bpf_link__fd(gate->fallback_links[i]), fallbacks[i].name);
         return r;
 }
 
@@ -597,15 +424,15 @@ static int pin_all_beside(const struct gate *gate)
 {
         int r;
 
-        if (!is_bpffs(BPFFS)) {
+        if (!gate_pins_mounted()) {
                 log_warning("No bpffs is mounted at %s: the gate holds only while the daemon runs", BPFFS);
                 return -ENODEV;
         }
         if (access(GATE_DIRECTORY, F_OK) == 0 && !is_roots(GATE_DIRECTORY)) {
                 log_warning("%s is not root's alone: it is made anew", GATE_DIRECTORY);
-                remove_pins();
+                gate_pins_remove();
         }
-        r = mkdir(GATE_DIRECTORY, 0700) < 0 && errno != EEXIST ? -errno : for_each_pin(gate, pin_beside);
+        r = mkdir(GATE_DIRECTORY, 0700) < 0 && errno != EEXIST ? -errno : for_each_pin(gate, gate_pin_beside);
         if (r < 0)
                 log_warning("The gate cannot be pinned below %s (%s): it holds only while the daemon runs",
                                 GATE_DIRECTORY, strerror(-r));
@@ -624,15 +451,25 @@ int gate_start(struct gate *gate)
         gate->settings->enforcing = 1;
         /* One with other tables that goes, program by program, is to refuse nothing on its way. */
         if (!gate->started)
-                stop_enforcing();
+                gate_pins_stop_enforcing();
         gate->started = true;
         if (r == 0) {
-                r = for_each_pin(gate, put_in_place);
+                r = for_each_pin(gate, gate_pin_put_in_place);
                 if (r < 0)
                         log_error("What is pinned below %s cannot be replaced: %s", GATE_DIRECTORY, strerror(-r));
         }
         if (r != -ENODEV)
-                remove_others_pins();
+                gate_pins_remove_others(is_ours);
+        return r;
+}
+
+int gate_release(void)
+{
+        int r = gate_pins_lock();
+
+        if (r == 0)
+                r = gate_pins_remove();
+        gate_pins_unlock();
         return r;
 }
 
@@ -728,15 +565,16 @@ uint64_t gate_untold(const struct gate *gate)
         return gate->skeleton->bss->cgroups_untold;
 }
 
-/* Calls that nobody judged at hook @i: at most those that the probe missed, and those that the hook's own program did.
+/* Calls that nobody decided on at hook @i: at most those that the probe missed, and those that the hook's own program
+ * did.
  */
-static uint64_t unjudged(const struct gate *gate, size_t i)
+static uint64_t undecided(const struct gate *gate, size_t i)
 {
         uint64_t missed = skeleton_left_out(program_of(gate, i)), by_probe;
 
-        for (size_t k = 0; gate->probed && k < STAND_INS; k++)
-                if (stand_ins[k].hook == i && gate->stand_in_links[k] && stand_ins[k].probe) {
-                        by_probe = skeleton_left_out(stand_in_of(gate, k));
+        for (size_t k = 0; gate->probed && k < FALLBACKS; k++)
+                if (fallbacks[k].hook == i && gate->fallback_links[k] && fallbacks[k].probe) {
+                        by_probe = skeleton_left_out(fallback_of(gate, k));
                         return by_probe < missed ? by_probe : missed;
                 }
         return missed;
@@ -744,6 +582,6 @@ static uint64_t unjudged(const struct gate *gate, size_t i)
 
 uint64_t gate_missed(const struct gate *gate)
 {
-        return unjudged(gate, GATE_HOOK_MAP) + unjudged(gate, GATE_HOOK_PROGRAM) + unjudged(gate, GATE_HOOK_UPDATE) +
+        return undecided(gate, GATE_HOOK_MAP) + undecided(gate, GATE_HOOK_PROGRAM) + undecided(gate, GATE_HOOK_UPDATE) +
                gate->skeleton->bss->unread;
 }

@@ -191,6 +191,7 @@ static struct btf *load_btf_again(void)
 #define probe_preemption                      fake_probe_preemption
 
 #include "enforce/gate.c"
+#include "enforce/gatepins.c"
 
 static bool with_settlements;
 
@@ -486,7 +487,7 @@ static void test_hooks(void **state)
 }
 
 /* Other kernels are spared those: without preemption, without probes of entries, and where bpf is an LSM. */
-static void test_no_stand_ins(void **state)
+static void test_no_fallbacks(void **state)
 {
         (void) state;
         for (int i = 0; i < 3; i++) {
@@ -513,7 +514,7 @@ static void test_no_stand_ins(void **state)
         }
 }
 
-/* A hook that cannot be attached to ends it; a stand-in that cannot makes the gate less exact. */
+/* A hook that cannot be attached to ends it; a fallback program that cannot makes the gate less exact. */
 static void test_unattachable(void **state)
 {
         struct gate *gate;
@@ -1079,7 +1080,7 @@ int main(void)
                 TEST(test_start),
                 TEST(test_own_cgroup),
                 TEST(test_hooks),
-                TEST(test_no_stand_ins),
+                TEST(test_no_fallbacks),
                 TEST(test_unattachable),
                 TEST(test_refused),
                 TEST(test_missed),
