@@ -51,15 +51,34 @@ static void object_free(struct object *object)
         free(object);
 }
 
-static void tell(const struct ledger *ledger, const struct object *object, bool gone)
+static void note_change(struct ledger *ledger, const struct object *object, bool gone)
 {
-        if (ledger->notice)
-                ledger->notice(ledger->notice_context, object, gone);
+        if (!ledger->keep_changes)
+                return;
+        if (ledger->change_count == ledger->change_size) {
+                size_t size = ledger->change_size ? 2 * ledger->change_size : 64;
+                struct object_change *grown = reallocarray(ledger->changes, size, sizeof(*grown));
+
+                if (!grown) {
+                        ledger->changes_lost = true;
+                        return;
+                }
+                ledger->changes = grown;
+                ledger->change_size = size;
+        }
+        ledger->changes[ledger->change_count++] = (struct object_change){ object->record, gone };
+}
+
+void ledger_keep_changes(struct ledger *ledger, bool keep)
+{
+        ledger->keep_changes = keep;
+        ledger->change_count = 0;
+        ledger->changes_lost = false;
 }
 
 static void forget(struct ledger *ledger, struct object *object)
 {
-        tell(ledger, object, true);
+        note_change(ledger, object, true);
         book(ledger, object->cgroup, &object->record, true);
         object->charged->references -= object->cgroup != object->charged;
         if (object->record.marks & OBJECT_GROWS)
@@ -79,6 +98,7 @@ void ledger_deinit(struct ledger *ledger)
                 HASH_DEL(ledger->by_key, object);
                 object_free(object);
         }
+        free(ledger->changes);
         *ledger = (struct ledger){};
 }
 
@@ -121,7 +141,7 @@ static int add_object(
         ledger->count++;
         book(ledger, cgroup, record, false);
         tree_note_growth(ledger->tree, cgroup, record->allocated);
-        tell(ledger, object, false);
+        note_change(ledger, object, false);
         return LEDGER_NEW;
 }
 
@@ -211,7 +231,7 @@ static int place(struct ledger *ledger, struct object *object, const struct obje
         if (object->holder)
                 object->record.attribution = ATTRIBUTION_HOLDER;
         if (!same)
-                tell(ledger, object, false);
+                note_change(ledger, object, false);
         return same ? LEDGER_SAME : LEDGER_CHANGED;
 }
 

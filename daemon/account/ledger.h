@@ -38,18 +38,24 @@ struct object {
         UT_hash_handle hh, hh_address;
 };
 
-/* Told of an object that is new or has changed its size or owner, and, with @gone, of one that is taken off. */
-typedef void (*ledger_notice_t)(void *context, const struct object *object, bool gone);
+/* An object that is new, has changed its size or owner, or was taken off: gone. */
+struct object_change {
+        struct object_record record; /* as it was then */
+        bool gone;
+};
 
 struct ledger {
-        ledger_notice_t notice; /* may be NULL */
-        void *notice_context;
         struct tree *tree;
         struct object *by_key;     /* uthash */
         struct object *by_address; /* uthash: the same, by kernel address */
         struct object *growing;    /* list of the objects with OBJECT_GROWS */
         size_t count;
         uint32_t pass, holder_pass;
+
+        struct object_change *changes; /* since ledger_keep_changes(), in order */
+        size_t change_count, change_size;
+        bool keep_changes;
+        bool changes_lost; /* there was no memory for some */
 };
 
 /* What ledger_put() found. */
@@ -62,6 +68,12 @@ enum ledger_change {
 /* Makes a ledger that books in @tree, which must outlive it. */
 void ledger_init(struct ledger *ledger, struct tree *tree);
 void ledger_deinit(struct ledger *ledger);
+
+/*
+ * From now on changes are kept (@keep), or not any more; those that were kept before are dropped. Who has them kept
+ * takes them from the list after each flush, and calls it again.
+ */
+void ledger_keep_changes(struct ledger *ledger, bool keep);
 
 /* Enters @record or brings the entry up to date. Returns an enum ledger_change or -ENOMEM. */
 int ledger_put(struct ledger *ledger, const struct object_record *record);

@@ -122,10 +122,8 @@ static void prune_domains(struct admission *admission)
 
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
 
-static void queue(struct admission *admission, const struct object *object, bool gone)
+static void queue(struct admission *admission, const struct object_record *record, bool gone)
 {
-        const struct object_record *record = &object->record;
-
         if (admission->count == admission->size) {
                 size_t size = admission->size ? 2 * admission->size : 64;
                 struct gate_settlement *grown = reallocarray(admission->queue, size, sizeof(*grown));
@@ -151,9 +149,15 @@ static void queue(struct admission *admission, const struct object *object, bool
         };
 }
 
-static void on_object(void *context, const struct object *object, bool gone)
+/* What the ledger has learned since the last time. */
+static void queue_changes(struct admission *admission)
 {
-        queue(context, object, gone);
+        struct ledger *ledger = &admission->monitor->ledger;
+
+        admission->lost |= ledger->changes_lost;
+        for (size_t i = 0; i < ledger->change_count; i++)
+                queue(admission, &ledger->changes[i].record, ledger->changes[i].gone);
+        ledger_keep_changes(ledger, true);
 }
 
 static void queue_all(struct admission *admission)
@@ -161,7 +165,7 @@ static void queue_all(struct admission *admission)
         struct object *object, *next;
 
         HASH_ITER (hh, admission->monitor->ledger.by_key, object, next)
-                queue(admission, object, false);
+                queue(admission, &object->record, false);
 }
 
 /*
@@ -206,6 +210,7 @@ void admission_flush(struct admission *admission)
 
         if (!admission->gate)
                 return;
+        queue_changes(admission);
         if (admission->lost) {
                 admission->lost = false;
                 admission->count = 0;
@@ -236,7 +241,10 @@ void admission_flush(struct admission *admission)
 
 bool admission_wants_flush(const struct admission *admission)
 {
-        return admission->gate && (admission->count > 0 || admission->lost);
+        const struct ledger *ledger = &admission->monitor->ledger;
+
+        return admission->gate &&
+               (admission->count > 0 || admission->lost || ledger->change_count > 0 || ledger->changes_lost);
 }
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */
@@ -248,7 +256,7 @@ void admission_init(struct admission *admission, struct monitor *monitor)
 
 static void close_gate(struct admission *admission)
 {
-        admission->monitor->ledger.notice = NULL;
+        ledger_keep_changes(&admission->monitor->ledger, false);
         gate_close(admission->gate);
         admission->gate = NULL;
         admission->count = 0;
@@ -327,8 +335,7 @@ int admission_start(struct admission *admission, const struct settings *settings
                         log_warning("The gate of a predecessor is open now: nothing is refused (FailMode=open)");
                 return r;
         }
-        admission->monitor->ledger.notice = on_object;
-        admission->monitor->ledger.notice_context = admission;
+        ledger_keep_changes(&admission->monitor->ledger, true);
         admission->count = 0;
         queue_all(admission);
         admission_flush(admission);

@@ -823,7 +823,7 @@ static void test_start_fails(void **state)
         assert_string_equal(fake.lost_reason, "Input/output error");
         assert_int_equal(fake.releases, 1);
         assert_logged("<4>The gate of a predecessor is open now: nothing is refused (FailMode=open)\n");
-        assert_null(monitor.ledger.notice);
+        assert_false(monitor.ledger.keep_changes);
         admission_flush(&admission);
         assert_int_equal(fake.settle_count, 0);
         assert_false(admission_wants_flush(&admission));
@@ -887,11 +887,11 @@ static void test_stop(void **state)
         put(A, OBJECT_MAP, 1, 1, 1, 0);
         fake.again = 2001;
         start();
-        assert_non_null(monitor.ledger.notice);
+        assert_true(monitor.ledger.keep_changes);
         admission_stop(&admission);
         assert_true(fake.gates[0].closed);
         assert_int_equal(fake.releases, 1);
-        assert_null(monitor.ledger.notice);
+        assert_false(monitor.ledger.keep_changes);
         assert_false(admission_wants_flush(&admission));
         assert_int_equal(admission.count, 0);
         assert_int_equal(admission.retired_count, 0);
@@ -909,7 +909,7 @@ static void test_end(void **state)
         admission_deinit(&admission);
         assert_true(fake.gates[0].closed);
         assert_int_equal(fake.releases, 0);
-        assert_null(monitor.ledger.notice);
+        assert_false(monitor.ledger.keep_changes);
         assert_null(admission.monitor);
         admission_deinit(&admission);
 }

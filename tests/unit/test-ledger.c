@@ -390,47 +390,64 @@ static void test_each_part_is_a_change(void **state)
         assert_int_equal(usage(f, 10)->program_count, 0);
 }
 
-struct notices {
-        char text[256];
-};
-
-static void note(void *context, const struct object *object, bool gone)
+/* What has changed since the last time, and where it is now. */
+static void assert_changes(struct fixture *f, const char *expected)
 {
-        struct notices *notices = context;
-        size_t n = strlen(notices->text);
+        char text[256] = "";
 
-        snprintf(notices->text + n, sizeof(notices->text) - n, "%c%u:%llu@%llu ", gone ? '-' : '+', object->record.id,
-                        (unsigned long long) object->record.allocated, (unsigned long long) object->cgroup->id);
+        for (size_t i = 0; i < f->ledger.change_count; i++) {
+                const struct object_change *change = &f->ledger.changes[i];
+                const struct object *object = ledger_find(&f->ledger, change->record.kind, change->record.id);
+                size_t n = strlen(text);
+
+                snprintf(text + n, sizeof(text) - n, "%c%u:%llu@%llu ", change->gone ? '-' : '+', change->record.id,
+                                (unsigned long long) change->record.allocated,
+                                (unsigned long long) (object ? object->cgroup->id : 0));
+        }
+        assert_string_equal(text, expected);
+        assert_false(f->ledger.changes_lost);
+        ledger_keep_changes(&f->ledger, true);
 }
 
-static void assert_noted(struct notices *notices, const char *expected)
-{
-        assert_string_equal(notices->text, expected);
-        *notices->text = '\0';
-}
-
-static void test_notices(void **state)
+static void test_changes(void **state)
 {
         struct fixture *f = *state;
-        struct notices notices = {};
 
-        f->ledger.notice = note;
-        f->ledger.notice_context = &notices;
+        put(f, map(1, 10, 99));
+        assert_changes(f, "");
         put(f, map(1, 10, 100));
-        assert_noted(&notices, "+1:100@10 ");
+        assert_changes(f, "+1:100@10 ");
         put(f, map(1, 10, 100));
-        assert_noted(&notices, "");
+        assert_changes(f, "");
         put(f, map(1, 10, 200));
-        assert_noted(&notices, "+1:200@10 ");
+        assert_changes(f, "+1:200@10 ");
         put(f, map(1, 20, 200));
-        assert_noted(&notices, "+1:200@20 ");
+        assert_changes(f, "+1:200@20 ");
         put(f, map(2, 10, 5));
-        assert_noted(&notices, "+2:5@10 ");
+        assert_changes(f, "+2:5@10 ");
+        put(f, map(2, 10, 6));
         ledger_remove(&f->ledger, OBJECT_MAP, 2);
-        assert_noted(&notices, "-2:5@10 ");
+        assert_changes(f, "+2:6@0 -2:6@0 ");
         ledger_begin_pass(&f->ledger);
         ledger_end_pass(&f->ledger);
-        assert_noted(&notices, "-1:200@20 ");
+        assert_changes(f, "-1:200@0 ");
+        put(f, map(3, 10, 5));
+        ledger_keep_changes(&f->ledger, false);
+        put(f, map(3, 10, 6));
+        assert_changes(f, "");
+}
+
+/* More than there is room for at first. */
+static void test_many_changes(void **state)
+{
+        struct fixture *f = *state;
+
+        ledger_keep_changes(&f->ledger, true);
+        for (uint32_t id = 1; id <= 200; id++)
+                put(f, map(id, 10, id));
+        assert_int_equal(f->ledger.change_count, 200);
+        for (uint32_t id = 1; id <= 200; id++)
+                assert_int_equal(f->ledger.changes[id - 1].record.id, id);
 }
 
 /* Passes follow each other: what a pass has seen is no news to the next. */
@@ -917,7 +934,8 @@ int main(void)
                 TEST(test_charged_cgroup_goes_while_held),
                 TEST(test_holders_cgroup_goes),
                 TEST(test_each_part_is_a_change),
-                TEST(test_notices),
+                TEST(test_changes),
+                TEST(test_many_changes),
                 TEST(test_passes_follow),
                 TEST(test_begins_to_grow),
                 TEST(test_reparented_from_unknown),
