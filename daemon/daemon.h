@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The daemon: its event loop, what it does at which event, what systemd is told, and who hears what happens to budgets.
+ * The daemon: its event loop, what it does at which event, what it reports to systemd, and who hears what happens to
+ * budgets.
  */
 #pragma once
 

@@ -99,7 +99,7 @@ int event_store_keep(struct event_store *store, uint64_t id, const struct policy
         return 0;
 }
 
-/* The object in the file @path; NULL if there is none, which is said if there should be one. */
+/* The object in the file @path; NULL if there is none, which is logged if there should be one. */
 static json_t *load_file(const char *path)
 {
         json_error_t error = {};

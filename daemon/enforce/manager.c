@@ -110,7 +110,7 @@ static uint64_t window_end_usec(const struct manager *manager, const struct poli
         return policy->window_start_usec + manager->config.settings.alert_interval_usec;
 }
 
-/* Keeps @change, which may not be told now, until the rate limit allows it. */
+/* Keeps @change, whose alert may not be sent now, until the rate limit allows it. */
 static void hold(struct manager *manager, struct policy *policy, const struct policy_change *change)
 {
         uint64_t due = window_end_usec(manager, policy);
@@ -316,7 +316,7 @@ uint64_t manager_due_usec(const struct manager *manager)
         uint64_t due = manager->held_due_usec;
 
         if (manager->over_high)
-                due = MIN(due, manager->looked_usec + MANAGER_LOOK_INTERVAL_USEC);
+                due = MIN(due, manager->remeasured_usec + MANAGER_REMEASURE_INTERVAL_USEC);
         return MIN(due, event_store_due_usec(&manager->events));
 }
 
@@ -333,9 +333,9 @@ void manager_prepare(struct manager *manager)
 {
         uint64_t now = now_usec();
 
-        if (manager->over_high == 0 || now < manager->looked_usec + MANAGER_LOOK_INTERVAL_USEC)
+        if (manager->over_high == 0 || now < manager->remeasured_usec + MANAGER_REMEASURE_INTERVAL_USEC)
                 return;
-        manager->looked_usec = now;
+        manager->remeasured_usec = now;
         for (struct object *object = manager->monitor->ledger.growing; object; object = object->next)
                 if (is_over(object->cgroup) && monitor_look_again(manager->monitor, object->charged->id) < 0)
                         return;
@@ -536,7 +536,7 @@ static int set_gate(struct manager *manager)
                 if (admission_start(&manager->admission, &manager->config.settings) < 0)
                         manager->obstacle = admission_obstacle(&manager->admission) ?: "the gate cannot be loaded";
                 else
-                        find_new_cgroups(manager); /* those that were made before it told of new ones */
+                        find_new_cgroups(manager); /* those that were made before it reported new ones */
         }
         if (manager->obstacle) {
                 log_warning("%s: OnMax=deny is not available (%s): growth past Max is reported, but not refused",

@@ -18,8 +18,8 @@
 #include "policy/event.h"
 #include "policy/policy.h"
 
-/* Between two looks at what shrinks without notice, while a cgroup is over High. */
-#define MANAGER_LOOK_INTERVAL_USEC (5ULL * 1000 * 1000)
+/* Between two measurements of what shrinks without notice, while a cgroup is over High. */
+#define MANAGER_REMEASURE_INTERVAL_USEC (5ULL * 1000 * 1000)
 
 /* How a manager begins. */
 struct manager_options {
@@ -44,8 +44,8 @@ struct manager {
         /* Private to manager.c. */
         budget_sink_t sink;
         void *sink_context;
-        uint64_t held_due_usec; /* when the first alert that was held back is to be told; UINT64_MAX: there is none */
-        uint64_t looked_usec;   /* when the cgroups over High were measured again */
+        uint64_t held_due_usec;   /* when the first alert that was held back is to be sent; UINT64_MAX: there is none */
+        uint64_t remeasured_usec; /* when the cgroups over High were measured again */
         struct enforce enforce;
         struct admission admission;
         struct event_store events;
@@ -64,15 +64,15 @@ void manager_deinit(struct manager *manager);
  */
 int manager_reload(struct manager *manager, struct config *config);
 
-/* After a flush: looks at the cgroups whose usage changed, pauses what grew over High, and says what is to be said. */
+/* After a flush: evaluates the cgroups whose usage changed, pauses what grew over High, and emits what happened. */
 void manager_apply(struct manager *manager);
 
 /* When manager_prepare() and a flush have to come though nothing is updated: CLOCK_MONOTONIC; UINT64_MAX: never. */
 uint64_t manager_due_usec(const struct manager *manager);
 
 /*
- * Before such a flush. No sensor tells when single elements are freed that came from kmalloc() (tries, local storage):
- * so the cgroups that are over High are measured again now and then, to see when they are not any more.
+ * Before such a flush. No sensor reports when single elements are freed that came from kmalloc() (tries, local
+ * storage): so the cgroups that are over High are measured again now and then, to see when they are not any more.
  */
 void manager_prepare(struct manager *manager);
 
@@ -87,9 +87,9 @@ void manager_thaw(struct manager *manager);
 /* Whether manager_apply() has to be called again after MONITOR_FLUSH_INTERVAL_USEC. */
 bool manager_wants_flush(const struct manager *manager);
 
-/* A file descriptor that polls readable when the gate has something to tell; -1 without a gate. Changes on reload. */
+/* A file descriptor that polls readable when the gate has something to report; -1 without a gate. Changes on reload. */
 int manager_gate_fd(const struct manager *manager);
-/* Takes what the gate tells: refusals, and new cgroups. */
+/* Takes what the gate reports: refusals, and new cgroups. */
 void manager_take_gate(struct manager *manager);
 
 /*

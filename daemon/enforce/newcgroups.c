@@ -12,7 +12,7 @@
 #define LOOK_FOR_FLUSHES 20
 
 /*
- * The kernel tells of a cgroup before kernfs_activate() (kernel/cgroup/cgroup.c, cgroup_mkdir()), until when its id
+ * The kernel reports a cgroup before kernfs_activate() (kernel/cgroup/cgroup.c, cgroup_mkdir()), until when its id
  * leads nowhere. So does for ever that of another hierarchy's, or of one that is gone again.
  */
 struct unfound_cgroup {

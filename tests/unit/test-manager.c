@@ -920,7 +920,7 @@ static void test_dry_run_writes_nothing(void **state)
         assert_int_equal(fake.event_count, 1);
         assert_int_equal(fake.xattr_writes, 0);
         assert_false(is_file("events.json"));
-        assert_int_equal(manager_due_usec(&manager), MANAGER_LOOK_INTERVAL_USEC);
+        assert_int_equal(manager_due_usec(&manager), MANAGER_REMEASURE_INTERVAL_USEC);
         manager_deinit(&manager);
         assert_false(is_file("events.json"));
 }
@@ -1210,7 +1210,7 @@ static void test_no_file(void **state)
         get(A);
         assert_int_equal(try_start(NULL, false), 0);
         use_and_flush(A, 2 * MIB);
-        assert_int_equal(manager_due_usec(&manager), MANAGER_LOOK_INTERVAL_USEC);
+        assert_int_equal(manager_due_usec(&manager), MANAGER_REMEASURE_INTERVAL_USEC);
         assert_string_equal(get_xattr("/a", XATTR_EVENTS), "high 1 max 0 denied 0 throttled 0 throttledUSec 0");
         assert_string_equal(fake.log, "");
 }
