@@ -37,7 +37,7 @@ void admission_init(struct admission *admission, struct monitor *monitor);
 /* Ends; the gate goes on by its pins. */
 void admission_deinit(struct admission *admission);
 
-/* Why budgets of @config that refuse cannot be had on this kernel; NULL: they can. */
+/* Why OnMax=deny is not available on this kernel; NULL: it is. */
 const char *admission_obstacle(const struct admission *admission);
 
 /*

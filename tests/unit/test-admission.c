@@ -852,7 +852,7 @@ static void test_start_fails_closed(void **state)
         assert_string_equal(fake.log, "");
 }
 
-/* A gate that is fresh and has a domain elsewhere all the same cannot be had. */
+/* A gate that is fresh and has a domain elsewhere all the same is not available. */
 static void test_fresh_gate_fails(void **state)
 {
         (void) state;
