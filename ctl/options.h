@@ -12,10 +12,11 @@
 /* Default of --delay=: what moves is seen to move, and a pass of the daemon is a hundredth of it. */
 #define TOP_DELAY_USEC (1000ULL * 1000)
 
+/* --json= */
 enum json_mode {
-        JSON_OFF,
-        JSON_SHORT,
-        JSON_PRETTY,
+        JSON_OFF,    /* tables and text */
+        JSON_SHORT,  /* in one line */
+        JSON_PRETTY, /* indented */
 };
 
 struct options {

@@ -228,11 +228,11 @@ static size_t collect_updated(const struct monitor *monitor, const uint64_t *ids
         return count;
 }
 
-static int measure_updated(struct monitor *monitor)
+/* @count: how many objects were measured. */
+static int measure_updated(struct monitor *monitor, size_t *count)
 {
         _cleanup_free_ struct object_record *records = NULL;
         _cleanup_free_ uint64_t *ids = NULL;
-        size_t count;
         int r;
 
         if (monitor->charged_count == 0 && !monitor->tree.gone)
@@ -246,11 +246,11 @@ static int measure_updated(struct monitor *monitor)
         for (size_t i = 0; i < monitor->charged_count; i++)
                 ids[i] = monitor->charged_ids[i];
         qsort(ids, monitor->charged_count, sizeof(*ids), compare_ids);
-        count = collect_updated(monitor, ids, records);
-        r = kernel_measure(monitor->kernel, records, count);
+        *count = collect_updated(monitor, ids, records);
+        r = kernel_measure(monitor->kernel, records, *count);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < *count; i++) {
                 /* Its release is told, or was: nothing to do. */
                 if (records[i].marks & OBJECT_GONE)
                         continue;
@@ -302,15 +302,16 @@ static bool make_up_for_left_out(struct monitor *monitor)
 }
 
 /*
- * Takes what is queued. A hook may be ahead of the allocation that it tells of, so the cgroups of one flush are
- * measured again by the next one, which the caller has to see to (monitor_wants_flush()). *full is set if only a full
- * pass finds what changed.
+ * Takes what is queued. A hook of a charge is ahead of the allocation, so what can grow in the cgroups of one flush is
+ * measured again by the next one, which the caller has to see to (monitor_wants_flush()); so is what the kernel hands
+ * on from cgroups that are gone. Not so new objects: their hooks are the last step of creation (security_bpf_map(),
+ * perf_event_bpf_event()), when all is there. *full is set if only a full pass finds what changed.
  */
 static int take_updates(struct monitor *monitor, bool *full)
 {
         struct sensor_counters counters;
         const uint64_t *fresh;
-        size_t before;
+        size_t before, measured = 0;
         int n, r;
 
         /* Those of the last flush stay for this one, those of the flush before are done with. */
@@ -326,7 +327,6 @@ static int take_updates(struct monitor *monitor, bool *full)
         r = kernel_clean_cgroups(monitor->kernel, fresh, monitor->charged_count - before);
         if (n < 0 || r < 0)
                 return n < 0 ? n : r;
-        monitor->again = n > 0;
         monitor->holders_stale |= n > 0;
         monitor->charged_new = monitor->charged_count - before;
         counters = kernel_counters(monitor->kernel);
@@ -341,7 +341,9 @@ static int take_updates(struct monitor *monitor, bool *full)
                 *full = true;
         if (!kernel_tells_objects(monitor->kernel) && monitor->charged_count > 0)
                 *full = true;
-        return *full ? 0 : measure_updated(monitor);
+        r = *full ? 0 : measure_updated(monitor, &measured);
+        monitor->again = n > 0 && (monitor->tree.gone || (monitor->charged_new > 0 && (*full || measured > 0)));
+        return r;
 }
 
 int monitor_look_again(struct monitor *monitor, uint64_t cgroup_id)

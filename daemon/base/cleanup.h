@@ -2,8 +2,8 @@
 /*
  * Cleanup attributes: an error path is one return.
  *
- * An object in its owner has x_init() and x_deinit(), and the latter takes it in any case, however far x_init() got; all
- * zeroes is the object before. One that x_open() or x_new() makes is the caller's only if that succeeds, unless it
+ * An object in its owner has x_init() and x_deinit(), and the latter takes it in any case, however far x_init() got;
+ * all zeroes is the object before. One that x_open() or x_new() makes is the caller's only if that succeeds, unless it
  * says otherwise.
  */
 #pragma once

@@ -12,9 +12,6 @@
 #include "bpf/gaterecords.h"
 #include "kernel/probe.h"
 
-/* Where links and tables are pinned. */
-#define GATE_DIRECTORY "/sys/fs/bpf/bpfbudget"
-
 struct gate;
 
 struct gate_options {

@@ -18,7 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "enforce/gate.h"
+#include "bpf/gaterecords.h"
 #include "kernel/owner.h"
 
 /* --- One daemon at a time ----------------------------------------------------------------------------------------- */

@@ -11,6 +11,9 @@
 
 #define BPFFS "/sys/fs/bpf"
 
+/* Where links and tables are pinned. */
+#define GATE_DIRECTORY "/sys/fs/bpf/bpfbudget"
+
 /*
  * Takes the lock of whoever works with the pins; it goes with the process. Returns 0, also where there is no bpffs and
  * so no pins, or -EBUSY: another process has the gate.

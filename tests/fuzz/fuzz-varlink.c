@@ -3,7 +3,8 @@
  * libFuzzer's entry: sends its input to a server, in two pieces, and reads all that comes. Whatever is sent, each reply
  * is one JSON object and a NUL, calls before a bad one are answered, and nothing is left of the client in the end.
  *
- *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz-varlink.c daemon/serve/varlink-*.c daemon/base/log.c
+ *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz-varlink.c daemon/serve/varlink-*.c
+ * daemon/base/log.c
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -15,8 +15,8 @@
 
 #include "account/monitor.h"
 #include "account/relations.h"
-#include "base/log.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/size.h"
 #include "daemon/configlog.h"
 #include "enforce/freezer.h"

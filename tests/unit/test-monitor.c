@@ -457,10 +457,30 @@ static void test_new_map(void **state)
         assert_int_equal(strlen(monitor.causes[0].comm), sizeof(monitor.causes[0].comm) - 1);
         assert_int_equal(monitor.statistics.updates, 1);
         assert_int_equal(monitor.statistics.updated_cgroups, 1);
-        assert_true(monitor_wants_flush(&monitor));
-        /* The causes are of one flush; the second flush ends it. */
+        /* It is complete: no second flush. The causes are of one flush. */
+        assert_false(monitor_wants_flush(&monitor));
         assert_int_equal(flush(), 0);
         assert_int_equal(monitor.cause_count, 0);
+}
+
+/* What its creation charged is no reason for a second flush either, unless something can grow there. */
+static void test_new_map_charged(void **state)
+{
+        (void) state;
+        start();
+        tell(UPDATE_CGROUP_CHARGE, A);
+        tell_object(UPDATE_MAP_NEW, add(OBJECT_MAP, 7, A, 4096, 0));
+        assert_int_equal(flush(), 0);
+        assert_int_equal(allocated(A), 4096);
+        assert_int_equal(fake.cleaned_count, 1);
+        assert_false(monitor_wants_flush(&monitor));
+        tell(UPDATE_CGROUP_CHARGE, A);
+        tell_object(UPDATE_MAP_NEW, add(OBJECT_MAP, 8, A, 4096, OBJECT_GROWS));
+        assert_int_equal(flush(), 0);
+        assert_true(monitor_wants_flush(&monitor));
+        assert_int_equal(flush(), 0);
+        assert_int_equal(fake.measured_count, 1);
+        assert_int_equal(fake.measured[0], 8);
         assert_false(monitor_wants_flush(&monitor));
 }
 
@@ -1366,6 +1386,7 @@ int main(void)
                 TEST(test_no_hierarchy),
                 TEST(test_clock),
                 TEST(test_new_map),
+                TEST(test_new_map_charged),
                 TEST(test_unknown_creator),
                 TEST(test_build_id),
                 TEST(test_many_causes),
