@@ -2,24 +2,31 @@
 #include "kernel/skeleton.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include <bpf/bpf.h>
 #include <zlib.h>
 
-/* The object of the skeleton that is being opened: what calls skeleton_unpack() cannot free it. */
+/*
+ * The object of the skeleton that is being opened: what calls skeleton_unpack() cannot free it. Not from the heap,
+ * which it would keep from shrinking.
+ */
 static void *unpacked;
+static size_t unpacked_size;
 
 const void *skeleton_unpack(const void *packed, size_t packed_size, size_t size)
 {
         z_stream stream = { .next_in = (void *) packed, .avail_in = packed_size, .avail_out = size };
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         int r;
 
         skeleton_free_unpacked();
-        unpacked = malloc(size);
+        if (memory == MAP_FAILED)
+                return NULL;
+        unpacked = memory;
+        unpacked_size = size;
         /* 16: with the head and the checksum of gzip. */
-        if (!unpacked || inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK)
+        if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK)
                 return NULL;
         stream.next_out = unpacked;
         r = inflate(&stream, Z_FINISH);
@@ -31,7 +38,8 @@ void skeleton_free_unpacked(void)
 {
         int saved_errno = errno;
 
-        free(unpacked);
+        if (unpacked)
+                munmap(unpacked, unpacked_size);
         unpacked = NULL;
         errno = saved_errno;
 }
