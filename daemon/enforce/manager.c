@@ -55,7 +55,7 @@ static void abandon(struct manager *manager, struct cgroup *cgroup)
         cgroup->policy = NULL;
 }
 
-static void adopt_added(struct manager *manager)
+void manager_adopt_added(struct manager *manager)
 {
         struct cgroup *cgroup;
 
@@ -88,7 +88,7 @@ static void forget_all(struct manager *manager)
 static void follow_tree(struct manager *manager)
 {
         forget_all(manager);
-        adopt_added(manager);
+        manager_adopt_added(manager);
 }
 
 /* --- Decisions ---------------------------------------------------------------------------------------------------- */
@@ -466,7 +466,7 @@ static void take_event(void *context, const struct gate_event *event)
                 new_cgroups_take(&manager->new_cgroups, event->cgroup_id);
         else
                 take_refusal(manager, event);
-        adopt_added(manager);
+        manager_adopt_added(manager);
 }
 
 void manager_take_gate(struct manager *manager)
@@ -479,7 +479,7 @@ void manager_take_gate(struct manager *manager)
 static void find_new_cgroups(struct manager *manager)
 {
         new_cgroups_find_all(&manager->new_cgroups);
-        adopt_added(manager);
+        manager_adopt_added(manager);
 }
 
 void manager_apply(struct manager *manager)
@@ -489,7 +489,7 @@ void manager_apply(struct manager *manager)
 
         follow_tree(manager);
         new_cgroups_flush(&manager->new_cgroups, gate ? gate_untold(gate) : 0);
-        adopt_added(manager);
+        manager_adopt_added(manager);
         admission_flush(&manager->admission);
         while ((cgroup = tree_take_changed(&manager->monitor->tree)))
                 if (cgroup->policy)

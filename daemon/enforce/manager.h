@@ -67,6 +67,9 @@ int manager_reload(struct manager *manager, struct config *config);
 /* After a flush: evaluates the cgroups whose usage changed, pauses what grew over High, and emits what happened. */
 void manager_apply(struct manager *manager);
 
+/* Gives the cgroups that came to the tree outside of a flush their budgets. */
+void manager_adopt_added(struct manager *manager);
+
 /* When manager_prepare() and a flush have to come though nothing is updated: CLOCK_MONOTONIC; UINT64_MAX: never. */
 uint64_t manager_due_usec(const struct manager *manager);
 

@@ -62,7 +62,10 @@ static int find_cgroup(struct api *api, const char *path, struct cgroup **ret)
         }
         /* No object of it would report its removal. */
         kernel_watch_cgroup(monitor->kernel, id);
-        return tree_get(&monitor->tree, id, ret);
+        if (tree_get(&monitor->tree, id, ret) < 0)
+                return -ENOMEM;
+        manager_adopt_added(api->options.manager);
+        return 0;
 }
 
 int api_take_cgroup(struct api *api, struct varlink_call *call, const json_t *parameters, struct cgroup **cgroup)

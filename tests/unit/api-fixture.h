@@ -39,7 +39,7 @@ struct place {
 
 /* What the doubles are asked for, and answer. */
 static struct {
-        unsigned int refreshes, rss_refreshes, flushed, woken, reloads;
+        unsigned int refreshes, rss_refreshes, flushed, woken, reloads, adopted;
         uint64_t cost_usec; /* of each refresh */
         bool dirty, no_growth_told, no_holders;
         int lower_result, reload_result;
@@ -47,6 +47,7 @@ static struct {
         uint64_t lowered_high, lowered_max, watched;
         char *seen_by_reload; /* what the file of the runtime budget had then */
         const struct manager *flushed_manager;
+        struct policy *adopted_policy; /* of cgroups that come to the tree; NULL: none */
         void *reload_context;
         struct place places[24];
         size_t place_count;
@@ -137,6 +138,17 @@ void manager_apply(struct manager *manager)
 {
         world.flushed++;
         world.flushed_manager = manager;
+}
+
+/* What is new has a budget. */
+void manager_adopt_added(struct manager *manager)
+{
+        struct cgroup *cgroup;
+
+        while ((cgroup = tree_take_added(&manager->monitor->tree)))
+                if (world.adopted_policy)
+                        cgroup->policy = world.adopted_policy;
+        world.adopted++;
 }
 
 int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high, uint64_t max)
@@ -347,6 +359,7 @@ static inline int setup(void **state)
         f->monitor.cgroupfs = (struct cgroupfs){ .mount = f->mount, .version = 2, .root_id = 1 };
         assert_int_equal(tree_init(&f->monitor.tree, 1, lookup, &f->monitor.cgroupfs), 0);
         ledger_init(&f->monitor.ledger, &f->monitor.tree);
+        f->manager.monitor = &f->monitor;
         f->manager.config.budgets = f->budgets;
         f->manager.config.count = 3;
         for (size_t i = 0; i < 3; i++) {

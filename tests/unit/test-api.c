@@ -152,6 +152,24 @@ static void expect_cgroup(struct fixture *f, const char *path, int64_t id, bool 
         json_decref(answer);
 }
 
+/* One that nothing was known of has its budget in the first answer. */
+static void test_get_new_cgroup(void **state)
+{
+        struct fixture *f = *state;
+        json_t *answer;
+
+        f->policies[2].lowered_high = f->policies[2].lowered_max = BUDGET_INFINITY;
+        policy_set(&f->policies[2], &f->budgets[2], BUDGET_INFINITY, BUDGET_INFINITY);
+        world.adopted_policy = &f->policies[2];
+        add_place(7, 1, "/new");
+        answer = ask(f, "GetCgroup", "'cgroup':'/new'");
+        assert_string_equal(json_string_value(json_object_get(
+                                            json_object_get(json_object_get(answer, "cgroup"), "budget"), "name")),
+                        "third");
+        json_decref(answer);
+        world.adopted_policy = NULL;
+}
+
 static void test_get_cgroup(void **state)
 {
         static const char *const invalid[] = { "", "a", "//", "/a/", "/a//b", "/.", "/..", "/a/.", "/a/..", "/a/../b",
@@ -428,6 +446,7 @@ int main(void)
                 TEST(test_fresh_without_sensors),
                 TEST(test_fresh_methods),
                 TEST(test_get_cgroup),
+                TEST(test_get_new_cgroup),
                 TEST(test_cgroup_figures),
                 TEST(test_info),
                 TEST(test_capabilities),
