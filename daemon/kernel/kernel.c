@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "bpf/bpfbudget.skel.h"
 #include "kernel/coretypes.h"
+#include "kernel/memlock.h"
 #include "kernel/probe.h"
 #include "kernel/skeleton.h"
 #include "kernel/verifierlog.h"
@@ -425,28 +426,10 @@ static int read_records(struct kernel *kernel, struct bpf_link *link, size_t siz
         }
 }
 
-/* The kernel's own figure for a map, from fdinfo; 0 if it is gone or says nothing. */
-static uint64_t read_memlock(uint32_t map_id)
-{
-        _cleanup_close_ int fd = bpf_map_get_fd_by_id(map_id);
-        _cleanup_fclose_ FILE *file = NULL;
-        unsigned long long bytes;
-        char path[64], line[128];
-
-        if (fd < 0)
-                return 0;
-        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-        file = fopen(path, "re");
-        while (file && fgets(line, sizeof(line), file))
-                if (sscanf(line, "memlock: %llu", &bytes) == 1)
-                        return bytes;
-        return 0;
-}
-
 /* A type that objsize.h does not know: what the kernel says of it, which is better than nothing. */
 static void take_memlock(struct object_record *record)
 {
-        uint64_t bytes = read_memlock(record->id);
+        uint64_t bytes = map_memlock(record->id);
 
         record->allocated = record->allocated_min = bytes;
         record->charged = record->cgroup_id ? bytes : 0;
