@@ -398,7 +398,7 @@ static int make_cycles(void)
         return result;
 }
 
-static uint32_t id_of(const struct subject *subject, int fd)
+static uint32_t subject_id(const struct subject *subject, int fd)
 {
         struct bpf_prog_info program = {};
         struct bpf_map_info map = {};
@@ -423,7 +423,7 @@ static int make_traced(const struct subject *subject)
         fd = make_object(subject);
         allocations_end(&subject->trace->allocations);
         if (fd >= 0)
-                subject->trace->id = id_of(subject, fd);
+                subject->trace->id = subject_id(subject, fd);
         if (subject->map)
                 subject->trace->entries = map_entries(subject->map);
         return fd;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -698,4 +699,76 @@ int live_reap(struct live_daemon *daemon)
         close(daemon->out);
         close(daemon->errors);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* --- Shared by tests ---------------------------------------------------------------------------------------------- */
+
+uint32_t id_of(int fd)
+{
+        /* The heads of struct bpf_map_info and struct bpf_prog_info. */
+        struct {
+                uint32_t type, id;
+        } info = {};
+        uint32_t size = sizeof(info);
+
+        assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &size), 0);
+        return info.id;
+}
+
+void hold_map(void *argument)
+{
+        uint32_t id = *(const uint32_t *) argument;
+
+        if (bpf_map_get_fd_by_id(id) < 0 || bpf_map_get_fd_by_id(id) < 0)
+                _exit(1);
+}
+
+void touch_memory(void *argument)
+{
+        char *anon = mmap(NULL, TOUCH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *shared = mmap(NULL, TOUCH_BYTES / 4, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+        (void) argument;
+        if (anon == MAP_FAILED || shared == MAP_FAILED)
+                _exit(1);
+        memset(anon, 1, TOUCH_BYTES);
+        memset(shared, 1, TOUCH_BYTES / 4);
+}
+
+bool has_capability(json_t *report, const char *name)
+{
+        json_t *capability;
+        size_t i;
+
+        json_array_foreach(json_object_get(report, "capabilities"), i, capability)
+        {
+                if (strcmp(json_string_value(json_object_get(capability, "name")), name) == 0)
+                        return json_is_true(json_object_get(capability, "available"));
+        }
+        return false;
+}
+
+void assert_one_line(const char *text, const char *part)
+{
+        const char *end = strchr(text, '\n');
+
+        if (!strstr(text, part))
+                fail_msg("\"%s\" is not in: %s", part, text);
+        if (!end || end[1])
+                fail_msg("not one line: %s", text);
+}
+
+json_t *live_wait_object(struct live_daemon *daemon, const char *kind, int64_t id, const char *key, const char *value)
+{
+        for (int i = 0; i < 200; i++) {
+                json_t *report = live_report(daemon), *object = find_object(report, kind, id);
+
+                assert_non_null(object);
+                if (strcmp(json_string_value(json_object_get(object, key)), value) == 0)
+                        return report;
+                json_decref(report);
+                sleep_msec(50);
+        }
+        fail_msg("%s %lld does not have %s %s", kind, (long long) id, key, value);
+        return NULL;
 }

@@ -150,3 +150,22 @@ int live_end(struct live_daemon *daemon);
 int live_reap(struct live_daemon *daemon);
 
 void sleep_msec(unsigned int msec);
+
+/* --- Shared by tests ---------------------------------------------------------------------------------------------- */
+
+/* The id of the map or program behind @fd. */
+uint32_t id_of(int fd);
+/* For a worker: opens the map with the id @argument, twice. */
+void hold_map(void *argument);
+/* For a worker: anonymous memory of TOUCH_BYTES, and a quarter of that shared. */
+#define TOUCH_BYTES (32 * 1024 * 1024)
+void touch_memory(void *argument);
+/* Whether @report says that the kernel has the capability @name. */
+bool has_capability(json_t *report, const char *name);
+/* @text is one line that contains @part. */
+void assert_one_line(const char *text, const char *part);
+/*
+ * Waits until the object @kind, @id has the text @value in @key: the kernel and the daemon take their time. Returns the
+ * report that has it.
+ */
+json_t *live_wait_object(struct live_daemon *daemon, const char *kind, int64_t id, const char *key, const char *value);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What other kernels and machines allow: daemon/kernel/probe.c itself, with the test's BTF, files, capabilities, and
- * answers of bpf(2). What this one allows: tests/kernel/test-kernel.c, and the tables in tests/vm/expected.
+ * answers of bpf(2). What this one allows: tests/kernel/test-start.c, and the tables in tests/vm/expected.
  */
 #include <errno.h>
 #include <fcntl.h>
