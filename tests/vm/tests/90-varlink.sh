@@ -76,7 +76,7 @@ for who in "{\"unit\":\"$holder\"}" "{\"unit\":\"${holder%.service}\"}" "{\"cgro
 done
 get .verdict
 get '.shares[] | "\(.name) \(.bytes)"'
-equal "verdict names the map" "$(get '.verdict | test("nobody.*map percpu .percpu_array.")')" true
+equal "verdict names the map" "$(get '.verdict | test("uncharged.*map percpu .percpu_array.")')" true
 equal memoryMax "$(get .memoryMax)" null
 # The kernel's counters are flushed every two seconds, and ours are its own for all but BPF.
 check "shares add up to what is charged, within a tenth" \
