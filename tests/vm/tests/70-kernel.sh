@@ -16,7 +16,7 @@ for program in "$directory"/*; do
     if [ ! -f "$program" ] || [ ! -x "$program" ]; then continue; fi
     case $(basename "$program") in
     accounting | gate | gate-cost | kill | latency | test-varlink) continue ;; # have tests of their own, or depend on the daemon only
-    test-freezer) ! nobpf || continue ;;                                      # does not ask what is charged
+    test-attribution | test-freezer) ! nobpf || continue ;; # they are about what is charged
     esac
     found=$((found + 1))
     name=$(basename "$program")
