@@ -38,7 +38,7 @@ struct monitor_statistics {
         uint64_t full_passes;     /* over all objects, at start, instead of a flush, or as audit */
         uint64_t full_pass_usec;  /* how long the last one took */
         uint64_t updates;         /* taken from the queue */
-        uint64_t overflows;       /* of queue and tables, and hooks left out: each answered by a full pass */
+        uint64_t overflows;       /* of queue and tables, and hooks that were missed: each answered by a full pass */
         uint64_t drift;           /* objects that an audit found to differ from what the hooks told */
         uint64_t updated_cgroups; /* summed over the flushes */
         uint64_t rss_passes;      /* over tasks */

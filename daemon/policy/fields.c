@@ -77,7 +77,7 @@ static int parse_u32(struct source *source, const struct key *key, const char *v
         return 0;
 }
 
-/* The sign may be left out. */
+/* The sign is optional. */
 static int parse_percent(struct source *source, const struct key *key, const char *value, void *field)
 {
         size_t length = strlen(value);

@@ -22,7 +22,7 @@ enum key_type {
         KEY_SIZE,    /* uint64_t, bytes; BUDGET_INFINITY */
         KEY_COUNT,   /* uint64_t; BUDGET_INFINITY */
         KEY_NUMBER,  /* uint32_t */
-        KEY_PERCENT, /* uint32_t; the sign may be left out */
+        KEY_PERCENT, /* uint32_t; the sign is optional */
         KEY_RATIO,   /* uint32_t, percent; 0: infinity, which is no ratio at all */
         KEY_TIME,    /* uint64_t, microseconds */
         KEY_WORD,    /* an enum */

@@ -91,26 +91,9 @@ static json_t *rss_to_json(const struct usage *usage)
                         (json_int_t) usage->rss[RSS_SWAP]);
 }
 
-static const char *const on_names[] = {
-        [ACTION_ALERT] = "alert",
-        [ACTION_THROTTLE] = "throttle",
-        [ACTION_DENY] = "deny",
-};
-
-static const char *const count_names[] = {
-        [COUNT_ALLOCATED] = "allocated",
-        [COUNT_CHARGED] = "charged",
-};
-
 json_t *limit_to_json(uint64_t limit)
 {
         return limit == BUDGET_INFINITY ? json_null() : json_integer((json_int_t) limit);
-}
-
-/* A ratio of 0 is none. */
-static json_t *ratio_to_json(uint32_t percent)
-{
-        return percent ? json_integer(percent) : json_null();
 }
 
 static json_t *events_to_json(const struct budget_events *events)
@@ -120,27 +103,33 @@ static json_t *events_to_json(const struct budget_events *events)
                         "throttledUSec", (json_int_t) events->throttled_usec);
 }
 
-static json_t *policy_to_json(const struct policy *policy, const struct usage *usage)
-{
-        const struct budget *budget = policy->budget;
-
-        return json_pack("{ss ss so so so so so so ss ss ss sI so}", "name", budget->name, "state",
-                        budget_level_name(policy->level), "limit",
-                        policy->limit == LIMIT_NONE ? json_null() : json_string(budget_limit_name(policy->limit)),
-                        "high", limit_to_json(policy->high), "max", limit_to_json(policy->max), "mapsMax",
-                        limit_to_json(budget->maps_max), "programsMax", limit_to_json(budget->programs_max),
-                        "footprintRatioHigh", ratio_to_json(budget->footprint_ratio_high), "onHigh",
-                        on_names[budget->on_high], "onMax", on_names[budget->on_max], "count",
-                        count_names[budget->count], "usage", (json_int_t) policy_usage(policy, usage), "events",
-                        events_to_json(&policy->events));
-}
-
 /* The value of @key in @budget; null is no limit. */
 static json_t *key_to_json(const struct key *key, const struct budget *budget)
 {
         uint64_t value = key_get(key, budget);
 
         return key->words ? json_string(key_word(key, value)) : limit_to_json(value);
+}
+
+/* The same of the key @name. */
+static json_t *budget_key(const struct budget *budget, const char *name)
+{
+        return key_to_json(find_key(&budget_format, "Budget", name), budget);
+}
+
+static json_t *policy_to_json(const struct policy *policy, const struct usage *usage)
+{
+        const struct budget *budget = policy->budget;
+
+        return json_pack("{ss ss so so so so so so so so so sI so}", "name", budget->name, "state",
+                        budget_level_name(policy->level), "limit",
+                        policy->limit == LIMIT_NONE ? json_null() : json_string(budget_limit_name(policy->limit)),
+                        "high", limit_to_json(policy->high), "max", limit_to_json(policy->max), "mapsMax",
+                        budget_key(budget, "MapsMax"), "programsMax", budget_key(budget, "ProgramsMax"),
+                        "footprintRatioHigh", budget_key(budget, "FootprintRatioHigh"), "onHigh",
+                        budget_key(budget, "OnHigh"), "onMax", budget_key(budget, "OnMax"), "count",
+                        budget_key(budget, "Count"), "usage", (json_int_t) policy_usage(policy, usage), "events",
+                        events_to_json(&policy->events));
 }
 
 /* The keys of [Budget], by the table. */
