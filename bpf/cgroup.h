@@ -39,9 +39,9 @@ static __always_inline u64 memcg_cgroup_id(struct mem_cgroup *memcg)
 
 /* The root is never charged: page_counter of the root counts nothing that obj_cgroup_charge() adds (mm/memcontrol.c).
  */
-static __always_inline bool memcg_is_root(struct mem_cgroup *memcg)
+static __always_inline bool css_is_uncharged(struct cgroup_subsys_state *css)
 {
-        return !BPF_CORE_READ(memcg, css.parent);
+        return !BPF_CORE_READ(css, parent);
 }
 
 /* The memory cgroup that @task is a member of; 0 when there is none (no memory controller). */
@@ -69,4 +69,12 @@ static __always_inline struct cgroup_subsys_state *own_css(void)
 static __always_inline u64 own_cgroup_id(void)
 {
         return own_css()->cgroup->kn->id;
+}
+
+/* The id of the memory cgroup above it; 0: there is none. */
+static __always_inline u64 own_parent_id(void)
+{
+        struct cgroup_subsys_state *parent = own_css()->parent;
+
+        return parent ? parent->cgroup->kn->id : 0;
 }

@@ -13,6 +13,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "gatebooks.h"
+#include "gatecgroups.h"
 #include "gatedecisions.h"
 #include "gatefallback.h"
 
@@ -48,15 +49,19 @@ int BPF_PROG(gate_program_loaded, struct bpf_prog *trusted, u32 event_type)
 {
         u64 address = address_of(trusted), key;
         struct bpf_prog *prog = (void *) address;
+        struct gate_entry_before before;
+        struct gate_object *object;
         struct size size = {};
 
         if (event_type != PERF_BPF_EVENT_PROG_LOAD)
                 return 0;
         key = (u64) BPF_CORE_READ(prog, aux);
-        if (!bpf_map_lookup_elem(&gate_objects, &key))
+        object = bpf_map_lookup_elem(&gate_objects, &key);
+        if (!object)
                 return 0;
+        note_entry(object, &before);
         measure_program(address, &size);
-        return settle_to(key, &size);
+        return settle_to(key, &size, &before);
 }
 
 /* --- Release ------------------------------------------------------------------------------------------------------ */
@@ -97,18 +102,55 @@ int BPF_PROG(gate_program_denied, struct bpf_prog *trusted)
         return 0;
 }
 
-/* --- Growth by bpf(2) --------------------------------------------------------------------------------------------- */
+/* --- Before bpf(2) begins: growth, and maps that cannot fit ------------------------------------------------------- */
 
 SEC("fmod_ret/security_bpf")
 int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
 {
         int decision = take_decision(false);
 
-        if (!is_update(cmd))
+        if (!is_growth(cmd))
                 return 0;
         if (decision == UNDECIDED)
-                decision = decide_update(cmd, address_of(trusted));
+                decision = decide_command(cmd, address_of(trusted));
         return decision < 0 ? -ENOMEM : 0;
+}
+
+/*
+ * kernel/bpf/syscall.c: where the kernel has found the map of BPF_MAP_UPDATE_BATCH. It cannot be refused any more; if
+ * it is not the one that was judged and does not fit, its elements are booked and the process is killed, with which
+ * they go.
+ */
+#define SIGKILL 9
+
+SEC("fentry/generic_map_update_batch")
+int BPF_PROG(gate_batch, struct bpf_map *trusted)
+{
+        u64 address = address_of(trusted);
+        u32 count = take_misjudged(address);
+
+        if (!count || admit_growth(address, count, 0) == 0)
+                return 0;
+        settle_map(address);
+        if (admit_growth(address, count, GATE_KILLED_BATCH) < 0)
+                bpf_send_signal(SIGKILL);
+        return 0;
+}
+
+/* --- What cannot be refused --------------------------------------------------------------------------------------- */
+
+/* Which argument of bpf_map_alloc_pages() is nr_pages; set by the daemon. */
+const volatile __u32 pages_argument;
+
+/* kernel/bpf/syscall.c, for kernel/bpf/arena.c: page faults and bpf_arena_alloc_pages(). */
+SEC("fentry/bpf_map_alloc_pages")
+int BPF_PROG(gate_pages, struct bpf_map *trusted)
+{
+        u64 pages = 0;
+
+        if (bpf_get_func_arg(ctx, pages_argument, &pages) == 0)
+                book_pages(address_of(trusted), pages);
+        return 0;
 }
 
 /* --- The daemon's side -------------------------------------------------------------------------------------------- */
@@ -116,15 +158,34 @@ int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
 /* New cgroups that the daemon was not told of, as the ring was full. */
 __u64 cgroups_untold = 0;
 
-/* A cgroup without objects has to have its limits before it makes the first one. */
-SEC("tp_btf/cgroup_mkdir")
-int BPF_PROG(gate_mkdir, struct cgroup *cgroup)
+/* The daemon adds what the path does not tell. */
+__noinline int tell_new_cgroup(u64 id)
 {
-        struct gate_event event = { .kind = GATE_CGROUP_NEW, .cgroup_id = cgroup->kn->id };
+        struct gate_event event = { .kind = GATE_CGROUP_NEW, .cgroup_id = id };
 
         if (bpf_ringbuf_output(&gate_events, &event, sizeof(event), 0) < 0)
                 __sync_fetch_and_add(&cgroups_untold, 1);
         return 0;
+}
+
+/* Before kernfs_activate() (kernel/cgroup/cgroup.c): nobody can open or enter the cgroup yet. */
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(gate_mkdir, struct cgroup *trusted)
+{
+        struct cgroup *cgroup = (void *) address_of(trusted);
+
+        if (!is_memory_cgroup(cgroup))
+                return 0;
+        enter_cgroup((u64) cgroup);
+        return tell_new_cgroup(BPF_CORE_READ(cgroup, kn, id));
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(gate_rmdir, struct cgroup *trusted)
+{
+        struct cgroup *cgroup = (void *) address_of(trusted);
+
+        return is_memory_cgroup(cgroup) ? leave_cgroup(BPF_CORE_READ(cgroup, kn, id)) : 0;
 }
 
 /* The daemon runs this once: who it is, and what a map looks like among files. */
@@ -157,6 +218,7 @@ static __noinline int enter_settled(struct gate_settlement *settlement)
         set_objects(&booking, settlement->kind, 1);
         booking.amount[GATE_ALLOCATED] = settlement->allocated;
         booking.amount[GATE_CHARGED] = settlement->charged;
+        set_committed(&booking, settlement->allocated, settlement->ceiling);
         book(domain, &booking);
         if (enter_object(key, domain, &booking, settlement->kind, settlement->id) == 0)
                 return 1;
@@ -176,6 +238,7 @@ static __always_inline int measure_settled(struct gate_settlement *settlement)
                 measure_program(settlement->address, &size);
         settlement->allocated = size.allocated;
         settlement->charged = settlement->measure == GATE_MEASURE ? size.charged : 0;
+        settlement->ceiling = size.ceiling;
         return 0;
 }
 
@@ -209,6 +272,7 @@ static int settle_one(u32 index, void *unused)
         }
         if (!is_there)
                 return 0;
+        note_entry(bpf_map_lookup_elem(&gate_objects, &key), &settlement->before);
         measure_settled(settlement);
         object = bpf_map_lookup_elem(&gate_objects, &key);
         if (!object && settlement->domain) {
@@ -231,6 +295,8 @@ int set_domain(struct gate_domain_request *request)
         request->error = 0;
         if (!domain) {
                 request->error = bpf_map_update_elem(&gate_domains, &local.id, &local.domain, BPF_NOEXIST);
+                if (request->error == 0)
+                        count_domain(1);
                 return 0;
         }
         if (domain->parent != local.domain.parent) {
@@ -239,6 +305,7 @@ int set_domain(struct gate_domain_request *request)
         }
         for (u32 i = 0; i < GATE_RESOURCES; i++)
                 domain->max[i] = local.domain.max[i];
+        domain->path = local.domain.path;
         return 0;
 }
 

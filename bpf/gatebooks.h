@@ -13,8 +13,9 @@
 #include "gaterecords.h"
 #include "objsize.h"
 
-/* Cgroups between a process and the root that are looked at, and domains above each other. */
-#define LEVELS_MAX 64
+/* Where a way up ends that has no end; the kernel allows no hierarchy that deep (cgroup_mkdir() takes memory a level).
+ */
+#define LEVELS_MAX (1 << 22)
 
 /* How often a lock is tried; who holds it does a few stores. */
 #define LOCK_TRIES 512
@@ -37,6 +38,9 @@ struct {
         __type(key, u64);
         __type(value, struct gate_object);
 } gate_objects SEC(".maps");
+
+/* Entries that gate_objects has room for. */
+const volatile __u32 objects_max;
 
 struct {
         __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -79,19 +83,36 @@ static __always_inline struct cgroup_subsys_state *charged_css(void)
         return (void *) address_of(own_css());
 }
 
-/* The nearest domain at or above @css; 0: none. A global function: the verifier looks at it once. */
-__noinline u64 find_domain(u64 css_address)
+/* A way up from a cgroup to the nearest domain. */
+struct search {
+        u64 css; /* address */
+        u64 id;  /* of the domain; 0: none */
+};
+
+static int search_level(u32 level, struct search *search)
 {
-        struct cgroup_subsys_state *css = (void *) css_address;
+        struct cgroup_subsys_state *css = (void *) search->css;
+        u64 id = css_cgroup_id(css);
 
-        for (int i = 0; i < LEVELS_MAX && css; i++) {
-                u64 id = css_cgroup_id(css);
-
-                if (bpf_map_lookup_elem(&gate_domains, &id))
-                        return id;
-                css = BPF_CORE_READ(css, parent);
+        if (!css)
+                return 1;
+        if (bpf_map_lookup_elem(&gate_domains, &id)) {
+                search->id = id;
+                return 1;
         }
+        search->css = (u64) BPF_CORE_READ(css, parent);
         return 0;
+}
+
+/* The nearest domain at or above @css; 0: none. A global function: the verifier looks at it once. */
+__noinline u64 find_domain(u64 css)
+{
+        struct search search = { .css = css };
+
+        /* Most are found at once, without the price of a loop. */
+        if (search_level(0, &search) == 0 && search_level(1, &search) == 0)
+                bpf_loop(LEVELS_MAX, search_level, &search, 0);
+        return search.id;
 }
 
 /* What is to be booked, and the answer. */
@@ -102,7 +123,7 @@ struct booking {
         u32 resource; /* that refused */
         u32 enforce;
         u32 levels; /* that were booked */
-        u32 reserved;
+        u32 type;   /* of the map, where it is not known otherwise; not used here */
 };
 
 static __always_inline void set_objects(struct booking *booking, u32 kind, s64 objects)
@@ -120,12 +141,23 @@ static __always_inline void add(struct gate_domain *domain, const struct booking
                         __sync_fetch_and_add(&domain->usage[i], sign * booking->amount[i]);
 }
 
-/* Whether @domain, in which @booking is booked already, is over a limit by it. */
-static __always_inline bool is_over(struct gate_domain *domain, struct booking *booking)
+static __always_inline bool is_bytes(int resource)
+{
+        return resource <= GATE_CHARGED || resource == GATE_COMMITTED;
+}
+
+/* What an object that takes @allocated bytes is committed with. */
+static __always_inline s64 committed_bytes(s64 allocated, u64 ceiling)
+{
+        return ceiling == CEILING_UNBOUNDED ? allocated : (s64) ceiling;
+}
+
+/* Whether @domain, in which @booking is booked already, or with @sign 0 is not yet, is over a limit by it. */
+static __always_inline bool is_over(struct gate_domain *domain, struct booking *booking, s64 sign)
 {
         for (int i = 0; i < GATE_RESOURCES; i++) {
-                u64 usage = domain->usage[i], max = domain->max[i];
-                u64 slack = i <= GATE_CHARGED ? booking->slack : 0;
+                u64 usage = domain->usage[i] + (sign ? 0 : booking->amount[i]), max = domain->max[i];
+                u64 slack = is_bytes(i) ? booking->slack : 0;
 
                 if (booking->amount[i] <= 0 || max == GATE_UNLIMITED || usage + slack <= max)
                         continue;
@@ -144,7 +176,7 @@ static __always_inline bool is_over(struct gate_domain *domain, struct booking *
 struct ascent {
         struct booking *booking;
         u64 id;     /* the next domain; 0: there is none */
-        s64 sign;   /* 1: book; -1: take off */
+        s64 sign;   /* 1: book; -1: take off; 0: only look whether it fits */
         s64 result; /* -ENOMEM: id refuses */
 };
 
@@ -156,10 +188,11 @@ static int ascend(u32 level, struct ascent *ascent)
 
         if (!domain)
                 return 1;
-        add(domain, booking, ascent->sign);
-        if (ascent->sign > 0) {
+        if (ascent->sign)
+                add(domain, booking, ascent->sign);
+        if (ascent->sign >= 0) {
                 booking->levels++;
-                if (booking->enforce && is_over(domain, booking)) {
+                if (booking->enforce && is_over(domain, booking, ascent->sign)) {
                         ascent->result = -ENOMEM;
                         return 1;
                 }
@@ -195,6 +228,18 @@ __noinline int book(u64 id, struct booking *booking)
         booking->refused_by = ascent.id;
         unbook(id, booking, booking->levels);
         return -ENOMEM;
+}
+
+/* Whether book() would refuse @booking now, as it answers. Nothing is booked. */
+__noinline int would_refuse(u64 id, struct booking *booking)
+{
+        struct ascent ascent = { .booking = booking, .id = id };
+
+        if (!booking)
+                return 0;
+        bpf_loop(LEVELS_MAX, ascend, &ascent, 0);
+        booking->refused_by = ascent.id;
+        return ascent.result;
 }
 
 /* A way up to a domain above. */
@@ -262,6 +307,22 @@ static __always_inline bool lock_or_leave(struct gate_object *object)
         return false;
 }
 
+static __always_inline void count_domain(s64 n)
+{
+        struct gate_settings *settings = get_settings();
+
+        if (settings)
+                __sync_fetch_and_add(&settings->domains, n);
+}
+
+static __always_inline void count_object(s64 n)
+{
+        struct gate_settings *settings = get_settings();
+
+        if (settings)
+                __sync_fetch_and_add(&settings->objects, n);
+}
+
 /* Takes off the entry @object, whose lock the caller has, and what is booked for it. @booking: room for that. */
 __noinline int take_off(struct gate_object *object, struct booking *booking)
 {
@@ -276,11 +337,14 @@ __noinline int take_off(struct gate_object *object, struct booking *booking)
         set_objects(booking, object->kind, -1);
         booking->amount[GATE_ALLOCATED] = -(object->allocated + object->admitted);
         booking->amount[GATE_CHARGED] = -(object->charged + (object->uncharged ? 0 : object->admitted));
+        booking->amount[GATE_COMMITTED] = -committed_bytes(object->allocated + object->admitted, object->ceiling);
+        booking->amount[GATE_UNBOUNDED] = -(s64) (object->ceiling == CEILING_UNBOUNDED);
         __sync_lock_test_and_set(&object->lock, 0);
         if (!domain)
                 return 0; /* somebody else is at it */
         book(domain, booking);
-        bpf_map_delete_elem(&gate_objects, &key);
+        if (bpf_map_delete_elem(&gate_objects, &key) == 0)
+                count_object(-1);
         return 0;
 }
 
@@ -317,12 +381,17 @@ static __noinline int enter_object(u64 key, u64 domain, const struct booking *bo
                 .domain = domain,
                 .allocated = booking->amount[GATE_ALLOCATED],
                 .charged = booking->amount[GATE_CHARGED],
+                .ceiling = booking->amount[GATE_UNBOUNDED] ? CEILING_UNBOUNDED : booking->amount[GATE_COMMITTED],
                 .kind = kind,
                 .id = id,
                 .uncharged = booking->amount[GATE_CHARGED] == 0,
         };
 
-        return bpf_map_update_elem(&gate_objects, &key, &object, BPF_NOEXIST);
+        long r = bpf_map_update_elem(&gate_objects, &key, &object, BPF_NOEXIST);
+
+        if (r == 0)
+                count_object(1);
+        return r;
 }
 
 /*
@@ -335,7 +404,28 @@ static __always_inline s64 still_coming(const struct gate_object *object, u64 no
                 return 0;
         if (object->mixed + 1 < now)
                 return object->grower == bpf_get_current_pid_tgid() ? 0 : object->last;
-        return object->window == now ? object->recent + object->previous : object->recent;
+        return object->window >= now ? object->recent + object->previous : object->recent;
+}
+
+/* What the entry @object says, before the object is measured. NULL: there is none. */
+static __always_inline void note_entry(const struct gate_object *object, struct gate_entry_before *before)
+{
+        before->allocated = object ? object->allocated : 0;
+        before->admitted = object ? object->admitted : 0;
+        before->coming = object ? still_coming(object, bpf_jiffies64()) : 0;
+}
+
+/*
+ * What is kept on top of a measurement: what was still coming when it began, and all that was admitted since. Negative:
+ * somebody else has settled the entry meanwhile, and may have measured later.
+ */
+static __always_inline s64 admitted_since(const struct gate_object *object, const struct gate_entry_before *before)
+{
+        s64 since = object->admitted - before->admitted;
+
+        if (since < 0 || object->allocated != before->allocated)
+                return -1;
+        return since + before->coming;
 }
 
 /* The id of the object of @kind at @address now; another one if it is gone. */
@@ -345,6 +435,36 @@ static __always_inline u32 current_id(u64 address, u32 kind)
         struct bpf_map *map = (void *) address;
 
         return kind == OBJECT_MAP ? BPF_CORE_READ(map, id) : BPF_CORE_READ(prog, aux, id);
+}
+
+/* What is booked for @object as committed, with @allocated bytes for all that it has. */
+static __always_inline void set_committed(struct booking *booking, s64 allocated, u64 ceiling)
+{
+        booking->amount[GATE_COMMITTED] = committed_bytes(allocated, ceiling);
+        booking->amount[GATE_UNBOUNDED] = ceiling == CEILING_UNBOUNDED;
+}
+
+/* Takes what is booked for @object, @allocated and @charged bytes, off @booking. */
+static __always_inline void subtract_object(
+                struct booking *booking, const struct gate_object *object, s64 allocated, s64 charged)
+{
+        booking->amount[GATE_ALLOCATED] -= allocated;
+        booking->amount[GATE_CHARGED] -= charged;
+        booking->amount[GATE_COMMITTED] -= committed_bytes(allocated, object->ceiling);
+        booking->amount[GATE_UNBOUNDED] -= object->ceiling == CEILING_UNBOUNDED;
+}
+
+/*
+ * Whether what is booked in the domain @id, of a cgroup that was removed, stays there though the kernel charges the
+ * domain @to, above it, by now: it goes on counting against the next cgroup of that path.
+ */
+__noinline int stays_behind(u64 id, u64 to)
+{
+        struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &id);
+
+        if (!domain || !domain->gone)
+                return 0;
+        return levels_below(id, to) > 0;
 }
 
 /*
@@ -367,27 +487,32 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
                 return 0;
         }
         domain = to->id ? to->domain : object->domain;
+        if (domain != object->domain && stays_behind(object->domain, domain))
+                domain = object->domain;
         if (!domain) {
                 take_off(object, &booking);
                 return 0;
         }
         charged = !to->id && object->uncharged ? 0 : to->charged;
-        kept = still_coming(object, bpf_jiffies64());
+        kept = admitted_since(object, &to->before);
+        if (kept < 0) {
+                unlock(object, &booking);
+                return 1;
+        }
         admitted = object->admitted;
         old_allocated = object->allocated + admitted;
         old_charged = object->charged + (object->uncharged ? 0 : admitted);
         booking.amount[GATE_ALLOCATED] = to->allocated + kept;
         booking.amount[GATE_CHARGED] = charged ? charged + kept : 0;
+        set_committed(&booking, to->allocated + kept, to->ceiling);
         if (object->domain == domain) {
-                booking.amount[GATE_ALLOCATED] -= old_allocated;
-                booking.amount[GATE_CHARGED] -= old_charged;
+                subtract_object(&booking, object, old_allocated, old_charged);
                 book(domain, &booking);
         } else {
                 below = levels_below(object->domain, domain);
                 /* What is above both has it booked already, and is not to have it twice for a moment. */
                 if (below) {
-                        booking.amount[GATE_ALLOCATED] -= old_allocated;
-                        booking.amount[GATE_CHARGED] -= old_charged;
+                        subtract_object(&booking, object, old_allocated, old_charged);
                         book(domain, &booking);
                         set_objects(&booking, object->kind, 1);
                 } else {
@@ -396,11 +521,13 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
                 }
                 booking.amount[GATE_ALLOCATED] = old_allocated;
                 booking.amount[GATE_CHARGED] = old_charged;
+                set_committed(&booking, old_allocated, object->ceiling);
                 unbook(object->domain, &booking, below ?: LEVELS_MAX);
                 object->domain = domain;
         }
         object->allocated = to->allocated;
         object->charged = charged;
+        object->ceiling = to->ceiling;
         __sync_fetch_and_add(&object->admitted, kept - admitted);
         object->uncharged = charged == 0;
         object->id = to->id ?: object->id;
@@ -411,6 +538,7 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
 /* Bytes of one object. */
 struct size {
         s64 allocated, charged;
+        u64 ceiling;
         u32 type;
         u32 unknown; /* objsize.h does not know the type */
 };
@@ -419,6 +547,7 @@ static __always_inline void set_size(struct size *size, const struct object_reco
 {
         size->allocated = record->allocated;
         size->charged = record->charged;
+        size->ceiling = record->ceiling;
         size->type = record->type;
         size->unknown = record->marks & OBJECT_UNKNOWN_TYPE;
 }
@@ -432,11 +561,12 @@ __noinline int measure_map(u64 address, struct size *size)
 
         if (!size)
                 return 0;
-        record.type = BPF_CORE_READ(map, map_type);
-        record.flags = BPF_CORE_READ(map, map_flags);
-        record.key_size = BPF_CORE_READ(map, key_size);
-        record.value_size = BPF_CORE_READ(map, value_size);
-        record.max_entries = BPF_CORE_READ(map, max_entries);
+        /* Without a copy beside it: on 6.1 the frames of all callers add up to just what is allowed. */
+        BPF_CORE_READ_INTO(&record.type, map, map_type);
+        BPF_CORE_READ_INTO(&record.flags, map, map_flags);
+        BPF_CORE_READ_INTO(&record.key_size, map, key_size);
+        BPF_CORE_READ_INTO(&record.value_size, map, value_size);
+        BPF_CORE_READ_INTO(&record.max_entries, map, max_entries);
         objsize_map(address, &record);
         set_size(size, &record);
         return 0;
@@ -454,12 +584,16 @@ __noinline int measure_program(u64 address, struct size *size)
         return 0;
 }
 
-/* Settles the entry @key, if there is one, to @size. Not inlined, for the sake of the callers' stack. */
-static __noinline int settle_to(u64 key, const struct size *size)
+/* Settles the entry @key, if there is one, to @size; @before: it said. Not inlined, for the sake of the callers' stack.
+ */
+static __noinline int settle_to(u64 key, const struct size *size, const struct gate_entry_before *before)
 {
-        struct gate_settlement to = { .key = key, .allocated = size->allocated, .charged = size->charged };
+        struct gate_settlement to = {
+                .key = key, .allocated = size->allocated, .charged = size->charged, .ceiling = size->ceiling
+        };
         struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
 
+        to.before = *before;
         if (object)
                 settle_entry(object, &to);
         return 0;

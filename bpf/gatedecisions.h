@@ -4,7 +4,10 @@
  */
 #pragma once
 
+#include "createsize.h"
+#include "elementsize.h"
 #include "gatebooks.h"
+#include "gatecgroups.h"
 
 /* The kernel's 6.1 hook for programs has prog->aux as argument, later ones the program. Set by the daemon. */
 const volatile bool program_by_aux;
@@ -52,11 +55,38 @@ static __noinline int tell_refusal(const struct booking *booking, u32 kind, u32 
         return 0;
 }
 
-/* What cannot be booked is let in and counted, or refused, as FailMode= says. */
+/* What cannot be booked where there is a limit is refused: a full table is no way past it. */
 static __always_inline int fail(struct gate_settings *settings, bool exempt)
 {
         __sync_fetch_and_add(&settings->unbooked, 1);
-        return settings->enforcing && settings->fail_closed && !exempt ? -ENOMEM : 0;
+        return settings->enforcing && !exempt ? -ENOMEM : 0;
+}
+
+/*
+ * Whether a limit of the cgroup of @css, or of one above, is in no table, so that it cannot be held: what it makes is
+ * refused until there is room.
+ */
+__noinline int is_incomplete(u64 css)
+{
+        struct gate_settings *settings = get_settings();
+
+        if (!settings || !css || !settings->domains_missing || complete_domains(css) == 0)
+                return 0;
+        return fail(settings, is_exempt(settings)) < 0;
+}
+
+/*
+ * A table that is nearly full is the problem of whoever fills it: the domain @id gets no more entries if it has a quarter
+ * of them, until the daemon has made room or some are gone. What is left is for the others.
+ */
+__noinline int has_its_share(u64 id)
+{
+        struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &id);
+        struct gate_settings *settings = get_settings();
+
+        if (!settings || !domain || settings->objects < objects_max / 8 * 7)
+                return 0;
+        return domain->usage[GATE_MAPS] + domain->usage[GATE_PROGRAMS] >= objects_max / 4;
 }
 
 /* --- Creation ----------------------------------------------------------------------------------------------------- */
@@ -70,6 +100,7 @@ struct admission {
         u32 reserved;
         u64 name; /* its address */
         s64 allocated, charged;
+        u64 ceiling;
 };
 
 __noinline int admit_object(struct admission *admission)
@@ -86,7 +117,10 @@ __noinline int admit_object(struct admission *admission)
         set_objects(&booking, admission->kind, 1);
         booking.amount[GATE_ALLOCATED] = admission->allocated;
         booking.amount[GATE_CHARGED] = admission->charged;
+        set_committed(&booking, admission->allocated, admission->ceiling);
         booking.enforce = settings->enforcing && !exempt;
+        if (booking.enforce && has_its_share(admission->domain))
+                return fail(settings, exempt);
         if (book(admission->domain, &booking) < 0) {
                 tell_refusal(&booking, admission->event, admission->type, (const char *) admission->name);
                 return -ENOMEM;
@@ -123,6 +157,7 @@ static __noinline int admit_map(u64 address, u64 domain, struct size *size)
         }
         admission.allocated = size->allocated;
         admission.charged = size->charged;
+        admission.ceiling = size->ceiling;
         admission.type = size->type;
         admission.name = (u64) &map->name;
         return admit_object(&admission);
@@ -135,9 +170,12 @@ static __noinline int admit_map(u64 address, u64 domain, struct size *size)
 static __always_inline int decide_map(u64 address)
 {
         struct cgroup_subsys_state *css = charged_css();
-        u64 domain = css ? find_domain((u64) css) : 0;
         struct size size = {};
+        u64 domain;
 
+        if (is_incomplete((u64) css))
+                return -ENOMEM;
+        domain = css ? find_domain((u64) css) : 0;
         if (!domain)
                 return UNDECIDED;
         /* While a new gate takes over, both decide, and this is the other one's; or the end of an object was missed. */
@@ -146,6 +184,34 @@ static __always_inline int decide_map(u64 address)
         if (css_is_root(css))
                 size.charged = 0;
         return admit_map(address, domain, &size) ? -ENOMEM : 0;
+}
+
+/*
+ * A map of which there are the attributes only, at @attr: refuses what certainly does not fit, before the kernel has
+ * allocated it. What is left is decided when the map is there, and booked then. Returns -ENOMEM or UNDECIDED.
+ */
+static __noinline int decide_create(u64 attr)
+{
+        struct booking booking = { .amount[GATE_MAPS] = 1, .enforce = 1 };
+        struct gate_settings *settings = get_settings();
+        struct object_record record = {};
+        struct cgroup_subsys_state *css;
+        u64 domain;
+
+        if (!settings || !settings->enforcing || !create_is_large(attr))
+                return UNDECIDED;
+        create_bytes(attr, &record);
+        css = record.allocated >= CREATE_LARGE ? charged_css() : NULL;
+        domain = css ? find_domain((u64) css) : 0;
+        if (!domain || is_exempt(settings))
+                return UNDECIDED;
+        booking.amount[GATE_ALLOCATED] = record.allocated;
+        booking.amount[GATE_CHARGED] = css_is_root(css) ? 0 : record.charged;
+        if (would_refuse(domain, &booking) == 0)
+                return UNDECIDED;
+        tell_refusal(&booking, GATE_REFUSED_MAP, record.type,
+                        (const char *) attr + __builtin_offsetof(struct create_attr, name));
+        return -ENOMEM;
 }
 
 /*
@@ -168,6 +234,8 @@ static __always_inline int decide_program(u64 address)
 
         if (!css)
                 return UNDECIDED;
+        if (is_incomplete((u64) css))
+                return -ENOMEM;
         admission.domain = find_domain((u64) css);
         if (!admission.domain)
                 return UNDECIDED;
@@ -187,6 +255,7 @@ static __always_inline int decide_program(u64 address)
         bytes += bpf_core_type_size(struct bpf_prog_aux) + PROGRAM_BYTES_FIXED;
         admission.charged = css_is_root(css) || machine.nobpf ? 0 : bytes;
         admission.allocated = bytes + insns * PROGRAM_BYTES_PER_INSN;
+        admission.ceiling = admission.allocated;
         return admit_object(&admission) ? -ENOMEM : 0;
 }
 
@@ -199,6 +268,18 @@ static __always_inline int forget_program(u64 address)
 }
 
 /* --- Growth by bpf(2) --------------------------------------------------------------------------------------------- */
+
+/* What the file behind @fd of the current process is about; 0: there is none. */
+static __always_inline u64 private_of_fd(u32 fd)
+{
+        struct fdtable *fdt = bpf_get_current_task_btf()->files->fdt;
+        struct file *file = NULL;
+
+        if (fd >= fdt->max_fds)
+                return 0;
+        bpf_probe_read_kernel(&file, sizeof(file), &fdt->fd[fd]);
+        return (u64) BPF_CORE_READ(file, private_data);
+}
 
 /* The map behind @fd of the current process, 0 if it is none. Each update of each map comes by here. */
 static __always_inline u64 map_of_fd(u32 fd, u64 map_fops)
@@ -214,120 +295,61 @@ static __always_inline u64 map_of_fd(u32 fd, u64 map_fops)
         return (u64) BPF_CORE_READ(file, private_data);
 }
 
-/* Whether the elements of the map at @address are allocated when they are inserted. */
-static __always_inline bool map_grows(u64 address)
-{
-        struct bpf_map *map = (void *) address;
-
-        return BPF_CORE_READ(map, map_flags) & BPF_F_NO_PREALLOC;
-}
-
 /*
- * How many elements of @size bytes BPF's allocator takes at once for the free list of a CPU, at most: 3/4 of what is
- * between its watermarks. Those are 32 and 96 elements, of more than 256 bytes 8 KiB and 24 KiB (kernel/bpf/memalloc.c,
- * init_refill_work()).
+ * include/uapi/linux/bpf.h: where the number of elements and a map's descriptor are in union bpf_attr of
+ * BPF_MAP_UPDATE_BATCH; for BPF_MAP_UPDATE_ELEM the latter comes first. No more is read than that, as the stack is
+ * small.
  */
-static __always_inline u64 refill_count(u64 size)
-{
-        return size <= 256 ? 48 : (48 * 256 + size - 1) / size;
-}
-
-/*
- * What one more element of a map that grows takes at most; 0 if it costs next to nothing. @slack: what the free lists
- * may take with it.
- */
-__noinline u64 element_bytes(u64 address, u64 *slack)
-{
-        struct bpf_map *map = (void *) address;
-        struct object_record record = {};
-        struct bpf_htab *htab = (void *) address;
-        struct lpm_trie *trie = (void *) address;
-        struct bpf_local_storage_map *storage = (void *) address;
-        struct bpf_rhtab *rhtab = (void *) address;
-        u64 size, first;
-
-        if (!slack)
-                return 0;
-        record.type = BPF_CORE_READ(map, map_type);
-        record.value_size = BPF_CORE_READ(map, value_size);
-        switch (record.type) {
-        case BPF_MAP_TYPE_HASH:
-        case BPF_MAP_TYPE_PERCPU_HASH:
-        case BPF_MAP_TYPE_HASH_OF_MAPS:
-                size = BPF_CORE_READ(htab, elem_size) + sizeof(u64);
-                add_kmalloc(&record, size, 1, true);
-                *slack = refill_count(size) * record.allocated;
-                if (record.type != BPF_MAP_TYPE_PERCPU_HASH)
-                        break;
-                first = record.allocated;
-                size = round_up_to(record.value_size, 8);
-                add_kmalloc(&record, 2 * sizeof(u64), 1, true);
-                add_percpu(&record, size, 1, true);
-                *slack += refill_count(size) * (record.allocated - first);
-                break;
-        case BPF_MAP_TYPE_LPM_TRIE:
-                size = bpf_core_type_size(struct lpm_trie_node) + BPF_CORE_READ(trie, data_size) + record.value_size +
-                       sizeof(u64);
-                add_kmalloc(&record, size, 1, true);
-                *slack = refill_count(size) * record.allocated;
-                record.allocated *= 2; /* a leaf and an intermediate node */
-                break;
-        case MAP_TYPE_RHASH:
-                if (!bpf_core_type_exists(struct bpf_rhtab))
-                        break;
-                size = BPF_CORE_READ(rhtab, elem_size) + sizeof(u64);
-                add_kmalloc(&record, size, 1, true);
-                *slack = refill_count(size) * record.allocated;
-                break;
-        case BPF_MAP_TYPE_SK_STORAGE:
-        case BPF_MAP_TYPE_INODE_STORAGE:
-        case BPF_MAP_TYPE_TASK_STORAGE:
-        case MAP_TYPE_CGRP_STORAGE:
-                size = BPF_CORE_READ(storage, elem_size) + sizeof(u64);
-                add_kmalloc(&record, size, 1, true);
-                *slack = refill_count(size) * record.allocated;
-                first = record.allocated;
-                size = bpf_core_type_size(struct bpf_local_storage) + sizeof(u64);
-                add_kmalloc(&record, size, 1, true);
-                *slack += refill_count(size) * (record.allocated - first);
-                break;
-        }
-        return record.allocated;
-}
-
-/* include/uapi/linux/bpf.h: where a map's descriptor and the number of elements are in union bpf_attr. */
-struct update_elem_attr {
-        u32 map_fd;
-};
-struct update_batch_attr {
-        u64 in_batch, out_batch, keys, values;
+struct update_attr {
         u32 count, map_fd;
 };
+#define BATCH_OFFSET (4 * sizeof(u64)) /* in_batch, out_batch, keys, values */
 
 /* Measures the map @address and settles its entry, so that what was replaced or deleted counts no more. */
 __noinline int settle_map(u64 address)
 {
+        struct gate_entry_before before;
         struct size size = {};
 
+        note_entry(bpf_map_lookup_elem(&gate_objects, &address), &before);
         measure_map(address, &size);
-        return settle_to(address, &size);
+        return settle_to(address, &size, &before);
 }
 
-/* Notes @bytes that are booked in @domain with the entry @object. Returns whether it is still @key's, and there. */
-static __always_inline bool note_admitted(struct gate_object *object, u64 key, u64 domain, s64 bytes)
+/*
+ * A batch is on its way for longer than a moment: its window lasts a jiffy for so many elements (an element takes some
+ * microseconds at most), up to some seconds.
+ */
+#define BATCH_PER_JIFFY 64
+#define BATCH_JIFFIES   2500
+
+static __always_inline u64 window_end(u64 now, u32 count)
+{
+        u64 jiffies = count / BATCH_PER_JIFFY;
+
+        return now + (jiffies < BATCH_JIFFIES ? jiffies : BATCH_JIFFIES);
+}
+
+/*
+ * Notes @bytes of @count elements that are booked in @domain with the entry @object. Returns whether it is still
+ * @key's, and there.
+ */
+static __always_inline bool note_admitted(struct gate_object *object, u64 key, u64 domain, s64 bytes, u32 count)
 {
         u64 now = bpf_jiffies64(), grower = bpf_get_current_pid_tgid();
         bool noted = false, locked = lock(object);
         struct booking booking = {};
 
         if (object->key == key && object->domain == domain) {
-                if (object->window != now) {
+                if (object->window < now) {
                         object->previous = object->window + 1 == now ? object->recent : 0;
                         object->recent = 0;
                         object->window = now;
                 }
+                if (window_end(now, count) > object->window)
+                        object->window = window_end(now, count);
                 if (object->grower != grower && object->grower)
-                        object->mixed = now;
+                        object->mixed = object->window;
                 object->grower = grower;
                 object->recent += bytes;
                 object->last = bytes;
@@ -347,7 +369,9 @@ struct growth {
         u64 slack;
         u32 uncharged;
         u32 enforce;
-        u32 last; /* a refusal is final, and told */
+        u32 event;     /* enum gate_event_kind by which a refusal is told; 0: it is not, as it is not final */
+        u32 count;     /* of the elements */
+        u32 unbounded; /* the map has no ceiling that would be booked already */
         u32 reserved;
 };
 
@@ -361,71 +385,229 @@ __noinline int book_growth(struct growth *growth)
                 return 0;
         booking.amount[GATE_ALLOCATED] = growth->bytes;
         booking.amount[GATE_CHARGED] = growth->uncharged ? 0 : growth->bytes;
+        booking.amount[GATE_COMMITTED] = growth->unbounded ? growth->bytes : 0;
         booking.slack = growth->slack;
         booking.enforce = growth->enforce;
         if (book(growth->domain, &booking) == 0)
                 return 0;
         map = (void *) growth->map;
-        if (growth->last)
-                tell_refusal(&booking, GATE_REFUSED_GROWTH, BPF_CORE_READ(map, map_type), (const char *) &map->name);
+        if (growth->event) {
+                BPF_CORE_READ_INTO(&booking.type, map, map_type);
+                tell_refusal(&booking, growth->event, booking.type, (const char *) &map->name);
+        }
         return -ENOMEM;
 }
 
-/* Lets @count elements into the map at @address. @last: a refusal is final. Returns 0 or -ENOMEM. */
-static __noinline int admit_growth(u64 address, u32 count, u32 last)
+/* Books @growth of the map @object with its entry. Returns 0 or -ENOMEM. */
+static __noinline int enter_growth(struct gate_object *object, struct growth *growth)
 {
-        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &address);
-        struct gate_settings *settings = get_settings();
-        struct growth growth = { .map = address, .last = last };
-        u64 element;
+        u64 key = growth->map;
 
-        if (!object || !settings)
-                return 0;
-        element = element_bytes(address, &growth.slack);
-        growth.domain = object->domain;
-        if (!element || !growth.domain)
-                return 0;
-        growth.bytes = element * count;
-        growth.uncharged = object->uncharged;
-        growth.enforce = settings->enforcing && !is_exempt(settings);
-        if (book_growth(&growth))
+        if (book_growth(growth))
                 return -ENOMEM;
-        if (note_admitted(object, address, growth.domain, growth.bytes))
+        if (note_admitted(object, key, growth->domain, growth->bytes, growth->count))
                 return 0;
         /* It was moved meanwhile, or is going: the next settlement or nobody has it. */
-        growth.bytes = -growth.bytes;
-        growth.enforce = 0;
-        book_growth(&growth);
+        growth->bytes = -growth->bytes;
+        growth->enforce = 0;
+        book_growth(growth);
         return 0;
 }
 
 /*
- * Elements that bpf(2) is to insert: @cmd, and its attributes at @attr. Those that exist already are counted as if they
- * were new, until the next settlement. Returns as decide_map().
+ * Lets @count elements into the map at @address. @event: how a refusal is told, 0: it is not final; what was caught by
+ * GATE_KILLED_BATCH is booked all the same, as it is on its way. Returns 0 or -ENOMEM.
  */
-static __always_inline int decide_update(int cmd, u64 attr)
+static __noinline int admit_growth(u64 address, u32 count, u32 event)
 {
-        struct update_batch_attr batch = { .count = 1 };
-        struct gate_settings *settings;
+        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &address);
+        struct gate_settings *settings = get_settings();
+        struct growth growth = { .map = address, .event = event, .count = count };
+
+        if (!object || !settings)
+                return 0;
+        growth.bytes = growth_bytes(address, count, &growth.slack);
+        growth.domain = object->domain;
+        if (!growth.bytes || !growth.domain)
+                return 0;
+        growth.uncharged = object->uncharged;
+        growth.unbounded = object->ceiling == CEILING_UNBOUNDED;
+        growth.enforce = settings->enforcing && !is_exempt(settings);
+        if (enter_growth(object, &growth) == 0)
+                return 0;
+        if (event == GATE_KILLED_BATCH) {
+                growth.enforce = 0;
+                enter_growth(object, &growth);
+        }
+        return -ENOMEM;
+}
+
+/*
+ * Books @pages of the arena at @address that are being allocated, by a page fault or a BPF program: those cannot be
+ * refused, and count against the next that can.
+ */
+static __noinline int book_pages(u64 address, u64 pages)
+{
+        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &address);
+        struct growth growth = { .map = address, .bytes = pages * machine.page_size };
+
+        if (!object || !object->domain)
+                return 0;
+        growth.domain = object->domain;
+        growth.uncharged = object->uncharged;
+        return enter_growth(object, &growth);
+}
+
+/* --- Batches ------------------------------------------------------------------------------------------------------ */
+
+/* What a thread's BPF_MAP_UPDATE_BATCH was judged by. */
+struct judgement {
+        u64 map; /* 0: there was none behind the descriptor */
+        u32 count;
+        u32 pending; /* the kernel has yet to find the map itself */
+};
+
+/*
+ * With the thread, so that none can take the place of another's. The kernel looks the descriptor up once more, after
+ * the gate: another thread may have changed it meanwhile.
+ */
+struct {
+        __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+        __uint(map_flags, BPF_F_NO_PREALLOC);
+        __type(key, int);
+        __type(value, struct judgement);
+} judgements SEC(".maps");
+
+static __always_inline void note_judgement(u64 map, u32 count)
+{
+        struct judgement *judgement = bpf_task_storage_get(
+                        &judgements, bpf_get_current_task_btf(), NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+        if (!judgement)
+                return;
+        judgement->map = map;
+        judgement->count = count;
+        judgement->pending = 1;
+}
+
+/* How many elements are coming into the map at @address that another was judged for; 0: it is the same, or not known.
+ */
+static __always_inline u32 take_misjudged(u64 address)
+{
+        struct judgement *judgement = bpf_task_storage_get(&judgements, bpf_get_current_task_btf(), NULL, 0);
+
+        if (!judgement || !judgement->pending)
+                return 0;
+        judgement->pending = 0;
+        return judgement->map == address || !map_grows(address) ? 0 : judgement->count;
+}
+
+/* --- Commands ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * The map that BPF_MAP_UPDATE_ELEM or _BATCH inserts into, if that allocates anything; else 0. Elements that exist
+ * already are counted as if they were new, until the next settlement.
+ */
+static __always_inline u64 updated_map(int cmd, u64 attr, const struct gate_settings *settings)
+{
+        struct update_attr update = { .count = 1 };
         u64 address;
 
-        settings = get_settings();
         if (!settings || !settings->map_fops)
-                return UNDECIDED;
-        if (cmd == BPF_MAP_UPDATE_ELEM)
-                bpf_probe_read_kernel(&batch.map_fd, sizeof(batch.map_fd), (void *) attr);
-        else
-                bpf_probe_read_kernel(&batch, sizeof(batch), (void *) attr);
-        address = map_of_fd(batch.map_fd, settings->map_fops);
-        if (!address || !map_grows(address))
-                return UNDECIDED;
-        if (admit_growth(address, batch.count, 0) == 0)
                 return 0;
-        settle_map(address);
-        return admit_growth(address, batch.count, 1) ? -ENOMEM : 0;
+        if (cmd == BPF_MAP_UPDATE_ELEM)
+                bpf_probe_read_kernel(&update.map_fd, sizeof(update.map_fd), (void *) attr);
+        else
+                bpf_probe_read_kernel(&update, sizeof(update), (void *) (attr + BATCH_OFFSET));
+        address = map_of_fd(update.map_fd, settings->map_fops);
+        if (cmd == BPF_MAP_UPDATE_BATCH)
+                note_judgement(address, update.count);
+        return address && map_grows(address) ? address : 0;
+}
+
+/* include/uapi/linux/bpf.h: where the program's descriptor is for BPF_PROG_ATTACH; for BPF_LINK_CREATE it is the first.
+ */
+struct attach_attr {
+        u32 first, prog_fd;
+};
+
+/* MAX_BPF_CGROUP_STORAGE_TYPE */
+#define STORAGES 2
+
+/*
+ * A program that is to be attached, it may be to a cgroup: each of its maps that keep their values with cgroups gets
+ * one more (kernel/bpf/cgroup.c, bpf_cgroup_storages_alloc()). This is number @i of them; 0: none. A file that is no
+ * program is not told from one: what there is in it is not the address of a map that is booked.
+ */
+static __always_inline u64 attached_map(int cmd, u64 attr, u32 i)
+{
+        struct attach_attr attach = {};
+        struct bpf_map *map = NULL;
+        struct bpf_prog_aux *aux;
+        struct bpf_prog *prog;
+
+        bpf_probe_read_kernel(&attach, sizeof(attach), (void *) attr);
+        prog = (void *) private_of_fd(cmd == BPF_PROG_ATTACH ? attach.prog_fd : attach.first);
+        aux = BPF_CORE_READ(prog, aux);
+        bpf_probe_read_kernel(&map, sizeof(map), &aux->cgroup_storage[i]);
+        return (u64) map;
 }
 
 static __always_inline bool is_update(int cmd)
 {
         return cmd == BPF_MAP_UPDATE_ELEM || cmd == BPF_MAP_UPDATE_BATCH;
+}
+
+/* Map @i that @cmd makes grow. Not inlined, for the sake of the caller's stack, which is below that of a measurement.
+ */
+static __noinline u64 growing_map(int cmd, u64 attr, u32 i)
+{
+        return is_update(cmd) ? updated_map(cmd, attr, get_settings()) : attached_map(cmd, attr, i);
+}
+
+/* By how many elements. */
+static __noinline u32 growing_count(int cmd, u64 attr)
+{
+        struct update_attr update = { .count = 1 };
+
+        if (cmd == BPF_MAP_UPDATE_BATCH)
+                bpf_probe_read_kernel(&update, sizeof(update), (void *) (attr + BATCH_OFFSET));
+        return update.count;
+}
+
+/* Elements that bpf(2) is to insert: @cmd, and its attributes at @attr. Returns as decide_map(). */
+static __always_inline int decide_growth(int cmd, u64 attr)
+{
+        int decision = UNDECIDED;
+
+        for (u32 i = 0; i < STORAGES; i++) {
+                u64 map = growing_map(cmd, attr, i);
+                u32 count;
+
+                if (map) {
+                        decision = 0;
+                        count = growing_count(cmd, attr);
+                        if (admit_growth(map, count, 0)) {
+                                settle_map(map);
+                                if (admit_growth(map, count, GATE_REFUSED_GROWTH))
+                                        return -ENOMEM;
+                        }
+                }
+                if (is_update(cmd))
+                        break;
+        }
+        return decision;
+}
+
+/* The commands of bpf(2) that the gate looks at before they begin. */
+static __always_inline bool is_growth(int cmd)
+{
+        return cmd == BPF_MAP_CREATE || cmd == BPF_MAP_UPDATE_ELEM || cmd == BPF_MAP_UPDATE_BATCH ||
+               cmd == BPF_PROG_ATTACH || cmd == BPF_LINK_CREATE;
+}
+
+/* bpf(2) with one of these and the kernel's copy of its attributes at @attr. Returns as decide_map(). */
+static __always_inline int decide_command(int cmd, u64 attr)
+{
+        return cmd == BPF_MAP_CREATE ? decide_create(attr) : decide_growth(cmd, attr);
 }

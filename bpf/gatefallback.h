@@ -91,8 +91,8 @@ int gate_update_entered(struct pt_regs *regs)
 
         if (take_decision(false) < 0)
                 __sync_fetch_and_add(&unread, 1);
-        if (is_update(cmd) && is_in_force())
-                leave_decision(decide_update(cmd, second_argument(regs)));
+        if (is_growth(cmd) && is_in_force())
+                leave_decision(decide_command(cmd, second_argument(regs)));
         return 0;
 }
 

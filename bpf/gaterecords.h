@@ -7,9 +7,10 @@
 
 #include <linux/types.h>
 
+#include "pathhash.h"
 #include "records.h"
 
-#define GATE_LAYOUT 2
+#define GATE_LAYOUT 4
 
 /* A domain's limit that is not set. */
 #define GATE_UNLIMITED (~0ULL)
@@ -20,6 +21,8 @@ enum gate_resource {
         GATE_CHARGED,   /* bytes */
         GATE_MAPS,      /* how many */
         GATE_PROGRAMS,  /* how many */
+        GATE_COMMITTED, /* bytes: ceilings, and what objects without one have */
+        GATE_UNBOUNDED, /* how many objects that have no ceiling */
         GATE_RESOURCES,
 };
 
@@ -28,11 +31,22 @@ struct gate_domain {
         __u64 parent; /* the next domain above; 0: none */
         __u64 max[GATE_RESOURCES];
         __u64 usage[GATE_RESOURCES];
-        __u64 denied; /* growths that its limits refused; only grows */
+        __u64 denied;          /* growths that its limits refused; only grows */
+        struct path_hash path; /* of the cgroup's path; zeroes: not known */
+        __u32 gone;            /* 1: the cgroup was removed, and what it left behind is booked here still */
+        __u32 reserved;
+};
+
+/* What a cgroup with a budget may take. */
+struct gate_limits {
+        __u64 max[GATE_RESOURCES];
+        __u32 refuses; /* 0: the budget only reports */
+        __u32 reserved;
 };
 
 /*
- * What is booked for one object in a domain and those above: allocated + admitted (or charged + admitted). admitted is
+ * What is booked for one object in a domain and those above: allocated + admitted (or charged + admitted), and its
+ * ceiling, which growth does not change; without one allocated + admitted is what is committed. admitted is
  * what was let in for elements since it was measured; the newest part of it may still be on its way into the map, so a
  * settlement keeps it on top of the measurement. By the address of the map, or of prog->aux.
  */
@@ -42,6 +56,7 @@ struct gate_object {
         __s64 allocated;
         __s64 charged;
         __s64 admitted;
+        __u64 ceiling;  /* CEILING_UNBOUNDED: none */
         __s64 recent;   /* of it in the window of time */
         __s64 previous; /* and in the one before */
         __s64 last;     /* and at once */
@@ -56,14 +71,18 @@ struct gate_object {
 
 /* The only entry of the table of settings. The first two are the same in all layouts. */
 struct gate_settings {
-        __u32 layout;      /* GATE_LAYOUT */
-        __u32 enforcing;   /* 0: everything is admitted, and booked */
-        __u32 fail_closed; /* refuse what cannot be booked */
+        __u32 layout;    /* GATE_LAYOUT */
+        __u32 enforcing; /* 0: everything is admitted, and booked */
+        __u32 reserved;
         __u32 daemon_tgid; /* never refused; 0: own_cgroup tells */
         __u64 own_cgroup;  /* the daemon's, never refused; 0: none */
         __u64 map_fops;    /* f_op of files that are maps */
         __u64 unbooked;    /* growths that could not be booked: tables full, or the type is not known */
         __u64 instance;    /* of the programs that are in force; others with these tables come or go */
+        __u64 domains;     /* entries of the tables */
+        __u64 objects;
+        __u64 domains_missing; /* cgroups whose domain could not be entered */
+        __u64 path_seed[2];    /* key of the hashes of paths */
 };
 
 /* Why the daemon is told. */
@@ -72,6 +91,7 @@ enum gate_event_kind {
         GATE_REFUSED_PROGRAM,
         GATE_REFUSED_GROWTH, /* elements of a map */
         GATE_CGROUP_NEW,     /* cgroup_id only */
+        GATE_KILLED_BATCH,   /* elements of a map that came in by another one's descriptor; the process was killed */
 };
 
 struct gate_event {
@@ -92,8 +112,15 @@ struct gate_event {
 enum gate_measure {
         GATE_MEASURE,         /* measure it; a memory cgroup is charged for its part */
         GATE_MEASURE_NOBODYS, /* measure it; nobody is charged */
-        GATE_AS_TOLD,         /* allocated and charged are set: objsize.h does not know the type */
+        GATE_AS_TOLD,         /* allocated, charged and ceiling are set: objsize.h does not know the type */
         GATE_FORGET,          /* it is gone */
+};
+
+/* What an entry said before its object was measured, which takes its time. */
+struct gate_entry_before {
+        __s64 allocated;
+        __s64 admitted;
+        __s64 coming; /* of that, what the measurement may not have */
 };
 
 /* One object for settle_objects. */
@@ -103,10 +130,12 @@ struct gate_settlement {
         __u64 domain;  /* whose it is; 0: nobody's that has limits */
         __s64 allocated;
         __s64 charged;
+        __u64 ceiling; /* CEILING_UNBOUNDED: none */
         __u32 id;
         __u32 kind;
         __u32 measure; /* enum gate_measure */
         __u32 again;   /* out: 1: something that was admitted is kept on top, settle it once more later */
+        struct gate_entry_before before; /* the kernel side's own */
 };
 
 /* Context of set_domain: limits of a domain, which is made if it is not there. */

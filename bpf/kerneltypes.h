@@ -43,6 +43,7 @@ struct percpu_counter {
 /* include/linux/kernfs.h */
 struct kernfs_node {
         u64 id;
+        const char *name;
 } CORE;
 
 /* The value is the running kernel's: bpf_core_enum_value(). */
@@ -55,12 +56,22 @@ struct cgroup;
 struct cgroup_subsys_state {
         struct cgroup *cgroup;
         struct cgroup_subsys_state *parent;
+        unsigned int flags;
 } CORE;
+
+/* Flags of it, include/linux/cgroup-defs.h; of an enum without a name, which BTF cannot be asked for. */
+#define CSS_ONLINE (1 << 1)
+#define CSS_DYING  (1 << 4)
+
+struct cgroup_root;
 
 struct cgroup {
         struct cgroup_subsys_state self;
+        int level;
         struct kernfs_node *kn;
         struct cgroup_subsys_state *subsys[1]; /* CGROUP_SUBSYS_COUNT of them */
+        struct cgroup_root *root;
+        struct cgroup *ancestors[1]; /* level + 1 of them */
 } CORE;
 
 struct css_set {
@@ -90,9 +101,24 @@ struct mm_struct___before62 {
 
 struct file_operations;
 
+/* include/linux/dcache.h */
+struct qstr {
+        const unsigned char *name;
+} CORE;
+
+struct dentry {
+        struct qstr d_name;
+} CORE;
+
+struct path {
+        struct dentry *dentry;
+} CORE;
+
 /* include/linux/fs.h */
 struct file {
         const struct file_operations *f_op;
+        struct inode *f_inode;
+        struct path f_path;
         void *private_data;
 } CORE;
 
@@ -202,7 +228,18 @@ struct bpf_map {
         s64 *elem_count; /* per CPU */
 } CORE;
 
+
+/* include/linux/uidgid_types.h, include/linux/sched/user.h */
+typedef struct {
+        u32 val;
+} CORE kuid_t;
+
+struct user_struct {
+        kuid_t uid;
+} CORE;
+
 struct bpf_prog_aux {
+        struct user_struct *user;
         atomic64_t refcnt;
         u32 used_map_cnt;
         u32 used_btf_cnt;
@@ -211,6 +248,7 @@ struct bpf_prog_aux {
         u32 real_func_cnt;
         struct bpf_prog **func;
         struct bpf_map **used_maps;
+        struct bpf_map *cgroup_storage[2]; /* MAX_BPF_CGROUP_STORAGE_TYPE */
         char name[16];
 } CORE;
 
@@ -227,6 +265,18 @@ struct bpf_prog {
         struct bpf_prog_aux *aux;
 } CORE;
 
+struct bpf_link {
+        u32 id;
+        enum bpf_link_type type;
+        struct bpf_prog *prog;
+} CORE;
+
+/* kernel/bpf/bpf_struct_ops.c */
+struct bpf_struct_ops_link {
+        struct bpf_link link;
+        struct bpf_map *map;
+} CORE;
+
 /* include/uapi/linux/perf_event.h */
 #define PERF_BPF_EVENT_PROG_LOAD   1
 #define PERF_BPF_EVENT_PROG_UNLOAD 2
@@ -241,6 +291,7 @@ struct bpf_mem_cache {
         struct obj_cgroup *objcg;
         int unit_size;
         int free_cnt;
+        int high_watermark;
 } CORE;
 
 /* Contexts of the iterators. include/linux/bpf.h, kernel/bpf/{map,prog,task}_iter.c */

@@ -51,6 +51,11 @@ struct bpf_array_aux {
         struct bpf_map *map;
 } CORE;
 
+/* include/linux/bpf.h, in a perf event array */
+struct bpf_event_entry {
+        int unused;
+} CORE;
+
 /* kernel/bpf/hashtab.c */
 struct bucket {
         int unused;
@@ -295,11 +300,15 @@ struct range_tree {
         struct rb_root_cached it_root;
 } CORE;
 
-struct bpf_arena {
-        struct vm_struct *kern_vm;
+struct maple_tree {
+        void *ma_root;
 } CORE;
 
-struct bpf_arena___range_tree { /* in 6.18, not in 6.12 */
+struct bpf_arena {
+        struct maple_tree mt; /* until 6.12: the pages that are in use */
+} CORE;
+
+struct bpf_arena___range_tree { /* since 6.13: those that are not */
         struct range_tree rt;
 } CORE;
 

@@ -2,8 +2,9 @@
 /*
  * Bytes of one BPF object, from the kernel's own structures: one function per map type, and one for programs. They
  * mirror what the kernel allocates (doc/ACCOUNTING.md says which function of it) with the rounding of its allocators,
- * and which part of it a memory cgroup is charged for. Every access is a bpf_probe_read_kernel(), so an address that
- * has become stale gives wrong figures and never a fault.
+ * and which part of it a memory cgroup is charged for. What is not there yet, but may come by insertion, counts towards
+ * the ceiling only: the same formulas with max_entries in place of the entries. Every access is a
+ * bpf_probe_read_kernel(), so an address that has become stale gives wrong figures and never a fault.
  *
  * Most are global functions that return 0: the verifier looks at such a one once a program, with any arguments, and not
  * again for each call and each way to it. Those that a kernel may lack the types of are static: a global one is looked
@@ -12,6 +13,7 @@
 #pragma once
 
 #include "kerneltypes.h"
+#include "maple.h"
 #include "maptypes.h"
 #include "percpu.h"
 #include "records.h"
@@ -41,15 +43,19 @@ static __always_inline bool kmalloc_is_slab(u64 size)
         return size <= 2 * (u64) machine.page_size;
 }
 
-/* The size class that kmalloc() serves @size bytes from (mm/slab_common.c, kmalloc_info[]); above, a power of two
- * pages. */
+/*
+ * The size class that kmalloc() serves @size bytes from (mm/slab_common.c, kmalloc_info[]); above, a power of two pages.
+ * All are multiples of the smallest one, as their alignment is that.
+ */
 static __always_inline u64 kmalloc_bytes(u64 size)
 {
-        if (size <= 8)
-                return 8;
-        if (size > 64 && size <= 96)
+        u64 least = machine.kmalloc_min;
+
+        if (size <= least)
+                return least;
+        if (size > 64 && size <= 96 && least <= 32)
                 return 96;
-        if (size > 128 && size <= 192)
+        if (size > 128 && size <= 192 && least <= 64)
                 return 192;
         return round_up_pow2(size);
 }
@@ -64,23 +70,45 @@ static __always_inline bool verifier_memory_charged(void)
 static __always_inline void add_bytes(struct object_record *record, u64 bytes, bool charged)
 {
         record->allocated += bytes;
+        record->ceiling += bytes;
         if (charged && !machine.nobpf)
                 record->charged += bytes;
 }
 
-/*
- * @count allocations by kmalloc() of @size bytes. A charged slab object costs a pointer to its objcg besides
- * (mm/memcontrol.c, obj_full_size()).
- */
+/* Bytes that are not there, but may come. */
+static __always_inline void add_room(struct object_record *record, u64 bytes)
+{
+        record->ceiling += bytes;
+}
+
+/* How many entries more than @count the map may have. */
+static __always_inline u64 entries_to_come(const struct object_record *record, u64 count)
+{
+        return count < record->max_entries ? record->max_entries - count : 0;
+}
+
+/* A charged slab object costs a pointer to its objcg besides (mm/memcontrol.c, obj_full_size()). */
+static __always_inline u64 kmalloc_cost(u64 size, bool charged)
+{
+        return kmalloc_bytes(size) + (charged && !machine.nobpf && kmalloc_is_slab(size) ? sizeof(u64) : 0);
+}
+
+/* @count allocations by kmalloc() of @size bytes. */
 __noinline int add_kmalloc(struct object_record *record, u64 size, u64 count, bool charged)
 {
-        u64 bytes = kmalloc_bytes(size);
-
         if (!record)
                 return 0;
-        if (charged && !machine.nobpf && kmalloc_is_slab(size))
-                bytes += sizeof(u64);
-        add_bytes(record, bytes * count, charged);
+        add_bytes(record, kmalloc_cost(size, charged) * count, charged);
+        return 0;
+}
+
+/* The same for the @count entries that a map has, and room for those that may come. */
+__noinline int add_entries(struct object_record *record, u64 size, u64 count)
+{
+        if (!record)
+                return 0;
+        add_kmalloc(record, size, count, true);
+        add_room(record, kmalloc_cost(size, true) * entries_to_come(record, count));
         return 0;
 }
 
@@ -100,21 +128,33 @@ __noinline int add_area(struct object_record *record, u64 size)
 }
 
 /*
- * @count per-CPU allocations of @size bytes. A charged one costs a pointer to its objcg for every 4 bytes of one CPU's
- * copy (mm/percpu-internal.h, pcpu_obj_full_size()).
+ * A charged per-CPU allocation costs a pointer to its objcg for every 4 bytes of one CPU's copy (mm/percpu-internal.h,
+ * pcpu_obj_full_size()).
  */
+static __always_inline u64 percpu_cost(u64 size, bool charged)
+{
+        size = round_up_to(size, 4);
+        return size * machine.possible_cpus + (charged && !machine.nobpf ? size / 4 * sizeof(u64) : 0);
+}
+
+/* @count per-CPU allocations of @size bytes. */
 __noinline int add_percpu(struct object_record *record, u64 size, u64 count, bool charged)
 {
-        u64 bytes;
-
         if (!record)
                 return 0;
-        size = round_up_to(size, 4);
-        bytes = size * machine.possible_cpus;
-        if (charged && !machine.nobpf)
-                bytes += size / 4 * sizeof(u64);
-        add_bytes(record, bytes * count, charged);
+        add_bytes(record, percpu_cost(size, charged) * count, charged);
         return 0;
+}
+
+/* Elements above which a CPU's free list of the struct bpf_mem_alloc gives some back (unit_free()). */
+__noinline u64 mem_alloc_high_watermark(u64 cache_address)
+{
+        struct bpf_mem_cache *cache = (void *) cache_address;
+        u64 offset = percpu_offset(bpf_get_smp_processor_id());
+        u32 high = 0;
+
+        bpf_probe_read_kernel(&high, sizeof(high), (void *) ((u64) &cache->high_watermark + offset));
+        return high;
 }
 
 /*
@@ -126,6 +166,7 @@ __noinline int add_mem_alloc(struct object_record *record, u64 cache_address, u6
 {
         struct bpf_mem_cache *cache = (void *) cache_address;
         s64 count = live;
+        u64 most, room;
 
         if (!record || !cache)
                 return 0;
@@ -133,12 +174,67 @@ __noinline int add_mem_alloc(struct object_record *record, u64 cache_address, u6
         count += percpu_sum((u64) &cache->free_cnt, sizeof(cache->free_cnt));
         if (count < 0)
                 count = 0;
+        /* On each CPU there may be one above the watermark, and one that is about to replace another. */
+        most = record->max_entries + (mem_alloc_high_watermark(cache_address) + 2) * machine.possible_cpus;
+        room = (u64) count < most ? most - count : 0;
         if (percpu) {
                 add_kmalloc(record, 2 * sizeof(u64), count, true);
                 add_percpu(record, size, count, true);
+                add_room(record, (kmalloc_cost(2 * sizeof(u64), true) + percpu_cost(size, true)) * room);
         } else {
                 add_kmalloc(record, size + sizeof(u64), count, true); /* LLIST_NODE_SZ */
+                add_room(record, kmalloc_cost(size + sizeof(u64), true) * room);
         }
+        return 0;
+}
+
+struct pointer_count {
+        u64 vector;
+        u64 pointers; /* in the vector */
+        u64 count;    /* of those that are not NULL */
+};
+
+#define POINTERS_AT_ONCE 16
+
+/* Without branches, for the verifier's sake: a kernel address has the highest bit set. */
+static int count_pointers_at(u32 index, void *context)
+{
+        struct pointer_count *search = context;
+        u64 first = (u64) index * POINTERS_AT_ONCE;
+        u64 left = search->pointers - first;
+        u64 pointers[POINTERS_AT_ONCE] = {};
+        u64 count = 0;
+
+        if (left > POINTERS_AT_ONCE)
+                left = POINTERS_AT_ONCE;
+        bpf_probe_read_kernel(pointers, left * sizeof(u64), (void *) (search->vector + first * sizeof(u64)));
+        for (u32 i = 0; i < POINTERS_AT_ONCE; i++)
+                count += pointers[i] >> 63;
+        search->count += count;
+        return 0;
+}
+
+/* How many of the @pointers pointers at the address @vector are not NULL. */
+static __noinline u64 count_pointers(u64 vector, u64 pointers)
+{
+        struct pointer_count search = { .vector = vector, .pointers = pointers };
+
+        bpf_loop((pointers + POINTERS_AT_ONCE - 1) / POINTERS_AT_ONCE, count_pointers_at, &search, 0);
+        return unknown(search.count);
+}
+
+/* kernel/bpf/arraymap.c: bpf_event_entry_gen(), one for each event; not charged. */
+__noinline int add_perf_events(u64 address, struct object_record *record)
+{
+        struct bpf_array *array = (void *) address;
+
+        if (!record)
+                return 0;
+        record->marks |= OBJECT_GROWS;
+        record->entries = count_pointers((u64) &array->pptrs, record->max_entries);
+        add_kmalloc(record, bpf_core_type_size(struct bpf_event_entry), record->entries, false);
+        add_room(record, kmalloc_cost(bpf_core_type_size(struct bpf_event_entry), false) *
+                                         entries_to_come(record, record->entries));
         return 0;
 }
 
@@ -168,7 +264,7 @@ __noinline int objsize_array(u64 address, struct object_record *record)
         } else {
                 add_area(record, size + slots * (percpu ? sizeof(u64) : elem_size));
         }
-        /* Allocated before the map has an objcg, hence charged to nobody. */
+        /* Allocated before the map has an objcg, hence uncharged. */
         if (percpu)
                 add_percpu(record, elem_size, record->max_entries, false);
         if (record->type == BPF_MAP_TYPE_PROG_ARRAY)
@@ -273,7 +369,7 @@ __noinline int objsize_htab(u64 address, struct object_record *record)
 
 /*
  * kernel/bpf/lpm_trie.c: trie_alloc(), lpm_trie_node_alloc(). The trie counts its entries, not the intermediate nodes
- * between them: with n entries there are 0 to n - 1 of those.
+ * between them: with n entries there are 0 to n - 1 of those, and that is the room for them, too.
  */
 __noinline int objsize_lpm_trie(u64 address, struct object_record *record)
 {
@@ -293,12 +389,14 @@ __noinline int objsize_lpm_trie(u64 address, struct object_record *record)
         if (bpf_core_field_exists(struct lpm_trie___ma, ma)) {
                 add_mem_alloc(record, (u64) BPF_CORE_READ(trie_ma, ma.cache), leaf, entries, false);
                 before = record->allocated;
-                add_kmalloc(record, leaf + sizeof(u64), between, true);
+                node = leaf + sizeof(u64);
         } else {
-                add_kmalloc(record, leaf, entries, true);
+                add_entries(record, leaf, entries);
                 before = record->allocated;
-                add_kmalloc(record, node, between, true);
         }
+        add_kmalloc(record, node, between, true);
+        if (record->max_entries > between + 1)
+                add_room(record, kmalloc_cost(node, true) * (record->max_entries - 1 - between));
         if (between) {
                 record->marks |= OBJECT_BOUNDED;
                 record->allocated_min = before;
@@ -351,43 +449,8 @@ static __always_inline void objsize_ringbuf(u64 address, struct object_record *r
 
         add_area(record, bpf_core_type_size(struct bpf_ringbuf_map));
         add_area(record, (pages + data_pages) * sizeof(u64));
-        record->allocated += pages * machine.page_size;
+        add_bytes(record, pages * machine.page_size, false);
         record->charged += pages * machine.page_size;
-}
-
-struct pointer_count {
-        u64 vector;
-        u64 pointers; /* in the vector */
-        u64 count;    /* of those that are not NULL */
-};
-
-#define POINTERS_AT_ONCE 16
-
-/* Without branches, for the verifier's sake: a kernel address has the highest bit set. */
-static int count_pointers_at(u32 index, void *context)
-{
-        struct pointer_count *search = context;
-        u64 first = (u64) index * POINTERS_AT_ONCE;
-        u64 left = search->pointers - first;
-        u64 pointers[POINTERS_AT_ONCE] = {};
-        u64 count = 0;
-
-        if (left > POINTERS_AT_ONCE)
-                left = POINTERS_AT_ONCE;
-        bpf_probe_read_kernel(pointers, left * sizeof(u64), (void *) (search->vector + first * sizeof(u64)));
-        for (u32 i = 0; i < POINTERS_AT_ONCE; i++)
-                count += pointers[i] >> 63;
-        search->count += count;
-        return 0;
-}
-
-/* How many of the @pointers pointers at the address @vector are not NULL. */
-static __noinline u64 count_pointers(u64 vector, u64 pointers)
-{
-        struct pointer_count search = { .vector = vector, .pointers = pointers };
-
-        bpf_loop((pointers + POINTERS_AT_ONCE - 1) / POINTERS_AT_ONCE, count_pointers_at, &search, 0);
-        return unknown(search.count);
 }
 
 /* kernel/bpf/devmap.c: dev_map_init_map(), __dev_map_alloc_node() */
@@ -406,7 +469,7 @@ __noinline int objsize_devmap(u64 address, struct object_record *record)
                 add_area(record, record->max_entries * sizeof(u64));
                 record->entries = count_pointers((u64) BPF_CORE_READ(devmap, netdev_map), record->max_entries);
         }
-        add_kmalloc(record, bpf_core_type_size(struct bpf_dtab_netdev), record->entries, true);
+        add_entries(record, bpf_core_type_size(struct bpf_dtab_netdev), record->entries);
         return 0;
 }
 
@@ -429,6 +492,24 @@ static int add_cpumap_entry(u32 index, void *context)
         return 0;
 }
 
+/* kernel/bpf/cpumap.c, cpu_map_update_elem(): the largest ring that it makes, in slots. */
+#define CPUMAP_RING_MAX 16384
+
+/* An entry for each CPU that may be one, and each with the largest ring. */
+static __always_inline void add_cpumap_room(struct object_record *record, const struct cpumap_walk *walk)
+{
+        u64 entry = kmalloc_cost(bpf_core_type_size(struct bpf_cpu_map_entry), true) +
+                    kmalloc_cost(bpf_core_type_size(struct ptr_ring), true) +
+                    percpu_cost(bpf_core_type_size(struct xdp_bulk_queue), true);
+        u64 most = record->max_entries < machine.possible_cpus ? record->max_entries : machine.possible_cpus;
+        u64 rings = most * kmalloc_bytes(CPUMAP_RING_MAX * sizeof(u64));
+
+        if (walk->count < most)
+                add_room(record, entry * (most - walk->count));
+        if (walk->rings < rings)
+                add_room(record, rings - walk->rings);
+}
+
 /* kernel/bpf/cpumap.c: cpu_map_alloc(), __cpu_map_entry_alloc(). The ring's slots are not charged; the thread is not
  * counted. */
 __noinline int objsize_cpumap(u64 address, struct object_record *record)
@@ -448,6 +529,7 @@ __noinline int objsize_cpumap(u64 address, struct object_record *record)
         add_kmalloc(record, bpf_core_type_size(struct ptr_ring), walk.count, true);
         add_percpu(record, bpf_core_type_size(struct xdp_bulk_queue), walk.count, true);
         add_bytes(record, walk.rings, false);
+        add_cpumap_room(record, &walk);
         return 0;
 }
 
@@ -461,7 +543,7 @@ static __always_inline void objsize_sockhash(u64 address, struct object_record *
         record->entries = BPF_CORE_READ(sockhash, count.counter);
         add_area(record, bpf_core_type_size(struct bpf_shtab));
         add_area(record, BPF_CORE_READ(sockhash, buckets_num) * bpf_core_type_size(struct bpf_shtab_bucket));
-        add_kmalloc(record, BPF_CORE_READ(sockhash, elem_size), record->entries, true);
+        add_entries(record, BPF_CORE_READ(sockhash, elem_size), record->entries);
 }
 
 /* net/xdp/xskmap.c: xsk_map_alloc(), xsk_map_node_alloc() */
@@ -472,7 +554,7 @@ static __always_inline void objsize_xskmap(u64 address, struct object_record *re
         record->marks |= OBJECT_GROWS;
         record->entries = count_pointers((u64) &xskmap->xsk_map, record->max_entries);
         add_area(record, bpf_core_type_size(struct xsk_map) + record->max_entries * sizeof(u64));
-        add_kmalloc(record, bpf_core_type_size(struct xsk_map_node), record->entries, true);
+        add_entries(record, bpf_core_type_size(struct xsk_map_node), record->entries);
 }
 
 /* A walk that meets a list being changed must end, and one step takes some 100 ns. */
@@ -613,15 +695,31 @@ __noinline int objsize_local_storage(u64 address, struct object_record *record)
         return 0;
 }
 
+#define STRUCT_OPS_IMAGES_MAX 8 /* kernel/bpf/bpf_struct_ops.c, MAX_TRAMP_IMAGE_PAGES */
+
+/* Each of @functions that is not among the @linked ones gets a link, a symbol and, at worst, a page for its image. */
+static __always_inline void add_struct_ops_room(struct object_record *record, u64 functions, u64 linked, u64 pages)
+{
+        u64 most = functions < STRUCT_OPS_IMAGES_MAX ? functions : STRUCT_OPS_IMAGES_MAX;
+
+        if (linked < functions)
+                add_room(record, (kmalloc_cost(bpf_core_type_size(struct bpf_tramp_link), false) +
+                                                 kmalloc_cost(bpf_core_type_size(struct bpf_ksym), false)) *
+                                                 (functions - linked));
+        if (pages < most)
+                add_room(record, (most - pages) * machine.page_size);
+}
+
 /* kernel/bpf/bpf_struct_ops.c: bpf_struct_ops_map_alloc(); links, symbols and trampolines are not charged. */
 __noinline int objsize_struct_ops(u64 address, struct object_record *record)
 {
         struct bpf_struct_ops_map___before69 *old = (void *) address;
         struct bpf_struct_ops_map *map = (void *) address;
-        u64 functions, linked, size;
+        u64 functions, linked, pages, size;
 
         if (!record)
                 return 0;
+        record->marks |= OBJECT_GROWS;
         size = bpf_core_type_size(struct bpf_struct_ops_map) + record->value_size;
         add_area(record, size - bpf_core_type_size(struct bpf_struct_ops_value));
         add_area(record, record->value_size); /* uvalue */
@@ -636,7 +734,9 @@ __noinline int objsize_struct_ops(u64 address, struct object_record *record)
         add_area(record, functions * sizeof(u64)); /* ksyms */
         add_kmalloc(record, bpf_core_type_size(struct bpf_tramp_link), linked, false);
         add_kmalloc(record, bpf_core_type_size(struct bpf_ksym), linked, false);
-        add_bytes(record, (u64) BPF_CORE_READ(map, image_pages_cnt) * machine.page_size, false);
+        pages = BPF_CORE_READ(map, image_pages_cnt);
+        add_bytes(record, pages * machine.page_size, false);
+        add_struct_ops_room(record, functions, linked, pages);
         return 0;
 }
 
@@ -674,23 +774,10 @@ static int walk_range_node(u32 index, void *context)
         return 0;
 }
 
-/*
- * kernel/bpf/arena.c: in the kernel an arena has 4 GiB of addresses, and on each side half of GUARD_SZ of which nothing
- * is ever mapped.
- */
+/* kernel/bpf/arena.c: in the kernel an arena has 4 GiB of addresses. */
 #define ARENA_BYTES (1ULL << 32)
-#define ARENA_GUARD (1ULL << 15)
 /* What one page table covers. */
 #define ARENA_TABLE_BYTES ((u64) machine.page_size * machine.page_size / sizeof(u64))
-
-/* Pages in use by those that are mapped in the kernel, which all are. Returns false if that cannot be told. */
-static __always_inline bool arena_pages_by_tables(struct bpf_arena *arena, u64 *pages)
-{
-        u64 first = (u64) BPF_CORE_READ(arena, kern_vm, addr) + ARENA_GUARD;
-
-        /* Where the addresses are not aligned, the guards take up the difference. */
-        return count_vmalloc_pages(first & ~(ARENA_GUARD - 1), ARENA_BYTES + ARENA_GUARD, pages);
-}
 
 /* Pages in use by the tree of free ranges. Returns false if the walk was given up. */
 static __noinline bool arena_pages_by_ranges(struct bpf_arena___range_tree *arena, u64 max_pages, u64 *pages)
@@ -704,8 +791,8 @@ static __noinline bool arena_pages_by_ranges(struct bpf_arena___range_tree *aren
 }
 
 /*
- * kernel/bpf/arena.c: arena_map_alloc(), arena_alloc_pages(). In 6.18, not in 6.12, a tree of free ranges says how many
- * pages are in use; before, those are counted that the kernel has mapped.
+ * kernel/bpf/arena.c: arena_map_alloc(), arena_alloc_pages(). Since 6.13 a tree of free ranges says how many pages are in
+ * use, before it one of those that are.
  */
 static __noinline void objsize_arena(u64 address, struct object_record *record)
 {
@@ -724,7 +811,7 @@ static __noinline void objsize_arena(u64 address, struct object_record *record)
         if (bpf_core_field_exists(ranges->rt))
                 exact = arena_pages_by_ranges(ranges, record->max_entries, &pages);
         else
-                exact = arena_pages_by_tables(arena, &pages);
+                exact = count_maple((u64) BPF_CORE_READ(arena, mt.ma_root), TREE_WALK_MAX, &pages);
         if (exact) {
                 record->entries = pages;
         } else {
@@ -733,6 +820,7 @@ static __noinline void objsize_arena(u64 address, struct object_record *record)
                 pages = record->max_entries;
         }
         add_bytes(record, pages * machine.page_size, true);
+        add_room(record, entries_to_come(record, pages) * machine.page_size);
 }
 
 /* kernel/bpf/bpf_insn_array.c: insn_array_alloc_size() */
@@ -743,17 +831,33 @@ static __always_inline void objsize_insn_array(struct object_record *record)
         add_area(record, bpf_core_type_size(struct bpf_insn_array) + record->max_entries * entry);
 }
 
+/*
+ * The table of @buckets doubles when it is full by more than 75 % (include/linux/rhashtable.h, rht_grow_above_75()),
+ * and is there beside the old one until all elements are in the new one.
+ */
+static __always_inline void add_rhash_room(struct object_record *record, u64 head, u64 buckets)
+{
+        u64 most = round_up_pow2((u64) record->max_entries * 4 / 3 + 1);
+
+        if (buckets < most)
+                add_room(record, kmalloc_bytes(head + most * sizeof(u64)) +
+                                                 kmalloc_bytes(head + most / 2 * sizeof(u64)) -
+                                                 kmalloc_bytes(head + buckets * sizeof(u64)));
+}
+
 /* kernel/bpf/hashtab.c: rhtab_map_alloc(); lib/rhashtable.c: bucket_table_alloc(), not charged. */
 static __noinline void objsize_rhash(u64 address, struct object_record *record)
 {
         struct bpf_rhtab *rhtab = (void *) address;
         s64 count = BPF_CORE_READ(rhtab, ht.nelems.counter);
         u64 buckets = BPF_CORE_READ(rhtab, ht.tbl, size);
+        u64 head = bpf_core_type_size(struct bucket_table);
 
         record->marks |= OBJECT_GROWS;
         record->entries = count;
         add_area(record, bpf_core_type_size(struct bpf_rhtab));
-        add_kmalloc(record, bpf_core_type_size(struct bucket_table) + buckets * sizeof(u64), 1, false);
+        add_kmalloc(record, head + buckets * sizeof(u64), 1, false);
+        add_rhash_room(record, head, buckets);
         add_mem_alloc(record, (u64) BPF_CORE_READ(rhtab, ma.cache), BPF_CORE_READ(rhtab, elem_size), count, false);
 }
 
@@ -786,6 +890,12 @@ static __always_inline void add_btf_record(u64 address, struct object_record *re
                         verifier_memory_charged());
 }
 
+static __always_inline bool map_has_programs(u32 type)
+{
+        return type == BPF_MAP_TYPE_PROG_ARRAY || type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_DEVMAP_HASH ||
+               type == BPF_MAP_TYPE_CPUMAP;
+}
+
 /*
  * kernel/bpf/core.c: __bpf_prog_map_compatible(), what the programs in the map have in common; it comes with the first
  * one and is not charged.
@@ -794,18 +904,46 @@ static __always_inline void add_map_owner(u64 address, struct object_record *rec
 {
         struct bpf_map___owner *map = (void *) address;
 
-        if (bpf_core_type_exists(struct bpf_map_owner) && BPF_CORE_READ(map, owner))
+        if (!bpf_core_type_exists(struct bpf_map_owner))
+                return;
+        if (BPF_CORE_READ(map, owner))
                 add_kmalloc(record, bpf_core_type_size(struct bpf_map_owner), 1, false);
+        else if (map_has_programs(record->type))
+                add_room(record, kmalloc_cost(bpf_core_type_size(struct bpf_map_owner), false));
+}
+
+/* Local storage: an element for each task, socket, inode or cgroup that comes. */
+static __always_inline bool map_has_ceiling(u32 type)
+{
+        switch (type) {
+        case BPF_MAP_TYPE_CGROUP_STORAGE:
+        case BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE:
+        case BPF_MAP_TYPE_SK_STORAGE:
+        case BPF_MAP_TYPE_INODE_STORAGE:
+        case BPF_MAP_TYPE_TASK_STORAGE:
+        case MAP_TYPE_CGRP_STORAGE:
+                return false;
+        }
+        return true;
+}
+
+static __always_inline void limit_ceiling(struct object_record *record)
+{
+        if (!map_has_ceiling(record->type))
+                record->ceiling = CEILING_UNBOUNDED;
+        else if (record->ceiling > CEILING_MAX)
+                record->ceiling = record->allocated > CEILING_MAX ? record->allocated : CEILING_MAX;
 }
 
 /*
  * Measures the map at the kernel address @address. In: type, flags, value_size and max_entries of @record. Out:
- * allocated, allocated_min and charged in bytes, entries, and more marks. charged is what a memory cgroup other than
- * the root is charged; the caller knows whether there is one.
+ * allocated, allocated_min, charged and ceiling in bytes, entries, and more marks. charged is what a memory cgroup
+ * other than the root is charged; the caller knows whether there is one.
  */
 static __noinline __attribute__((unused)) void objsize_map(u64 address, struct object_record *record)
 {
         record->allocated = 0;
+        record->ceiling = 0;
         record->allocated_min = 0;
         record->charged = 0;
         record->jit = 0;
@@ -819,9 +957,12 @@ static __noinline __attribute__((unused)) void objsize_map(u64 address, struct o
         case BPF_MAP_TYPE_ARRAY:
         case BPF_MAP_TYPE_PERCPU_ARRAY:
         case BPF_MAP_TYPE_PROG_ARRAY:
-        case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
         case BPF_MAP_TYPE_CGROUP_ARRAY:
                 objsize_array(address, record);
+                break;
+        case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+                objsize_array(address, record);
+                add_perf_events(address, record);
                 break;
         case BPF_MAP_TYPE_HASH_OF_MAPS:
                 add_inner_map_meta(address, record);
@@ -896,10 +1037,12 @@ static __noinline __attribute__((unused)) void objsize_map(u64 address, struct o
                 break;
         default:
                 record->marks |= OBJECT_UNKNOWN_TYPE;
+                record->ceiling = CEILING_UNBOUNDED;
                 return;
         }
         add_btf_record(address, record);
         add_map_owner(address, record);
+        limit_ceiling(record);
         if (!(record->marks & OBJECT_BOUNDED))
                 record->allocated_min = record->allocated;
 }
@@ -1027,8 +1170,8 @@ __noinline int add_prog_vectors(struct object_record *record, u64 address)
 }
 
 /*
- * Measures the program at the kernel address @address. Out: allocated, allocated_min, charged and jit of @record in
- * bytes; charged as in objsize_map().
+ * Measures the program at the kernel address @address. Out: allocated, allocated_min, charged, jit and ceiling of
+ * @record in bytes; charged as in objsize_map(). A program does not grow.
  */
 static __noinline __attribute__((unused)) void objsize_program(u64 address, struct object_record *record)
 {
@@ -1038,6 +1181,7 @@ static __noinline __attribute__((unused)) void objsize_program(u64 address, stru
         u32 count = BPF_CORE_READ(aux, func_cnt);
 
         record->allocated = 0;
+        record->ceiling = 0;
         record->charged = 0;
         record->jit = 0;
         record->entries = ENTRIES_UNKNOWN;

@@ -10,17 +10,29 @@
 #define OBJECT_NAME_SIZE 16 /* BPF_OBJ_NAME_LEN */
 #define ENTRIES_UNKNOWN  (~0ULL)
 
+/* The ceiling of an object that may grow without a limit: local storage, and types that objsize.h does not know. */
+#define CEILING_UNBOUNDED (~0ULL)
+/*
+ * No other ceiling is larger, unless the object is. An LPM trie of a kilobyte may have 2^32 entries of 4 MiB: 512 of
+ * them would make a sum overflow, and be nothing. Of 2^42 bytes 2 million objects fit 63 bits.
+ */
+#define CEILING_MAX (1ULL << 42)
+
 /* What the BPF side has to know of the machine; set by the daemon before load. */
 struct machine_settings {
         __u32 page_size;     /* bytes */
         __u32 possible_cpus; /* how many CPUs are possible; per-CPU memory exists for each of them */
         __u32 cpu_ids;       /* highest possible CPU number + 1 */
         __u32 nobpf;         /* 1: booted with cgroup.memory=nobpf (since 6.3), nothing is charged */
+        __u32 kmalloc_min;   /* bytes of kmalloc()'s smallest size class */
 };
 
 enum object_kind {
         OBJECT_MAP = 1,
         OBJECT_PROGRAM = 2,
+        /* No objects that take memory worth counting: among open files and pins only. */
+        OBJECT_LINK = 3,
+        OBJECT_STRUCT_OPS_LINK = 4, /* among open files: a link that is to a map */
 };
 
 /* Marks of an object record: how its figures were obtained. */
@@ -32,7 +44,7 @@ enum object_mark {
         OBJECT_OFFLOADED = 1 << 4,    /* lives on a device: only the host's part is counted */
         OBJECT_MEMLOCK = 1 << 5,      /* set by the daemon: allocated is the kernel's own memlock figure */
         OBJECT_OWN = 1 << 6,          /* set by the daemon: it is one of its own */
-        OBJECT_UNTOLD = 1 << 7,       /* a program whose pages do not tell who is charged: see attribution */
+        OBJECT_UNATTRIBUTED = 1 << 7, /* a program whose pages do not say who is charged: see attribution */
 };
 
 /* Where the cgroup of a record comes from. */
@@ -41,7 +53,7 @@ enum object_attribution {
         ATTRIBUTION_CHARGED = 1, /* objcg of the map itself, or of the pages that a program lies in */
         ATTRIBUTION_MAPS = 2,    /* a program whose pages do not tell: the cgroup of the first map that it uses */
         /* Set by the daemon. */
-        ATTRIBUTION_RECORDED = 3, /* the same, by its loader's cgroup, which a hook told when it was loaded */
+        ATTRIBUTION_RECORDED = 3, /* the same, by its loader's cgroup, which a hook reported when it was loaded */
         ATTRIBUTION_HOLDER = 4,   /* not whom it is charged to, but who holds it: a budget says Attribution=holder */
 };
 
@@ -55,16 +67,20 @@ struct object_record {
         __u64 charged;       /* the part of allocated that the memory cgroup is charged for */
         __u64 jit;           /* the part of allocated that is a JIT image (programs) */
         __u64 entries;       /* live entries; ENTRIES_UNKNOWN where the map keeps no count */
+        __u64 ceiling;       /* bytes that it can grow to without anybody creating anything, at least allocated */
         __u32 kind;          /* enum object_kind */
         __u32 id;
         __u32 type; /* enum bpf_map_type or enum bpf_prog_type */
         __u32 flags;
-        __u32 key_size;
+        union {
+                __u32 key_size; /* of a map */
+                __u32 uid;      /* of a re-read program: who loaded it; UINT32_MAX: not known */
+        };
         __u32 value_size;
         __u32 max_entries;
         __u32 marks; /* enum object_mark */
         __u32 attribution;
-        __u32 reserved;
+        __u32 references; /* of a re-read: how many the kernel counts to it; 0 in a snapshot, which holds one itself */
         char name[OBJECT_NAME_SIZE];
 };
 
@@ -74,13 +90,13 @@ struct file_examples {
         __u32 program_fd;
 };
 
-/* One open file that is a map or a program, as the iterator over open files writes it. */
+/* One open file that is a map, a program or a link, as the iterator over open files writes it. */
 struct holder_record {
         __u64 cgroup_id; /* kernfs id of the memory cgroup of the process */
         __u32 kind;      /* enum object_kind */
         __u32 id;
-        __u32 pid; /* thread group id */
-        __u32 reserved;
+        __u32 pid;    /* thread group id */
+        __u32 target; /* of a link: id of its program, or of its struct_ops map; 0: none */
         char comm[OBJECT_NAME_SIZE];
 };
 
@@ -143,6 +159,7 @@ struct update {
         __u64 address;
         __u64 id;
         __u64 cgroup_id; /* UPDATE_PROGRAM_NEW: kernfs id of its loader's memory cgroup; 0: none, or not known */
+        __u64 parent_id; /* and of the one above that: it may be gone when the daemon asks; 0: none, or not known */
         __u32 kind;      /* enum update_kind */
         __u32 pid;       /* thread group of the process that did it; 0: not known, as in interrupts */
         char comm[OBJECT_NAME_SIZE];

@@ -18,15 +18,16 @@ char LICENSE[] SEC("license") = "GPL";
 /* Addresses of bpf_map_free_deferred() and bpf_prog_free_deferred(); 0: the kernel does not tell them. */
 const volatile __u64 free_functions[2];
 
-/* The root of the memory hierarchy, whose is what is charged to nobody. */
+/* The root of the memory hierarchy, which has what is uncharged. */
 const volatile __u64 root_cgroup_id;
 
 /* The daemon's own cgroup if it is alone there: what the daemon causes itself does not wake it. 0: none. */
 const volatile __u64 quiet_cgroup_id;
 
-__u32 daemon_tgid; /* what the daemon allocates in bpf(2) for its own reading is not news to it */
-__u32 dirty;       /* the daemon was woken and has not begun a flush since */
-__u32 rss_full;    /* tasks moved between cgroups: the next RSS pass visits all */
+__u32 daemon_tgid;  /* what the daemon allocates in bpf(2) for its own reading is not news to it */
+__u32 dirty;        /* the daemon was woken and has not begun a flush since */
+__u32 cgroups_full; /* a cgroup has no entry in its table: nobody tells when it goes */
+__u32 rss_full;     /* tasks moved between cgroups: the next RSS pass visits all */
 struct sensor_counters sensor_counters;
 
 /* Ids of cgroups whose RSS changed. Each is queued once and the queue is as long as the table: it cannot overflow. */
@@ -35,6 +36,19 @@ struct {
         __uint(max_entries, 1024);
         __type(value, u64);
 } rss_updated SEC(".maps");
+
+/* What a CPU marked last in rss_stat. All that most events read lies in one cache line of their own CPU. */
+struct rss_mark {
+        u64 mm;     /* and the pass: rss_mark() */
+        u64 passes; /* over RSS that have begun: what was marked for one before says nothing any more */
+};
+
+struct {
+        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+        __uint(max_entries, 1);
+        __type(key, u32);
+        __type(value, struct rss_mark);
+} rss_marks SEC(".maps");
 
 #define UPDATES_SIZE (64 * 1024)
 
@@ -81,8 +95,10 @@ static __always_inline bool queue_update(u32 kind, u64 id, u64 address, bool qui
                 bpf_get_current_comm(update.comm, sizeof(update.comm));
         }
         /* Its pages are charged to the cgroup of the task that loads it (__vmalloc() with GFP_KERNEL_ACCOUNT). */
-        if (kind == UPDATE_PROGRAM_NEW)
+        if (kind == UPDATE_PROGRAM_NEW) {
                 update.cgroup_id = own_cgroup_id();
+                update.parent_id = own_parent_id();
+        }
         /* Quiet ones may not fill the queue unheard. */
         if (quiet && bpf_ringbuf_query(&updates, BPF_RB_AVAIL_DATA) > UPDATES_SIZE / 2)
                 quiet = false;
@@ -108,24 +124,44 @@ static __always_inline struct cgroup_state *cgroup_state(u64 id)
 
                 bpf_map_update_elem(&cgroups, &id, &clean, BPF_NOEXIST);
                 state = bpf_map_lookup_elem(&cgroups, &id);
+                if (!state)
+                        cgroups_full = 1;
         }
         return state;
 }
 
-/* RSS changes all the time on a living host: it is only queued, and waits until somebody asks. */
-static __always_inline void mark_rss(u64 id)
+/*
+ * RSS changes all the time on a living host: it is only queued, and waits until somebody asks. Returns whether it is
+ * queued now; otherwise the next pass visits all, and who comes next has to say so again.
+ */
+static __always_inline bool mark_rss(u64 id)
 {
         struct cgroup_state *state = cgroup_state(id);
 
         if (!state) {
                 rss_full = 1;
-                return;
+                return false;
         }
         if (state->updated & CGROUP_UPDATED_RSS ||
                         __sync_fetch_and_or(&state->updated, CGROUP_UPDATED_RSS) & CGROUP_UPDATED_RSS)
-                return;
-        if (bpf_map_push_elem(&rss_updated, &id, 0))
-                rss_full = 1;
+                return true;
+        if (bpf_map_push_elem(&rss_updated, &id, 0) == 0)
+                return true;
+        __sync_fetch_and_and(&state->updated, ~CGROUP_UPDATED_RSS);
+        rss_full = 1;
+        return false;
+}
+
+/*
+ * @mm and the pass of @mark, in one word, so that a task that is preempted between two stores leaves no mixture of two.
+ * Of the address all but 16 bits remain, which are the same in all of the kernel's; the verifier allows no arithmetic
+ * on it but the distance to another one.
+ */
+static __always_inline u64 rss_mark(const struct mm_struct *mm, const struct rss_mark *mark)
+{
+        u64 passes = *(const volatile u64 *) &mark->passes;
+
+        return ((u64) mm - (u64) mark) << 16 | (passes & 0xffff);
 }
 
 /* Not inlined: a dozen programs have it. */
@@ -157,15 +193,27 @@ static __always_inline u64 objcg_cgroup_id(struct obj_cgroup *objcg)
 
 /*
  * include/trace/events/kmem.h. Only the mm is read: its owner is whose memory it is, as reclaim and khugepaged work on
- * other people's. While a process exits it has none; sched_process_exit tells.
+ * other people's. While a process exits it has none; sched_process_exit tells. Nearly all events of a CPU are of the mm
+ * that it has marked already, and end with a comparison. Another process or another cgroup comes to an mm of the same
+ * address by one of the hooks below, which mark for themselves.
  */
 SEC("tp_btf/rss_stat")
 int BPF_PROG(rss_stat, struct mm_struct *mm)
 {
-        struct task_struct *owner = mm->owner;
+        struct task_struct *owner;
+        struct rss_mark *mark;
+        u32 key = 0;
+        u64 now;
 
-        if (owner)
-                mark_rss(owner->cgroups->subsys[memory_subsys()]->cgroup->kn->id);
+        mark = bpf_map_lookup_elem(&rss_marks, &key);
+        if (!mark)
+                return 0;
+        now = rss_mark(mm, mark);
+        if (mark->mm == now)
+                return 0;
+        owner = mm->owner;
+        if (owner && mark_rss(owner->cgroups->subsys[memory_subsys()]->cgroup->kn->id))
+                mark->mm = now;
         return 0;
 }
 
@@ -177,6 +225,14 @@ int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct 
         return 0;
 }
 
+/* The mm is a new one, and that of before is left. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(sched_process_exec, struct task_struct *task)
+{
+        mark_rss(task->cgroups->subsys[memory_subsys()]->cgroup->kn->id);
+        return 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(sched_process_exit, struct task_struct *task)
 {
@@ -184,7 +240,7 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
         return 0;
 }
 
-/* Where the task came from is not told: rare enough for a pass over all tasks. */
+/* Where the task came from is not reported: rare enough for a pass over all tasks. */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(cgroup_attach_task)
 {
@@ -261,7 +317,7 @@ int BPF_PROG(mod_memcg_state, struct mem_cgroup *memcg, int item, int pages)
         return 0;
 }
 
-/* mm/percpu.c. The elements of pre-allocated per-CPU maps come this way and are charged to nobody (doc/ACCOUNTING.md).
+/* mm/percpu.c. The elements of pre-allocated per-CPU maps come this way and are uncharged (doc/ACCOUNTING.md).
  */
 SEC("tp_btf/percpu_alloc_percpu")
 int BPF_PROG(percpu_alloc_percpu)
@@ -277,7 +333,7 @@ int BPF_PROG(percpu_alloc_percpu)
 
 /*
  * A map gets its objcg and its id after the allocations of its creation: until then the caller's cgroup is the one.
- * Later a map without objcg is nobody's.
+ * Later a map without objcg is uncharged.
  */
 static __always_inline void mark_map(struct bpf_map *map)
 {
@@ -404,6 +460,17 @@ static int clean_one(u32 index, void *context)
         return 0;
 }
 
+/* Begins another pass over RSS on a CPU. When the numbers come round, it forgets what it had 65,536 of them ago. */
+static int begin_rss_pass(u32 cpu, void *unused)
+{
+        u32 key = 0;
+        struct rss_mark *mark = bpf_map_lookup_percpu_elem(&rss_marks, &key, cpu);
+
+        if (mark && (__sync_add_and_fetch(&mark->passes, 1) & 0xffff) == 0)
+                mark->mm = 0;
+        return 0;
+}
+
 /* The daemon runs this once: its thread group as the kernel numbers it, whatever PID namespace it is in. */
 SEC("syscall")
 int introduce_daemon(void *unused)
@@ -422,5 +489,8 @@ int clean_cgroups(struct flush_request *request)
         struct flush_request local = *request;
 
         bpf_loop(local.count, clean_one, &local, 0);
+        /* They are clean now, and nothing of them is read yet. */
+        if (local.taken & CGROUP_UPDATED_RSS)
+                bpf_loop(machine.cpu_ids, begin_rss_pass, NULL, 0);
         return 0;
 }

@@ -11,6 +11,7 @@
 #include "cgroup.h"
 #include "objsize.h"
 #include "records.h"
+#include "slab.h"
 #include "tables.h"
 #include "vmalloc.h"
 
@@ -31,16 +32,47 @@ struct {
         __type(value, struct object_record);
 } reread SEC(".maps");
 
-/* Fills the cgroup of @record from @objcg; what the root or nobody is charged for is charged to nobody. */
+/* No hierarchy is deeper: there are not so many memory cgroups (MEM_CGROUP_ID_MAX, include/linux/memcontrol.h). */
+#define DEPTH_MAX (1 << 16)
+
+/* Goes on to the parent of the state whose address is in @context, if that is of a cgroup that was removed. */
+static int pass_dying(u32 index, void *context)
+{
+        u64 *address = context;
+        struct cgroup_subsys_state *css = (void *) *address, *parent;
+
+        if ((BPF_CORE_READ(css, flags) & (CSS_ONLINE | CSS_DYING)) == CSS_ONLINE)
+                return 1;
+        parent = BPF_CORE_READ(css, parent);
+        if (!parent)
+                return 1;
+        *address = (u64) parent;
+        return 0;
+}
+
+/*
+ * Fills the cgroup of @record from @objcg; what the root or nobody is charged for is uncharged. A cgroup that
+ * is being removed has no path any more, nor a parent that user space could find: the kernel hands on what it is
+ * charged for to the next one above it that is not (memcg_reparent_objcgs()), which is told at once.
+ */
 static __always_inline void attribute(struct object_record *record, struct obj_cgroup *objcg, u32 attribution)
 {
         struct mem_cgroup *memcg = objcg ? BPF_CORE_READ(objcg, memcg) : NULL;
+        struct cgroup_subsys_state *css;
+        u64 address;
 
-        if (!memcg || memcg_is_root(memcg)) {
+        if (!memcg) {
                 record->charged = 0;
                 return;
         }
-        record->cgroup_id = memcg_cgroup_id(memcg);
+        address = (u64) &memcg->css;
+        bpf_loop(DEPTH_MAX, pass_dying, &address, 0);
+        css = (void *) address;
+        if (css_is_uncharged(css)) {
+                record->charged = 0;
+                return;
+        }
+        record->cgroup_id = css_cgroup_id(css);
         record->attribution = attribution;
 }
 
@@ -114,8 +146,9 @@ __noinline int measure_program(u64 address, struct object_record *record)
         BPF_CORE_READ_INTO(&record->name, prog, aux, name);
         objsize_program(address, record);
 
-        /* A program keeps no objcg, but the pages that it lies in do (kernel/bpf/core.c, bpf_prog_alloc_no_stats()). */
-        if (page_objcg((void *) vmalloc_page(address), &objcg)) {
+        /* A program keeps no objcg, but the pages that it lies in do, and the slab of its prog->aux
+         * (kernel/bpf/core.c, bpf_prog_alloc_no_stats()). */
+        if (page_objcg((void *) vmalloc_page(address), &objcg) || slab_objcg(record->identity, &objcg)) {
                 attribute(record, objcg, ATTRIBUTION_CHARGED);
                 return 0;
         }
@@ -123,7 +156,7 @@ __noinline int measure_program(u64 address, struct object_record *record)
         charged = record->charged;
         attribute(record, first_map_objcg(prog), ATTRIBUTION_MAPS);
         record->charged = charged;
-        record->marks |= OBJECT_UNTOLD;
+        record->marks |= OBJECT_UNATTRIBUTED;
         return 0;
 }
 
@@ -222,18 +255,41 @@ int snapshot_rss(struct bpf_iter__task *ctx)
 /* Set by the daemon before each pass. */
 struct file_examples file_examples = {};
 
-/* The f_op of the open file @fd of the daemon, in whose context the iterator runs. */
-static __always_inline u64 example_f_op(u32 fd)
+/* The open file @fd of the daemon, in whose context the iterator runs. */
+static __always_inline struct file *example(u32 fd)
 {
         struct task_struct *task = (void *) bpf_get_current_task();
         struct file **files = BPF_CORE_READ(task, files, fdt, fd), *file = NULL;
 
         bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
+        return file;
+}
+
+static __always_inline u64 example_f_op(u32 fd)
+{
+        struct file *file = example(fd);
+
         return file ? (u64) BPF_CORE_READ(file, f_op) : 0;
 }
 
 /*
- * What an open file is, is told by its f_op: bpf_map_fops or bpf_prog_fops. Both are data of the kernel, of which
+ * Whether @file is a link. Those have one of several f_op, depending on the kernel and on their type, but the name that
+ * kernel/bpf/syscall.c gives anonymous inodes: "bpf_link", or "bpf-link" where it was opened by id or pin.
+ */
+static __always_inline bool is_link(struct file *file)
+{
+        struct file *map = example(file_examples.map_fd);
+        char name[9] = "";
+
+        if (!map || BPF_CORE_READ(file, f_inode) != BPF_CORE_READ(map, f_inode))
+                return false;
+        bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+        return name[0] == 'b' && name[1] == 'p' && name[2] == 'f' && name[4] == 'l' && name[5] == 'i' &&
+               name[6] == 'n' && name[7] == 'k' && name[8] == '\0';
+}
+
+/*
+ * What an open file is, follows from its f_op: bpf_map_fops or bpf_prog_fops. Both are data of the kernel, of which
  * kallsyms need not know (CONFIG_KALLSYMS_ALL), so it is compared with files that the daemon has open itself.
  */
 static __always_inline u32 file_kind(struct file *file)
@@ -244,7 +300,29 @@ static __always_inline u32 file_kind(struct file *file)
                 return OBJECT_MAP;
         if (f_op == example_f_op(file_examples.program_fd))
                 return OBJECT_PROGRAM;
-        return 0;
+        return is_link(file) ? OBJECT_LINK : 0;
+}
+
+static __always_inline void read_link(void *object, struct holder_record *record)
+{
+        struct bpf_struct_ops_link *struct_ops = object;
+        struct bpf_link *link = object;
+        struct bpf_prog *prog = BPF_CORE_READ(link, prog);
+        struct bpf_map *map;
+
+        record->id = BPF_CORE_READ(link, id);
+        if (prog) {
+                record->target = BPF_CORE_READ(prog, aux, id);
+                return;
+        }
+        /* Since 6.4; before, there are no links without a program. */
+        if (!bpf_core_field_exists(struct_ops->map))
+                return;
+        if (BPF_CORE_READ(link, type) != bpf_core_enum_value(enum bpf_link_type, BPF_LINK_TYPE_STRUCT_OPS))
+                return;
+        map = BPF_CORE_READ(struct_ops, map);
+        record->kind = OBJECT_STRUCT_OPS_LINK;
+        record->target = map ? BPF_CORE_READ(map, id) : 0;
 }
 
 SEC("iter/task_file")
@@ -265,6 +343,8 @@ int snapshot_files(struct bpf_iter__task_file *ctx)
         object = BPF_CORE_READ(file, private_data);
         if (record.kind == OBJECT_MAP)
                 record.id = BPF_CORE_READ((struct bpf_map *) object, id);
+        else if (record.kind == OBJECT_LINK)
+                read_link(object, &record);
         else
                 record.id = BPF_CORE_READ((struct bpf_prog *) object, aux, id);
         record.pid = BPF_CORE_READ(task, tgid);
@@ -325,16 +405,26 @@ static int measure_again(u32 index, void *unused)
         struct object_record *slot = bpf_map_lookup_elem(&reread, &index);
         struct object_record record = {};
         u32 id, kind;
+        u64 address;
 
         if (!slot)
                 return 1;
         id = slot->id;
         kind = slot->kind;
+        address = slot->address;
         if (kind == OBJECT_MAP) {
-                read_map_head(slot->address, &record);
-                measure_map(slot->address, &record);
-        } else
-                measure_program(slot->address, &record);
+                struct bpf_map *map = (void *) address;
+
+                read_map_head(address, &record);
+                measure_map(address, &record);
+                record.references = BPF_CORE_READ(map, refcnt.counter);
+        } else {
+                struct bpf_prog *prog = (void *) address;
+
+                measure_program(address, &record);
+                record.references = BPF_CORE_READ(prog, aux, refcnt.counter);
+                record.uid = BPF_CORE_READ(prog, aux, user, uid.val);
+        }
         /* bpf_map_free_id() and bpf_prog_free_id() clear the id, so a freed object or another one in its place shows.
          */
         if (record.id != id) {

@@ -66,11 +66,10 @@ static __always_inline u32 table_levels(u64 address)
 }
 
 /*
- * Where the kernel address @address leads by the tables at @tables, of a kernel that has physical memory mapped at
- * @direct. @last is the level to stop at. 1: its physical address; 2: the physical address of its last table. 0 if it
- * is mapped nowhere.
+ * The physical address where the kernel address @address leads by the tables at @tables, of a kernel that has physical
+ * memory mapped at @direct; 0 if it is mapped nowhere.
  */
-__noinline u64 walk_tables(u64 tables, u64 direct, u64 address, u32 last)
+__noinline u64 walk_tables(u64 tables, u64 direct, u64 address)
 {
         u32 levels = table_levels(tables);
         u64 table = tables, entry = 0;
@@ -87,9 +86,7 @@ __noinline u64 walk_tables(u64 tables, u64 direct, u64 address, u32 last)
                 if (!(entry & ENTRY_PRESENT))
                         return 0;
                 if (level == 1 || ((entry & ENTRY_LARGE) && level <= 3))
-                        return last == 1 ? (entry & ENTRY_ADDRESS & ~below) | (address & below) : 0;
-                if (level == last)
-                        return entry & ENTRY_ADDRESS;
+                        return (entry & ENTRY_ADDRESS & ~below) | (address & below);
                 table = direct + (entry & ENTRY_ADDRESS);
         }
         return 0;
@@ -115,7 +112,7 @@ struct base_search {
 /* Where the array of struct page begins, by page @i of the stack; 0 if that page is mapped nowhere. */
 static __always_inline u64 vmemmap_by_stack(const struct base_search *search, u64 direct, u32 i)
 {
-        u64 physical = walk_tables(search->tables, direct, search->stack + ((u64) i << PAGE_SHIFT), 1);
+        u64 physical = walk_tables(search->tables, direct, search->stack + ((u64) i << PAGE_SHIFT));
 
         return physical ? search->pages[i] - (physical >> PAGE_SHIFT) * bpf_core_type_size(struct page) : 0;
 }
@@ -130,7 +127,7 @@ static int try_base(u32 step, void *context)
         struct base_search *search = context;
         u64 direct = (search->tables & ~(BASE_ALIGNMENT - 1)) - step * BASE_ALIGNMENT, vmemmap;
 
-        if (walk_tables(search->tables, direct, search->tables, 1) != search->tables - direct)
+        if (walk_tables(search->tables, direct, search->tables) != search->tables - direct)
                 return 0;
         vmemmap = vmemmap_by_stack(search, direct, 0);
         if (!vmemmap || (vmemmap & (BASE_ALIGNMENT - 1)) || vmemmap != vmemmap_by_stack(search, direct, 1))
@@ -168,66 +165,15 @@ static __always_inline bool bases_known(u64 tables)
         return tables && bases_state == BASES_FOUND;
 }
 
-/* The struct page behind the vmalloc() address @address; NULL if it cannot be told. */
+/* The struct page behind the vmalloc() address @address; NULL if that is not known. */
 __noinline u64 vmalloc_page(u64 address)
 {
         u64 tables = kernel_tables(), physical;
 
         if (!bases_known(tables))
                 return 0;
-        physical = walk_tables(tables, direct_base, address, 1);
+        physical = walk_tables(tables, direct_base, address);
         return physical ? vmemmap_base + (physical >> PAGE_SHIFT) * bpf_core_type_size(struct page) : 0;
-}
-
-#define PART_PAGES 8
-#define PART_BYTES ((u64) PART_PAGES << PAGE_SHIFT)
-/* Bytes that one last table covers. */
-#define TABLE_BYTES (1UL << (PAGE_SHIFT + ENTRY_BITS))
-
-struct page_count {
-        u64 tables;
-        u64 address; /* of the part that is next */
-        u64 end;
-        u64 table; /* the last table of that part */
-        u64 count;
-};
-
-/* One part of PART_PAGES pages, or all that a table would cover if there is none. */
-static int count_pages_of(u32 index, void *context)
-{
-        struct page_count *search = context;
-        u64 in_table = search->address & (TABLE_BYTES - 1);
-        u64 entries[PART_PAGES] = {};
-
-        if (search->address >= search->end)
-                return 1;
-        if (in_table == 0 || index == 0)
-                search->table = walk_tables(search->tables, direct_base, search->address, 2);
-        if (!search->table) {
-                search->address += TABLE_BYTES - in_table;
-                return 0;
-        }
-        bpf_probe_read_kernel(entries, sizeof(entries),
-                        (void *) (direct_base + search->table + (in_table >> PAGE_SHIFT) * sizeof(u64)));
-        for (u32 i = 0; i < PART_PAGES; i++)
-                search->count += entries[i] & ENTRY_PRESENT;
-        search->address += PART_BYTES;
-        return 0;
-}
-
-/*
- * How many of the @bytes of vmalloc() addresses at @address have a page; both are multiples of 32 KiB. Returns false if
- * that cannot be told.
- */
-static __always_inline bool count_vmalloc_pages(u64 address, u64 bytes, u64 *count)
-{
-        struct page_count search = { .tables = kernel_tables(), .address = address, .end = address + bytes };
-
-        if (!bases_known(search.tables))
-                return false;
-        bpf_loop(bytes / PART_BYTES, count_pages_of, &search, 0);
-        *count = search.count;
-        return true;
 }
 
 #else
@@ -237,15 +183,10 @@ static __always_inline u64 vmalloc_page(u64 address)
         return 0;
 }
 
-static __always_inline bool count_vmalloc_pages(u64 address, u64 bytes, u64 *count)
-{
-        return false;
-}
-
 #endif
 
 /*
- * Whom @page is charged to. Returns whether that is known; @objcg is NULL when it is charged to nobody. It mirrors
+ * Whom @page is charged to. Returns whether that is known; @objcg is NULL when it is uncharged. It mirrors
  * __memcg_kmem_charge_page() in mm/memcontrol.c.
  */
 static __always_inline bool page_objcg(struct page *page, struct obj_cgroup **objcg)

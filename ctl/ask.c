@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/relation.h"
 #include "field.h"
+#include "policy/mount.h"
+#include "serve/failure.h"
 
 /* --- What went wrong ---------------------------------------------------------------------------------------------- */
 
@@ -18,6 +20,7 @@ static const struct {
 } errors[] = {
         { "io.bpfbudget.NoSuchCgroup", "", "cgroup", ": there is no such cgroup", ENOENT },
         { "io.bpfbudget.NoSuchUnit", "", "unit", ": there is no such unit, or it does not run", ENOENT },
+        { "io.bpfbudget.NoSuchType", "", "type", ": there is no such type of maps or programs", EINVAL },
         { "io.bpfbudget.NoSuchBudget", "", "cgroup", ": no budget was set for it at run time", ENOENT },
         { "io.bpfbudget.NotPermitted", "Not permitted: ", "reason", "", EPERM },
         { "io.bpfbudget.NotSupported", "Not supported: ", "reason", "", EOPNOTSUPP },
@@ -46,7 +49,7 @@ static int tell_long_error(const struct client *client)
         lines = field_get(parameters, "errors");
         for (size_t i = 0; i < json_array_size(lines); i++)
                 log_error("%s", json_string_value(json_array_get(lines, i)) ?: "");
-        log_error("The configuration has errors: the one in force stays");
+        log_error("The configuration has errors: the configuration in force is kept");
         return -EINVAL;
 }
 
@@ -69,6 +72,15 @@ static int tell_error(const struct client *client)
         return -EPROTO;
 }
 
+/* Why the daemon does not run, if it has left a word. */
+static void tell_failure(const char *socket)
+{
+        _cleanup_free_ char *reason = failure_read(socket);
+
+        if (reason)
+                log_error("bpfbudgetd did not start: %s", reason);
+}
+
 int ask_tell(const struct client *client, int r)
 {
         switch (r) {
@@ -81,6 +93,11 @@ int ask_tell(const struct client *client, int r)
                 break;
         case -ECONNRESET:
                 log_error("The daemon at %s closed the connection", client->path);
+                tell_failure(client->path);
+                break;
+        case -EMSGSIZE:
+                log_error("The answer of the daemon at %s does not end: it is longer than any answer may be",
+                                client->path);
                 break;
         case -EBADMSG:
                 log_error("What listens at %s does not speak varlink", client->path);
@@ -91,10 +108,8 @@ int ask_tell(const struct client *client, int r)
         return r;
 }
 
-int ask_connect(struct client *client, const struct options *options)
+int ask_tell_connect(const struct options *options, int r)
 {
-        int r = client_connect(client, options->socket);
-
         switch (r) {
         case 0:
                 return 0;
@@ -102,8 +117,9 @@ int ask_connect(struct client *client, const struct options *options)
         case -ECONNREFUSED:
                 log_error("bpfbudgetd is not running: nobody listens at %s. Start it by \"systemctl start "
                           "bpfbudgetd\", "
-                          "or use --direct for cgroups, tree, objects and capabilities",
+                          "or use --direct for cgroups, tree, objects, capabilities and doctor",
                                 options->socket);
+                tell_failure(options->socket);
                 return ASK_NOT_RUNNING;
         case -EACCES:
         case -EPERM:
@@ -113,6 +129,11 @@ int ask_connect(struct client *client, const struct options *options)
                 log_error("%s: %s", options->socket, strerror(-r));
                 return r;
         }
+}
+
+int ask_connect(struct client *client, const struct options *options)
+{
+        return ask_tell_connect(options, client_connect(client, options->socket));
 }
 
 /* --- Questions ---------------------------------------------------------------------------------------------------- */
@@ -177,7 +198,17 @@ int ask_list(struct client *client, const char *method, json_t *parameters, cons
         return ask_tell(client, r);
 }
 
-int ask_once(const struct options *options, const char *method, json_t *parameters, const char *key, json_t **list)
+/* An empty list of the argument @name may be so because it is a unit that does not run: then -ENOENT, logged. */
+static int check_empty(struct client *client, const char *name)
+{
+        _cleanup_free_ char *cgroup = NULL;
+
+        /* The daemon has checked what is no glob. */
+        return name && *name != '/' && ask_is_exact(name) ? ask_cgroup(client, name, &cgroup) : 0;
+}
+
+int ask_once(const struct options *options, const char *method, json_t *parameters, const char *key,
+                const char *argument, json_t **list)
 {
         struct client client;
         int r = ask_connect(&client, options);
@@ -186,52 +217,76 @@ int ask_once(const struct options *options, const char *method, json_t *paramete
                 json_decref(parameters);
         else
                 r = ask_list(&client, method, parameters, key, list);
+        if (r == 0 && json_array_size(*list) == 0) {
+                r = check_empty(&client, argument);
+                if (r < 0)
+                        json_decref(*list);
+        }
         client_deinit(&client);
         return r;
 }
 
 struct written {
         const char *key;
+        bool (*wants)(struct slice element); /* NULL: all */
         FILE *stream;
-        bool any;
+        bool any;     /* was written */
+        bool answers; /* the list is not empty */
 };
+
+static int write_piece(struct written *written, struct slice piece)
+{
+        if (written->any)
+                fputc(',', written->stream);
+        written->any = true;
+        return fwrite(piece.start, 1, piece.length, written->stream) < piece.length ? -ENOMEM : 0;
+}
 
 static int write_part(void *context, struct slice parameters)
 {
         struct written *written = context;
-        struct slice list, elements;
+        struct slice list, elements, element;
+        int r = 0;
 
         if (!slice_member(parameters, written->key, &list) || !slice_elements(list, &elements))
                 return -EBADMSG;
         if (elements.length == 0)
                 return 0;
-        if (written->any)
-                fputc(',', written->stream);
-        written->any = true;
-        return fwrite(elements.start, 1, elements.length, written->stream) < elements.length ? -ENOMEM : 0;
+        written->answers = true;
+        if (!written->wants)
+                return write_piece(written, elements);
+        while (r == 0 && elements.length > 0) {
+                if (!slice_take(&elements, &element))
+                        return -EBADMSG;
+                if (written->wants(element))
+                        r = write_piece(written, element);
+        }
+        return r;
 }
 
-/* Collects the list as text in *@text, to be freed. */
-static int collect_text(struct client *client, const char *method, json_t *parameters, const char *key, char **text,
-                size_t *size)
+/* Collects the list as text in *@text, to be freed, @size bytes. */
+static int collect_text(struct client *client, const char *method, json_t *parameters, struct written *written,
+                char **text, size_t *size)
 {
         _cleanup_free_ char *name = full_name(method);
-        struct written written = { key, open_memstream(text, size), false };
         int r = -ENOMEM;
 
-        if (name && written.stream) {
-                fprintf(written.stream, "{\"%s\":[", key);
-                r = client_call_text(client, name, parameters, write_part, &written);
-                fputs("]}\n", written.stream);
+        written->stream = open_memstream(text, size);
+        if (name && written->stream) {
+                fprintf(written->stream, "{\"%s\":[", written->key);
+                r = client_call_text(client, name, parameters, write_part, written);
+                fputs("]}\n", written->stream);
         } else
                 json_decref(parameters);
-        if (written.stream && fclose(written.stream) != 0)
+        if (written->stream && fclose(written->stream) != 0)
                 r = -ENOMEM;
         return ask_tell(client, r);
 }
 
-int ask_and_write(const struct options *options, const char *method, json_t *parameters, const char *key, FILE *file)
+int ask_and_write(const struct options *options, const char *method, json_t *parameters, const char *key,
+                const char *argument, bool (*wants)(struct slice element), FILE *file)
 {
+        struct written written = { .key = key, .wants = wants };
         _cleanup_free_ char *text = NULL;
         struct client client;
         size_t size;
@@ -241,7 +296,9 @@ int ask_and_write(const struct options *options, const char *method, json_t *par
         if (r < 0)
                 json_decref(parameters);
         else
-                r = collect_text(&client, method, parameters, key, &text, &size);
+                r = collect_text(&client, method, parameters, &written, &text, &size);
+        if (r == 0 && !written.answers)
+                r = check_empty(&client, argument);
         if (r == 0 && (fwrite(text, 1, size, file) < size || fflush(file) == EOF)) {
                 log_error("The output cannot be written: %s", strerror(errno));
                 r = -EIO;
@@ -262,20 +319,6 @@ json_t *ask_objects_parameters(const char *glob, uint32_t relations)
 }
 
 /* --- Cgroups and units -------------------------------------------------------------------------------------------- */
-
-/* A path below the mount of the cgroup hierarchy; constant or part of @name. */
-static const char *strip_mount(const char *name)
-{
-        static const char *const mounts[] = { "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified", "/sys/fs/cgroup" };
-
-        for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
-                size_t n = strlen(mounts[i]);
-
-                if (strncmp(name, mounts[i], n) == 0 && (name[n] == '/' || name[n] == '\0'))
-                        return name[n] ? name + n : "/";
-        }
-        return name;
-}
 
 /* A name without a suffix is a service's, as for systemctl. */
 static char *unit_name(const char *name)
@@ -304,6 +347,22 @@ static char *cgroup_path(const char *name)
         return strndup(path, n);
 }
 
+bool ask_is_exact(const char *name)
+{
+        return !strpbrk(name, "*?[");
+}
+
+int ask_tell_missing(const char *name)
+{
+        _cleanup_free_ char *unit = *name == '/' ? NULL : unit_name(name);
+
+        if (unit)
+                log_error("%s: there is no such unit, or it does not run", unit);
+        else
+                log_error("%s: there is no such cgroup", name);
+        return -ENOENT;
+}
+
 int ask_glob(const char *name, char **glob)
 {
         _cleanup_free_ char *unit = NULL;
@@ -311,7 +370,9 @@ int ask_glob(const char *name, char **glob)
         *glob = NULL;
         if (!name)
                 return 0;
-        if (*name == '/' || *name == '*')
+        if (*name == '/')
+                *glob = cgroup_path(name);
+        else if (*name == '*')
                 *glob = strdup(name);
         else if ((unit = unit_name(name)) && asprintf(glob, "**/%s/**", unit) < 0)
                 *glob = NULL;

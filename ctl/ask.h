@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Questions to the daemon. What goes wrong is told here, in words: the functions return 0 or a negative errno, logged.
+/* Questions to the daemon. What goes wrong is logged here: the functions return 0 or a negative errno, logged.
  */
 #pragma once
 
@@ -16,6 +16,9 @@
 /* @client is to be given to client_deinit() in any case. */
 int ask_connect(struct client *client, const struct options *options);
 
+/* Tells what client_connect() returned, @r, if it is not 0. Returns as ask_connect(). */
+int ask_tell_connect(const struct options *options, int r);
+
 /* @method without the name of the interface; @parameters are taken over. reply: NULL if it is not wanted. */
 int ask(struct client *client, const char *method, json_t *parameters, json_t **reply);
 
@@ -24,12 +27,15 @@ int ask_list(struct client *client, const char *method, json_t *parameters, cons
 
 /*
  * Connects, asks, closes, and writes the list as JSON in one line, as the daemon sent it: {"KEY":[...]}. Nothing is
- * written if the daemon does not answer to the end.
+ * written if the daemon does not answer to the end. @argument: what the user asked for, NULL: nothing; that the list is
+ * empty, and this a unit that does not run, is an error, too. @wants: which elements are written, NULL: all.
  */
-int ask_and_write(const struct options *options, const char *method, json_t *parameters, const char *key, FILE *file);
+int ask_and_write(const struct options *options, const char *method, json_t *parameters, const char *key,
+                const char *argument, bool (*wants)(struct slice element), FILE *file);
 
-/* Connects, asks for one list, and closes. */
-int ask_once(const struct options *options, const char *method, json_t *parameters, const char *key, json_t **list);
+/* Connects, asks for one list, and closes; @argument as above. */
+int ask_once(const struct options *options, const char *method, json_t *parameters, const char *key,
+                const char *argument, json_t **list);
 
 /* Tells what client_call() and its like returned, @r, if it is not 0. Returns 0 or a negative errno. */
 int ask_tell(const struct client *client, int r);
@@ -48,6 +54,12 @@ json_t *ask_subject(const char *name);
  * that name and what is below it. NULL is NULL. *glob is to be freed.
  */
 int ask_glob(const char *name, char **glob);
+
+/* Whether the argument @name of a list has no wildcards. */
+bool ask_is_exact(const char *name);
+
+/* Logs that there is no cgroup or unit @name. Returns -ENOENT. */
+int ask_tell_missing(const char *name);
 
 /* Parameters of ListCgroups and ListObjects; @glob: NULL for all, @relations: enum relation. NULL: no memory. */
 json_t *ask_cgroups_parameters(const char *glob);

@@ -48,6 +48,8 @@ static json_t *parse_size(const char *text, uint64_t ram, char *reason)
                                 r == -ERANGE    ? "too large"
                                 : r == -EDOM    ? "a size cannot be negative"
                                 : r == -ENODATA ? "the size of the RAM is not known"
+                                : is_decimal_size(text)
+                                                ? "its unit may be a power of 1000 or of 1024; write 64M or 64MiB"
                                                 : "not a size; write 64M, 1.5G, 10% or infinity");
                 return NULL;
         }

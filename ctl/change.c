@@ -38,7 +38,7 @@ int verb_reload(const struct options *options, int argc, char *argv[])
         return order(options, "Reload");
 }
 
-/* Parses all @assignments into the parameters of SetBudget. Returns 0 or a negative errno, told. */
+/* Parses all @assignments into the parameters of SetBudget. Returns 0 or a negative errno, logged. */
 static int parse_assignments(json_t *parameters, int n, char *assignments[])
 {
         char reason[ASSIGNMENT_REASON_MAX];
@@ -61,7 +61,7 @@ int verb_set_budget(const struct options *options, int argc, char *argv[])
         struct client client = { .fd = -1 };
         int r;
 
-        /* What is mistyped is told even if the daemon does not run. */
+        /* What is mistyped is reported even if the daemon does not run. */
         r = parse_assignments(parameters, argc - 1, argv + 1);
         if (r == 0)
                 r = ask_connect(&client, options);

@@ -9,10 +9,13 @@
 #include <sys/un.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "field.h"
 
 int client_connect(struct client *client, const char *path)
 {
+        /* For connect(), too: somebody who listens, but never accepts. */
+        static const struct timeval timeout = { .tv_sec = CLIENT_TIMEOUT_MSEC / 1000 };
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
         *client = (struct client){ .fd = -1 };
@@ -23,8 +26,9 @@ int client_connect(struct client *client, const char *path)
         if (!client->path)
                 return -ENOMEM;
         client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (client->fd < 0 || connect(client->fd, (struct sockaddr *) &address, sizeof(address)) < 0)
-                return -errno;
+        if (client->fd < 0 || setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
+                        connect(client->fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+                return errno == EAGAIN ? -ETIMEDOUT : -errno;
         return 0;
 }
 
@@ -47,7 +51,7 @@ static int send_all(int fd, const char *data, size_t n)
                 if (sent < 0 && errno == EINTR)
                         continue;
                 if (sent < 0)
-                        return errno == EPIPE ? -ECONNRESET : -errno;
+                        return errno == EPIPE ? -ECONNRESET : errno == EAGAIN ? -ETIMEDOUT : -errno;
                 data += sent;
                 n -= sent;
         }
@@ -131,18 +135,37 @@ static int keep_error(struct client *client, const json_t *message)
         return client->error ? CLIENT_ERROR : -ENOMEM;
 }
 
-/* Waits for the next message, valid until the next call. Returns 0 or a negative errno. */
+/* Milliseconds until @deadline (now_usec()) for poll(); @timeout_msec if that is negative: without end. */
+static int left_msec(int timeout_msec, uint64_t deadline)
+{
+        uint64_t now = now_usec();
+
+        return timeout_msec < 0 ? timeout_msec : now < deadline ? (int) ((deadline - now + 999) / 1000) : 0;
+}
+
+/* Waits until all of the next message is there, valid until the next call. Returns 0 or a negative errno. */
 static int receive_message(struct client *client, int timeout_msec, struct slice *message)
 {
+        uint64_t deadline = now_usec() + timeout_msec * 1000LL;
+        size_t scanned = 0;
+        const char *end = NULL;
         int r;
 
-        while (!client_pending(client)) {
-                r = receive_some(client, timeout_msec);
+        /* However small the pieces are in which it comes. */
+        for (;;) {
+                size_t there = client->end - client->start;
+
+                if (there > scanned)
+                        end = memchr(client->buffer + client->start + scanned, '\0', there - scanned);
+                if (end)
+                        break;
+                scanned = there;
+                r = receive_some(client, left_msec(timeout_msec, deadline));
                 if (r < 0)
                         return r;
         }
         message->start = client->buffer + client->start;
-        message->length = strlen(message->start);
+        message->length = end - message->start;
         client->start += message->length + 1;
         return 0;
 }
@@ -196,9 +219,30 @@ static int receive_text(struct client *client, struct slice *parameters, bool *c
         return -EBADMSG;
 }
 
+/* What is left of an answer in several replies: it comes to an end, however many they are. */
+struct rest {
+        size_t bytes;
+        uint64_t deadline;
+};
+
+static struct rest begin_answer(void)
+{
+        return (struct rest){ CLIENT_ANSWER_MAX, now_usec() + CLIENT_ANSWER_SEC * 1000000LL };
+}
+
+/* Takes @size bytes of a reply. Returns 0, or a negative errno if more than there may be have come. */
+static int take_of_answer(struct rest *rest, size_t size)
+{
+        if (size >= rest->bytes)
+                return -EMSGSIZE;
+        rest->bytes -= size + 1;
+        return now_usec() > rest->deadline ? -ETIMEDOUT : 0;
+}
+
 int client_call_text(
                 struct client *client, const char *method, json_t *parameters, client_text_t callback, void *context)
 {
+        struct rest rest = begin_answer();
         bool continues = true;
         int r;
 
@@ -207,6 +251,8 @@ int client_call_text(
                 struct slice text;
 
                 r = receive_text(client, &text, &continues);
+                if (r == 0)
+                        r = take_of_answer(&rest, text.length);
                 if (r == 0)
                         r = callback(context, text);
         }
@@ -225,14 +271,20 @@ int client_call(struct client *client, const char *method, json_t *parameters, j
 int client_call_more(
                 struct client *client, const char *method, json_t *parameters, client_reply_t callback, void *context)
 {
+        struct rest rest = begin_answer();
         bool continues = true;
         int r;
 
         r = client_send(client, method, parameters, true);
         while (r == 0 && continues) {
+                struct slice message;
                 json_t *reply;
 
-                r = client_receive(client, CLIENT_TIMEOUT_MSEC, &reply, &continues);
+                r = receive_message(client, CLIENT_TIMEOUT_MSEC, &message);
+                if (r == 0)
+                        r = take_of_answer(&rest, message.length);
+                if (r == 0)
+                        r = parse_message(client, message, &reply, &continues);
                 if (r == 0) {
                         r = callback(context, reply);
                         json_decref(reply);

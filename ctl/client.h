@@ -12,8 +12,16 @@
 /* A message of the daemon is at most so long: four times what it lets a client's unsent replies grow to. */
 #define CLIENT_MESSAGE_MAX (16U << 20)
 
-/* How long the daemon may take for an answer; it takes milliseconds, but may be stopped or the machine overloaded. */
+/* How long the daemon may take for a reply, to its end, or to accept a connection; it takes milliseconds, but may be
+ * stopped or the machine overloaded. */
 #define CLIENT_TIMEOUT_MSEC (45 * 1000)
+
+/*
+ * An answer in several replies, other than events, has at most so many bytes, and takes at most so long, whatever
+ * listens there; that of 100,000 objects with their holders has 60 MB.
+ */
+#define CLIENT_ANSWER_MAX (256U << 20)
+#define CLIENT_ANSWER_SEC 600
 
 struct client {
         int fd;

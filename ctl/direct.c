@@ -6,8 +6,11 @@
 
 #include "account/monitor.h"
 #include "account/relations.h"
+#include "account/workloads.h"
+#include "ask.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "enforce/doctor.h"
 #include "policy/config.h"
 #include "serve/report.h"
 
@@ -21,6 +24,23 @@ static bool matches(const char *glob, const struct cgroup *cgroup)
         return !glob || (cgroup->path && glob_match(glob, cgroup->path));
 }
 
+/* Whether any cgroup of the hierarchy matches. */
+static int find_match(void *context, uint64_t id, const char *path)
+{
+        (void) id;
+        return glob_match(context, path) ? -EEXIST : 0;
+}
+
+/* Drops *@list if it is empty as there is no cgroup that @argument names: -ENOENT, logged. */
+static int check_empty(const struct monitor *monitor, const char *argument, const char *glob, json_t **list)
+{
+        if (json_array_size(*list) > 0 || !argument || !ask_is_exact(argument) || strcmp(glob, "/") == 0 ||
+                        cgroupfs_walk(&monitor->cgroupfs, find_match, (void *) glob) != 0)
+                return 0;
+        json_decref(*list);
+        return ask_tell_missing(argument);
+}
+
 /* Largest first, as the daemon answers. */
 static int add_cgroups(json_t *list, const struct monitor *monitor, const char *glob)
 {
@@ -28,7 +48,7 @@ static int add_cgroups(json_t *list, const struct monitor *monitor, const char *
         int r = cgroups ? 0 : -ENOMEM;
 
         for (size_t i = 0; r == 0 && i < monitor->tree.count; i++)
-                if (matches(glob, cgroups[i]) && (usage_objects(&cgroups[i]->total) > 0 || !cgroups[i]->parent))
+                if (matches(glob, cgroups[i]) && (usage_footprint(&cgroups[i]->total) > 0 || !cgroups[i]->parent))
                         r = append(list, cgroup_to_json(cgroups[i]));
         return r;
 }
@@ -44,6 +64,18 @@ static int add_objects(json_t *list, const struct monitor *monitor, const struct
         return r;
 }
 
+static int add_capabilities(json_t *list, const struct monitor *monitor)
+{
+        const struct capability *capabilities;
+        size_t count;
+        int r = 0;
+
+        capabilities = kernel_capabilities(monitor->kernel, &count);
+        for (size_t i = 0; r == 0 && i < count; i++)
+                r = append(list, capability_to_json(&capabilities[i]));
+        return r;
+}
+
 /* Gives *@list the @elements, or logs @r, which their making returned, and drops them. */
 static int finish(int r, json_t *elements, json_t **list)
 {
@@ -56,62 +88,62 @@ static int finish(int r, json_t *elements, json_t **list)
         return 0;
 }
 
-int direct_cgroups(const char *glob, json_t **list)
+int direct_cgroups(const char *argument, const char *glob, json_t **list)
 {
+        _cleanup_(monitor_deinit) struct monitor monitor;
         struct kernel_options options = {};
-        json_t *elements = json_array();
-        struct monitor monitor;
-        int r;
+        json_t *elements;
+        int r = monitor_init(&monitor, &options);
 
-        r = monitor_init(&monitor, &options);
         if (r == 0)
-                r = finish(elements ? add_cgroups(elements, &monitor, glob) : -ENOMEM, elements, list);
-        else
-                json_decref(elements);
-        monitor_deinit(&monitor);
-        return r;
+                r = workloads_name_tree(&monitor.tree, &monitor.cgroupfs);
+        if (r < 0)
+                return r;
+        elements = json_array();
+        r = finish(elements ? add_cgroups(elements, &monitor, glob) : -ENOMEM, elements, list);
+        return r ?: check_empty(&monitor, argument, glob, list);
 }
 
-int direct_objects(const char *glob, uint32_t asked, json_t **list)
+int direct_objects(const char *argument, const char *glob, uint32_t asked, json_t **list)
 {
         struct kernel_options options = { .relations = asked & (RELATION_HOLDERS | RELATION_USES) };
-        struct relations relations = {};
-        json_t *elements = json_array();
-        struct monitor monitor;
-        int r;
+        _cleanup_(monitor_deinit) struct monitor monitor;
+        _cleanup_(relations_deinit) struct relations relations = {};
+        json_t *elements;
+        int r = monitor_init(&monitor, &options);
 
-        r = monitor_init(&monitor, &options);
         if (r == 0)
                 r = relations_read(&relations, monitor.kernel, &monitor.tree, asked);
-        if (r == 0)
-                r = finish(elements ? add_objects(elements, &monitor, &relations, glob) : -ENOMEM, elements, list);
-        else
-                json_decref(elements);
-        relations_deinit(&relations);
-        monitor_deinit(&monitor);
-        return r;
+        if (r < 0)
+                return r;
+        elements = json_array();
+        r = finish(elements ? add_objects(elements, &monitor, &relations, glob) : -ENOMEM, elements, list);
+        return r ?: check_empty(&monitor, argument, glob, list);
 }
 
 int direct_capabilities(json_t **list)
 {
         struct kernel_options options = { .probe_only = true };
-        const struct capability *capabilities;
-        json_t *elements = json_array();
-        struct monitor monitor;
-        size_t count;
-        int r;
+        _cleanup_(monitor_deinit) struct monitor monitor;
+        json_t *elements;
+        int r = monitor_init(&monitor, &options);
 
-        r = monitor_init(&monitor, &options);
-        if (r == 0) {
-                capabilities = kernel_capabilities(monitor.kernel, &count);
-                for (size_t i = 0; r == 0 && i < count; i++)
-                        r = elements ? append(elements, capability_to_json(&capabilities[i])) : -ENOMEM;
-        }
-        monitor_deinit(&monitor);
-        if (r < 0) {
-                json_decref(elements);
+        if (r < 0)
                 return r;
-        }
-        *list = elements;
-        return 0;
+        elements = json_array();
+        return finish(elements ? add_capabilities(elements, &monitor) : -ENOMEM, elements, list);
+}
+
+int direct_readiness(json_t **json)
+{
+        struct readiness readiness;
+        int r = doctor_examine_host(&readiness);
+
+        if (r < 0)
+                return r;
+        *json = readiness_to_json(&readiness);
+        if (*json)
+                return 0;
+        log_error("Out of memory");
+        return -ENOMEM;
 }

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/size.h"
+#include "base/text.h"
 #include "field.h"
 #include "text.h"
 
@@ -18,9 +21,26 @@ static const char *by(const json_t *event, char buffer[64])
 }
 
 /* A limit, or "no limit". */
-static const char *limit(const json_t *event, const char *field, bool exact, char buffer[FORMAT_BYTES_MAX])
+static const char *limit(const json_t *event, const char *field, bool exact, unsigned int precision,
+                char buffer[FORMAT_BYTES_MAX])
 {
-        return field_get(event, field) ? format_bytes(buffer, field_integer(event, field), exact) : "none";
+        return field_get(event, field) ? format_bytes_to(buffer, field_integer(event, field), exact, precision)
+                                       : "none";
+}
+
+/* How exact the sizes of @event have to be that what is over a limit is seen to be. */
+static unsigned int precision_of(const json_t *event)
+{
+        const char *kind = field_string(event, "kind"), *to = field_string(event, "to");
+        bool refusal = strcmp(kind, "refusal") == 0;
+        const char *field = refusal || strcmp(to, "max") == 0                          ? "max"
+                            : strcmp(kind, "throttle") == 0 || strcmp(to, "high") == 0 ? "high"
+                                                                                       : NULL;
+
+        if (!field || !field_get(event, field))
+                return SIZE_PRECISION;
+        return size_precision(field_integer(event, "usage"), refusal ? field_integer(event, "size") : 0,
+                        field_integer(event, field));
 }
 
 /* Which limit it was, with @before, where that is none of bytes: "" if it is High or Max. */
@@ -34,31 +54,31 @@ static const char *other_limit(const json_t *event, const char *before, char buf
         return buffer;
 }
 
-/* Names come from whoever made the object: nothing in them may control the terminal, not even as a C1 control in UTF-8.
- */
-static void disarm(char *text)
+/* Names come from whoever made the object: nothing in them may control the terminal, whatever its locale is. */
+static void show(char text[EVENT_TEXT_MAX])
 {
-        for (unsigned char *c = (unsigned char *) text; *c; c++)
-                if (*c < 0x20 || *c == 0x7f)
-                        *c = '?';
-                else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-                        c[0] = c[1] = '?';
+        char plain[EVENT_TEXT_MAX];
+        _cleanup_free_ char *shown = text_shown(text_plain(text, plain, sizeof(plain)));
+
+        snprintf(text, EVENT_TEXT_MAX, "%s", shown ?: "");
 }
 
 char *event_text(const json_t *event, bool exact, char buffer[EVENT_TEXT_MAX])
 {
         const char *kind = field_string(event, "kind"), *cgroup = field_string(event, "cgroup");
         char usage[FORMAT_BYTES_MAX], high[FORMAT_BYTES_MAX], max[FORMAT_BYTES_MAX], who[64], other[64];
+        char path[TEXT_PATH_SIZE];
+        unsigned int precision = precision_of(event);
 
-        if (!*cgroup)
-                cgroup = "(unknown)";
-        format_bytes(usage, field_integer(event, "usage"), exact);
+        /* The figures come behind it. */
+        cgroup = *cgroup ? text_plain(cgroup, path, sizeof(path)) : "(unknown)";
+        format_bytes_to(usage, field_integer(event, "usage"), exact, precision);
         by(event, who);
         if (strcmp(kind, "state") == 0)
                 snprintf(buffer, EVENT_TEXT_MAX, "%s: %s -> %s (%s%s), High %s, Max %s%s", cgroup,
                                 field_string(event, "from"), field_string(event, "to"), usage,
-                                other_limit(event, ", ", other), limit(event, "high", exact, high),
-                                limit(event, "max", exact, max), who);
+                                other_limit(event, ", ", other), limit(event, "high", exact, precision, high),
+                                limit(event, "max", exact, precision, max), who);
         else if (strcmp(kind, "refusal") == 0 && *other_limit(event, ", ", other))
                 snprintf(buffer, EVENT_TEXT_MAX, "%s: refused %s %s %s at %s%s%s", cgroup,
                                 field_string(event, "objectKind"), field_string(event, "objectType"),
@@ -67,15 +87,24 @@ char *event_text(const json_t *event, bool exact, char buffer[EVENT_TEXT_MAX])
                 snprintf(buffer, EVENT_TEXT_MAX, "%s: refused %s %s %s of %s at %s, Max %s%s", cgroup,
                                 field_string(event, "objectKind"), field_string(event, "objectType"),
                                 field_string(event, "objectName"),
-                                format_bytes(high, field_integer(event, "size"), exact), usage,
-                                limit(event, "max", exact, max), who);
+                                format_bytes_to(high, field_integer(event, "size"), exact, precision), usage,
+                                limit(event, "max", exact, precision, max), who);
         else if (strcmp(kind, "throttle") == 0)
                 snprintf(buffer, EVENT_TEXT_MAX, "%s: throttled for %.1f ms at %s, High %s%s", cgroup,
-                                field_integer(event, "pauseUSec") / 1000.0, usage, limit(event, "high", exact, high),
-                                who);
+                                field_integer(event, "pauseUSec") / 1000.0, usage,
+                                limit(event, "high", exact, precision, high), who);
+        else if (strcmp(kind, "fill") == 0)
+                snprintf(buffer, EVENT_TEXT_MAX, "%s: map %s %s is %s: %llu of %llu entries", cgroup,
+                                field_string(event, "objectType"), field_string(event, "objectName"),
+                                strcmp(field_string(event, "to"), "ok") == 0 ? "no longer nearly full" : "nearly full",
+                                (unsigned long long) field_integer(event, "entries"),
+                                (unsigned long long) field_integer(event, "maxEntries"));
+        else if (strcmp(kind, "orphans") == 0)
+                snprintf(buffer, EVENT_TEXT_MAX, "orphans: %s of BPF memory, OrphansHigh is %s", usage,
+                                limit(event, "high", exact, precision, high));
         else
                 snprintf(buffer, EVENT_TEXT_MAX, "%s: %s at %s", cgroup, kind, usage);
-        disarm(buffer);
+        show(buffer);
         return buffer;
 }
 

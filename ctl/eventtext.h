@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-/* A path is at most 4096 bytes. */
+/* With the title of top, whose path is at most 4096 bytes. */
 #define EVENT_TEXT_MAX 4608
 
 /* One line without a newline; sizes in bytes if @exact. Returns @buffer. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "base/cleanup.h"
 #include "field.h"
@@ -18,6 +19,7 @@ enum frame_cell {
         FRAME_TEXT,
         FRAME_SIZE,
         FRAME_NUMBER,
+        FRAME_PERCENT,
         FRAME_PATH,    /* of a cgroup: in a tree what the parent does not say */
         FRAME_STATE,   /* of a budget */
         FRAME_BAR,     /* usage against the budget */
@@ -25,7 +27,7 @@ enum frame_cell {
         FRAME_RELATED, /* holders and pins */
 };
 
-/* Width 0: what is left of the line. Where the screen is narrower than @from the column is left out. */
+/* Width 0: what is left of the line. Where the screen is narrower than @from the column is omitted. */
 struct frame_column {
         const char *title, *field;
         enum frame_cell cell;
@@ -37,7 +39,7 @@ static const struct frame_column cgroup_columns[] = {
         { "CGROUP", "path", FRAME_PATH },
         { "BPF", "bpf.allocated", FRAME_SIZE, 8 },
         { "CHARGED", "bpf.charged", FRAME_SIZE, 8, 100 },
-        { "NOBODY", "bpf.uncharged", FRAME_SIZE, 8 },
+        { "UNCHARGED", "bpf.uncharged", FRAME_SIZE, 9 },
         { "OBJ", "bpf.objects", FRAME_NUMBER, 6 },
         { "RSS", "rss.anon+rss.file+rss.shmem", FRAME_SIZE, 8, 110 },
         { "FOOTPRINT", "footprint", FRAME_SIZE, 9, 120 },
@@ -55,9 +57,10 @@ static const struct frame_column object_columns[] = {
         { "NAME", "name", FRAME_TEXT, 15 },
         { "BPF", "allocated", FRAME_SIZE, 8 },
         { "CHARGED", "charged", FRAME_SIZE, 8, 100 },
-        { "NOBODY", "uncharged", FRAME_SIZE, 8 },
+        { "UNCHARGED", "uncharged", FRAME_SIZE, 9 },
         { "ENTRIES", "entries", FRAME_NUMBER, 9, 120 },
         { "MAX", "maxEntries", FRAME_NUMBER, 9, 120 },
+        { "FULL", "full", FRAME_PERCENT, 4, 130 },
         { "HOLDERS AND PINS", "holders", FRAME_RELATED },
 };
 
@@ -89,7 +92,7 @@ const char *frame_column_field(enum frame_view view, size_t column)
 
 static bool to_the_right(const struct frame_column *column)
 {
-        return column->cell == FRAME_SIZE || column->cell == FRAME_NUMBER;
+        return column->cell == FRAME_SIZE || column->cell == FRAME_NUMBER || column->cell == FRAME_PERCENT;
 }
 
 bool frame_column_descends(enum frame_view view, size_t column)
@@ -118,11 +121,12 @@ static char *format_path(const struct frame_input *input, const json_t *row, siz
         ssize_t parent = input->parents ? input->parents[index] : -1;
         const char *path = input->parents ? tree_label(row, parent >= 0 ? json_array_get(input->rows, parent) : NULL)
                                           : field_string(row, "path");
+        _cleanup_free_ char *label = cgroup_label(row, *path ? path : "(unknown)");
         bool gone = json_is_false(json_object_get(row, "exists"));
         char *text;
 
-        return asprintf(&text, "%*s%s%s", (int) (2 * depth_of(input, index)), "", *path ? path : "(unknown)",
-                               gone ? " (gone)" : "") < 0
+        return !label || asprintf(&text, "%*s%s%s", (int) (2 * depth_of(input, index)), "", label,
+                                         gone ? " (gone)" : "") < 0
                                ? NULL
                                : text;
 }
@@ -182,6 +186,9 @@ static char *format_cell(const struct frame_input *input, const struct frame_col
         char buffer[FORMAT_BYTES_MAX];
 
         switch (column->cell) {
+        case FRAME_PERCENT:
+                snprintf(buffer, sizeof(buffer), "%llu%%", (unsigned long long) field_integer(row, column->field));
+                return strdup(value ? buffer : "-");
         case FRAME_PATH:
                 return format_path(input, row, index);
         case FRAME_BAR:
@@ -208,7 +215,7 @@ static char *format_cell(const struct frame_input *input, const struct frame_col
 /* Bytes of a terabyte are 13 digits. */
 #define EXACT_WIDTH 13
 
-/* The width of each column on this screen, SIZE_MAX where it is left out. */
+/* The width of each column on this screen, SIZE_MAX where it is omitted. */
 struct widths {
         size_t of[LENGTH(cgroup_columns)];
 };
@@ -247,6 +254,9 @@ static void lay_out(const struct frame_input *input, struct widths *widths)
                 widths->of[c] = columns[c].wide_from && screen >= columns[c].wide_from + wider
                                                 ? columns[c].wide
                                                 : columns[c].width + more;
+                /* A number that was cut would be another one. */
+                if (columns[c].cell == FRAME_NUMBER)
+                        widths->of[c] = MAX(widths->of[c], longest(input, &columns[c]));
                 if (columns[c].width)
                         used += widths->of[c] + 1;
                 else
@@ -275,11 +285,10 @@ static int put(FILE *stream, bool first, const char *text, size_t width, bool ri
 /* Cuts what is too long for the screen, and the spaces at the end. Takes @text over. */
 static int add_line(struct frame *frame, const struct frame_input *input, char *text, enum frame_look look)
 {
-        char *cut = text && input->width ? text_ellipsize(text, input->width) : text;
+        char *cut = text ? text_ellipsize(text, input->width ?: SIZE_MAX) : NULL;
         size_t n;
 
-        if (cut != text)
-                free(text);
+        free(text);
         if (!cut)
                 return -ENOMEM;
         for (n = strlen(cut); n > 0 && cut[n - 1] == ' '; n--)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "graph.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *const eighths[] = { " ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█" };
@@ -14,7 +15,7 @@ static size_t scale(uint64_t value, uint64_t full, size_t steps)
 {
         if (value >= full)
                 return steps;
-        return (double) value / full * steps + 0.5;
+        return lround((double) value / full * steps);
 }
 
 char *graph_bar(char buffer[GRAPH_SIZE_MAX], size_t width, uint64_t value, uint64_t full, uint64_t mark, bool utf8)

@@ -69,7 +69,7 @@ static int label_pin_dirs(const json_t *object, const json_t *programs, json_t *
 
                 r = add_label(labels, path, slash && slash > path ? (size_t) (slash - path) : strlen(path));
         }
-        return r == 0 && json_object_size(labels) == 0 ? add_text(labels, "(not pinned)") : r;
+        return r == 0 && json_object_size(labels) == 0 ? add_text(labels, "(no pin seen)") : r;
 }
 
 static int label_holders(const json_t *object, const json_t *programs, json_t *labels)

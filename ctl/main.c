@@ -2,8 +2,10 @@
 /* Options and verbs of bpfbudgetctl. */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <locale.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,7 @@
 #include "terminal.h"
 #include "verbs.h"
 
-#define MANY INT8_MAX
+#define MANY INT_MAX
 
 /* A verb with how many arguments it takes, and what it can. */
 static const struct verb {
@@ -32,12 +34,20 @@ static const struct verb {
         { "tree", 0, 1, true, true, verb_tree },
         { "objects", 0, 1, true, true, verb_objects },
         { "explain", 1, 1, true, false, verb_explain },
+        { "why", 1, 1, false, false, verb_why },
+        { "orphans", 0, 1, true, false, verb_orphans },
+        { "reclaim", 1, MANY, false, false, verb_reclaim },
         { "top", 0, 1, false, false, verb_top },
         { "monitor", 0, 1, false, false, verb_monitor },
         { "budgets", 0, 0, true, false, verb_budgets },
         { "set-budget", 2, MANY, false, false, verb_set_budget },
         { "unset-budget", 1, 1, false, false, verb_unset_budget },
         { "capabilities", 0, 0, true, true, verb_capabilities },
+        { "doctor", 0, 0, false, true, verb_doctor },
+        { "history", 0, 1, true, false, verb_history },
+        { "what-grew", 0, 0, true, false, verb_what_grew },
+        { "suggest", 0, 1, true, false, verb_suggest },
+        { "metrics", 0, 0, false, false, verb_metrics },
         { "flush", 0, 0, false, false, verb_flush },
         { "reload", 0, 0, false, false, verb_reload },
         { "verify", 0, 1, false, true, verb_verify },
@@ -47,43 +57,66 @@ static const struct verb {
 static void print_help(void)
 {
         printf("bpfbudgetctl [OPTIONS...] COMMAND ...\n\n"
-               "Query and control bpfbudgetd, which accounts the kernel memory of BPF maps and\n"
-               "programs to cgroups.\n\n"
-               "Commands:\n"
-               "  status                     Show what the daemon does (default)\n"
-               "  cgroups [GLOB|UNIT]        List the cgroups that hold BPF memory\n"
-               "  tree [GLOB|UNIT]           The same as a tree\n"
-               "  objects [GLOB|UNIT]        List maps and programs, of these cgroups\n"
-               "  explain CGROUP|UNIT        Explain where the memory of a cgroup goes\n"
-               "  top [GLOB|UNIT]            Show cgroups as they change\n"
-               "  monitor [GLOB|UNIT]        Print changes of state, refusals and throttles\n"
+               "Query and control bpfbudgetd, the accounting of BPF kernel memory.\n\n"
+               "Memory Commands:\n"
+               "  status                     Show a summary of the daemon (default)\n"
+               "  cgroups [GLOB|UNIT]        List cgroups with BPF memory or a budget\n"
+               "  tree [GLOB|UNIT]           Show these cgroups as a tree\n"
+               "  objects [GLOB|UNIT]        List maps and programs\n"
+               "  explain CGROUP|UNIT        Explain the memory of a cgroup\n"
+               "  why UNIT|PID|CGROUP        Show why bpf(2) failed with ENOMEM\n"
+               "  orphans [GLOB|UNIT]        List objects without a holder, and their pins\n"
+               "  reclaim OBJECT...          Free orphans by removing their pins\n"
+               "  top [GLOB|UNIT]            Show cgroups continuously\n"
+               "  monitor [GLOB|UNIT]        Print events as they happen\n"
+               "  history [WORKLOAD]         Show the usage of workloads, for eight days\n"
+               "  what-grew                  Show the workloads and maps that grew most\n"
+               "  metrics                    Print metrics for Prometheus\n\n"
+               "Budget Commands:\n"
                "  budgets                    List the budgets in force\n"
                "  set-budget CGROUP|UNIT KEY=VALUE...\n"
                "                             Set a budget until the next boot\n"
-               "  unset-budget CGROUP|UNIT   Take that back\n"
+               "  unset-budget CGROUP|UNIT   Remove a budget set by set-budget\n"
+               "  suggest [GLOB|UNIT|POD]    Write budget files from the history\n\n"
+               "Daemon Commands:\n"
+               "  doctor                     Report what works on this host, with remedies\n"
                "  capabilities               List the hooks of this kernel\n"
-               "  flush                      Bring the daemon's figures up to date\n"
-               "  reload                     Make the daemon read its configuration again\n"
-               "  verify [DIR]               Check configuration files without the daemon\n"
+               "  verify [DIR]               Check configuration files, without the daemon\n"
+               "  reload                     Reload the configuration\n"
+               "  flush                      Bring all figures up to date\n"
                "  version                    Show the versions of this program and the daemon\n\n"
                "Options:\n"
                "  -h --help                  Show this help\n"
                "     --version               Show the version of this program\n"
-               "     --json=pretty|short|off Write JSON; -j is pretty on a terminal, else short\n"
-               "     --no-pager              Do not pipe output into a pager\n"
+               "     --json=pretty|short|off Write JSON (-j: pretty on a terminal, else short)\n"
+               "     --no-pager              Do not pipe the output into a pager\n"
                "     --no-legend             Do not show headers\n"
-               "  -l --full                  Do not cut what is too long for the terminal\n"
-               "     --sort=FIELD            Order by a column; -FIELD the other way round\n"
+               "  -a --all                   With cgroups, tree: show all cgroups;\n"
+               "                             with orphans: also objects possibly in use\n"
+               "  -y --yes                   With reclaim: do not ask for confirmation\n"
+               "  -l --full                  Do not truncate columns\n"
+               "     --sort=FIELD            Sort by a column; -FIELD reverses the order\n"
                "     --bytes                 Show sizes in bytes\n"
-               "     --socket=PATH           Ask the daemon that listens at PATH\n"
+               "     --socket=PATH           Query the daemon at PATH\n"
                "     --direct                Take a snapshot without a daemon\n"
-               "     --holders --pins --uses With objects: who holds them open, where they are\n"
-               "                             pinned, which programs use which maps\n"
-               "     --group-by=WHAT         With objects: sum up by cgroup, type, name-prefix,\n"
-               "                             pin-dir, holder or program\n"
-               "  -d --delay=SEC             With top: time between two updates (default 1)\n"
-               "  -n --iterations=N          With top: end after N updates\n"
-               "  -b --batch                 With top: print instead of drawing\n\n"
+               "\nCommand Options:\n"
+               "     --holders --pins --uses With objects: show holders, pins, uses of maps\n"
+               "     --group-by=WHAT         With objects: show sums by cgroup, type,\n"
+               "                             name-prefix, pin-dir, holder or program\n"
+               "     --waste                 With objects: list memory that can be saved\n"
+               "     --openmetrics           With metrics: print OpenMetrics 1.0\n"
+               "     --textfile=PATH         With metrics: replace the file PATH\n"
+               "     --since=TIME            With history, what-grew: beginning\n"
+               "     --until=TIME            With history, what-grew: end\n"
+               "     --cpus=N                With suggest: limits for N possible CPUs\n"
+               "     --force                 With suggest: accept less than a day of history\n"
+               "     --apply                 With suggest: apply limits until the next boot\n"
+               "     --dry-run               With suggest: show how often limits were exceeded\n"
+               "  -d --delay=SEC             With top: time between updates (default 1)\n"
+               "  -n --iterations=N          With top: exit after N updates\n"
+               "  -b --batch                 With top: print updates instead of redrawing\n\n"
+               "Exit status: 0 success, 1 failure; status: 3 not running;\n"
+               "doctor: 0 full, 1 partial, 2 none, 3 unknown.\n"
                "See the bpfbudgetctl(1) man page for details.\n");
 }
 
@@ -119,16 +152,17 @@ static int parse_delay(const char *text, uint64_t *usec)
         return 0;
 }
 
-static int parse_iterations(const char *text, uint32_t *iterations)
+/* A number above 0, of the option @name. */
+static int parse_number(const char *name, const char *text, uint32_t *number)
 {
         char *end;
         unsigned long n = strtoul(text, &end, 10);
 
         if (*text < '0' || *text > '9' || *end || n == 0 || n > UINT32_MAX) {
-                log_error("--iterations=%s: not a number above 0", text);
+                log_error("--%s=%s: not a number above 0", name, text);
                 return -EINVAL;
         }
-        *iterations = n;
+        *number = n;
         return 0;
 }
 
@@ -157,6 +191,15 @@ enum {
         OPTION_PINS,
         OPTION_USES,
         OPTION_GROUP_BY,
+        OPTION_WASTE,
+        OPTION_OPENMETRICS,
+        OPTION_TEXTFILE,
+        OPTION_SINCE,
+        OPTION_UNTIL,
+        OPTION_CPUS,
+        OPTION_FORCE,
+        OPTION_APPLY,
+        OPTION_DRY_RUN,
 };
 
 static const struct option option_table[] = {
@@ -165,7 +208,9 @@ static const struct option option_table[] = {
         { "json", required_argument, NULL, OPTION_JSON },
         { "no-pager", no_argument, NULL, OPTION_NO_PAGER },
         { "no-legend", no_argument, NULL, OPTION_NO_LEGEND },
+        { "all", no_argument, NULL, 'a' },
         { "full", no_argument, NULL, 'l' },
+        { "yes", no_argument, NULL, 'y' },
         { "sort", required_argument, NULL, OPTION_SORT },
         { "bytes", no_argument, NULL, OPTION_BYTES },
         { "socket", required_argument, NULL, OPTION_SOCKET },
@@ -174,6 +219,15 @@ static const struct option option_table[] = {
         { "pins", no_argument, NULL, OPTION_PINS },
         { "uses", no_argument, NULL, OPTION_USES },
         { "group-by", required_argument, NULL, OPTION_GROUP_BY },
+        { "waste", no_argument, NULL, OPTION_WASTE },
+        { "openmetrics", no_argument, NULL, OPTION_OPENMETRICS },
+        { "textfile", required_argument, NULL, OPTION_TEXTFILE },
+        { "since", required_argument, NULL, OPTION_SINCE },
+        { "until", required_argument, NULL, OPTION_UNTIL },
+        { "cpus", required_argument, NULL, OPTION_CPUS },
+        { "force", no_argument, NULL, OPTION_FORCE },
+        { "apply", no_argument, NULL, OPTION_APPLY },
+        { "dry-run", no_argument, NULL, OPTION_DRY_RUN },
         { "delay", required_argument, NULL, 'd' },
         { "iterations", required_argument, NULL, 'n' },
         { "batch", no_argument, NULL, 'b' },
@@ -188,10 +242,17 @@ static const struct {
 } switches[] = {
         { OPTION_NO_PAGER, offsetof(struct options, pager), false },
         { OPTION_NO_LEGEND, offsetof(struct options, legend), false },
+        { 'a', offsetof(struct options, all), true },
         { 'l', offsetof(struct options, full), true },
         { OPTION_BYTES, offsetof(struct options, bytes), true },
         { OPTION_DIRECT, offsetof(struct options, direct), true },
+        { OPTION_OPENMETRICS, offsetof(struct options, openmetrics), true },
+        { OPTION_FORCE, offsetof(struct options, force), true },
+        { OPTION_APPLY, offsetof(struct options, apply), true },
+        { OPTION_DRY_RUN, offsetof(struct options, dry_run), true },
         { 'b', offsetof(struct options, batch), true },
+        { 'y', offsetof(struct options, yes), true },
+        { OPTION_WASTE, offsetof(struct options, waste), true },
 };
 
 static const struct {
@@ -245,12 +306,23 @@ static int parse_option(struct options *options, int c)
         case OPTION_SOCKET:
                 options->socket = optarg;
                 return 0;
+        case OPTION_TEXTFILE:
+                options->textfile = optarg;
+                return 0;
         case OPTION_GROUP_BY:
                 return parse_grouping(optarg, &options->grouping);
         case 'd':
                 return parse_delay(optarg, &options->delay_usec);
         case 'n':
-                return parse_iterations(optarg, &options->iterations);
+                return parse_number("iterations", optarg, &options->iterations);
+        case OPTION_CPUS:
+                return parse_number("cpus", optarg, &options->cpus);
+        case OPTION_SINCE:
+                options->since = optarg;
+                return 0;
+        case OPTION_UNTIL:
+                options->until = optarg;
+                return 0;
         default:
                 return -EINVAL; /* getopt has printed what is wrong */
         }
@@ -260,7 +332,7 @@ static int parse_options(int argc, char *argv[], struct options *options)
 {
         int c, r;
 
-        while ((c = getopt_long(argc, argv, "hjld:n:b", option_table, NULL)) >= 0) {
+        while ((c = getopt_long(argc, argv, "hjald:n:by", option_table, NULL)) >= 0) {
                 r = parse_option(options, c);
                 if (r != 0)
                         return r;
@@ -290,6 +362,18 @@ static int check_verb(const struct verb *verb, const struct options *options, in
                 log_error("%s: it needs the daemon, there is no --direct", verb->name);
         else if ((options->grouping || options->relations) && verb->run != verb_objects)
                 log_error("%s: --group-by=, --holders, --pins and --uses go with objects only", verb->name);
+        else if (options->all && verb->run != verb_cgroups && verb->run != verb_tree && verb->run != verb_orphans)
+                log_error("%s: --all goes with cgroups, tree and orphans only", verb->name);
+        else if (options->waste && (verb->run != verb_objects || options->grouping || options->relations))
+                log_error("%s: --waste goes with objects only, and alone", verb->name);
+        else if (options->yes && verb->run != verb_reclaim)
+                log_error("%s: --yes goes with reclaim only", verb->name);
+        else if ((options->textfile || options->openmetrics) && verb->run != verb_metrics)
+                log_error("%s: --textfile= and --openmetrics go with metrics only", verb->name);
+        else if ((options->since || options->until) && verb->run != verb_history && verb->run != verb_what_grew)
+                log_error("%s: --since= and --until= go with history and what-grew only", verb->name);
+        else if ((options->cpus || options->force || options->apply || options->dry_run) && verb->run != verb_suggest)
+                log_error("%s: --cpus=, --force, --apply and --dry-run go with suggest only", verb->name);
         else
                 return 0;
         return -EINVAL;
@@ -324,6 +408,9 @@ int main(int argc, char *argv[])
         };
         int r;
 
+        /* A reader that has enough, such as head, ends this program in silence, also where a service ignores the
+         * signal. */
+        signal(SIGPIPE, SIG_DFL);
         setlocale(LC_ALL, "");
         /* What libbpf and the daemon's code have to say besides errors is for the daemon's log. */
         log_set_max_level(LOG_WARNING);

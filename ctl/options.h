@@ -21,9 +21,13 @@ enum json_mode {
 
 struct options {
         enum json_mode json;
-        bool pager, legend, full, bytes, direct, batch;
-        const char *sort;   /* title of a column, "-" before it reverses; NULL: the verb's own order */
-        const char *socket; /* path */
+        bool pager, legend, all, full, bytes, direct, batch, openmetrics, yes, waste;
+        bool force, apply, dry_run; /* of suggest */
+        const char *since, *until;  /* of history and what-grew: moments; NULL: not given */
+        uint32_t cpus;              /* of suggest: possible ones of another machine; 0: this one */
+        const char *sort;           /* title of a column, "-" before it reverses; NULL: the verb's own order */
+        const char *socket;         /* path */
+        const char *textfile;       /* of metrics: path; NULL: stdout */
         enum grouping grouping;
         uint32_t relations;  /* enum relation: what of objects is asked for */
         uint64_t delay_usec; /* of top */

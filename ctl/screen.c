@@ -24,19 +24,19 @@
 /* --- The terminal ------------------------------------------------------------------------------------------------- */
 
 static const char *const help_lines[] = {
-        "q            leave",
+        "q            quit",
         "Up, Down     select a cgroup; also PgUp, PgDn, Home, End",
-        "Enter        show its objects and those of the cgroups below it",
+        "Enter        show the objects in it and below",
         "Esc          back to the cgroups",
-        "t            tree or list",
-        "< >          order by the column before or after",
-        "i            invert the order",
-        "+ -          longer or shorter time between updates",
+        "t            switch between tree and list",
+        "< >          sort by the previous or next column",
+        "i            reverse the order",
+        "+ -          increase or decrease the time between updates",
         "Space        update now",
         "",
-        "BPF      memory of maps and programs, with the subtree",
-        "NOBODY   the part of it that no cgroup is charged for",
-        "BUDGET   usage against Max, with | at High; against High without Max",
+        "BPF        memory of maps and programs, with the subtree",
+        "UNCHARGED  the part of it that no cgroup is charged for",
+        "BUDGET     usage against Max, with | at High; against High without Max",
         "",
         "Any key goes back.",
         NULL,
@@ -66,7 +66,7 @@ static attr_t attributes_of(const struct top *top, enum frame_look look)
 static void draw_help(void)
 {
         erase();
-        for (int y = 0; help_lines[y] && y < LINES; y++)
+        for (int y = 0; y < LINES && help_lines[y]; y++)
                 mvaddnstr(y, 2, help_lines[y], COLS - 2);
         refresh();
 }
@@ -123,7 +123,7 @@ static void start_colors(struct top *top)
                 init_pair(colors[i], colors[i], -1);
 }
 
-/* The terminal while it is ours. What is told meanwhile is kept, and written when the screen is closed. */
+/* The terminal while it is ours. What is logged meanwhile is kept, and written when the screen is closed. */
 struct screen {
         SCREEN *curses;
         FILE *messages, *saved_stderr;
@@ -131,7 +131,7 @@ struct screen {
         size_t size;
 };
 
-/* Returns 0, or a negative errno, told. */
+/* Returns 0, or a negative errno, logged. */
 static int open_screen(struct top *top, struct screen *screen)
 {
         screen->messages = open_memstream(&screen->text, &screen->size);
@@ -285,7 +285,7 @@ static int take_keys(struct top *top, bool *again)
 
 /* --- The loop ----------------------------------------------------------------------------------------------------- */
 
-/* Waits for a key, an event or the end of the interval. Returns 0 or a negative errno, told. */
+/* Waits for a key, an event or the end of the interval. Returns 0 or a negative errno, logged. */
 static int wait_for_change(struct top *top, bool *again)
 {
         uint64_t since = now_usec() - top->shown_usec;

@@ -4,5 +4,5 @@
 
 #include "top.h"
 
-/* Draws until the user leaves, or --iterations= are over. Returns 0 or a negative errno, told. */
+/* Draws until the user leaves, or --iterations= are over. Returns 0 or a negative errno, logged. */
 int screen_run(struct top *top);

@@ -121,6 +121,18 @@ bool slice_elements(struct slice json, struct slice *elements)
         return true;
 }
 
+bool slice_take(struct slice *elements, struct slice *element)
+{
+        struct cursor cursor = { elements->start, elements->start + elements->length };
+
+        if (!take_value(&cursor, element))
+                return false;
+        take(&cursor, ',');
+        skip_space(&cursor);
+        *elements = (struct slice){ cursor.at, cursor.end - cursor.at };
+        return true;
+}
+
 bool slice_is(struct slice json, const char *text)
 {
         return json.length == strlen(text) && memcmp(json.start, text, json.length) == 0;

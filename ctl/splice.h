@@ -21,5 +21,8 @@ bool slice_member(struct slice json, const char *key, struct slice *value);
 /* What is between the brackets of the array @json, without the space around it. Returns false if it is none. */
 bool slice_elements(struct slice json, struct slice *elements);
 
+/* Takes the first of @elements, and the comma behind it, off. Returns false if there is none. */
+bool slice_take(struct slice *elements, struct slice *element);
+
 /* Whether the text of @json is @text. */
 bool slice_is(struct slice json, const char *text);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "build.h"
 #include "field.h"
@@ -55,8 +56,10 @@ static void print_usage(const struct options *options, const json_t *usage)
                         (unsigned long long) field_integer(usage, "programCount"));
 }
 
-static void print_statistics(const json_t *statistics)
+static void print_statistics(const struct options *options, const json_t *statistics)
 {
+        char own[FORMAT_BYTES_MAX];
+
         printf("     Cgroups: %llu that hold something\n", (unsigned long long) field_integer(statistics, "cgroups"));
         printf("     Flushes: %llu and %llu full passes (the last took %llu us)\n",
                         (unsigned long long) field_integer(statistics, "flushes"),
@@ -67,6 +70,10 @@ static void print_statistics(const json_t *statistics)
                         (unsigned long long) field_integer(statistics, "overflows"),
                         (unsigned long long) field_integer(statistics, "drift"));
         printf("     Clients: %llu\n", (unsigned long long) field_integer(statistics, "clients"));
+        printf("         Own: %s of BPF; per-CPU memory for %llu possible CPUs, %llu are online\n",
+                        format_bytes(own, field_integer(statistics, "ownAllocated"), options->bytes),
+                        (unsigned long long) field_integer(statistics, "possibleCpus"),
+                        (unsigned long long) field_integer(statistics, "onlineCpus"));
 }
 
 static void print_status(const struct options *options, const json_t *all)
@@ -75,20 +82,23 @@ static void print_status(const struct options *options, const json_t *all)
         uint64_t over = field_integer(statistics, "overHigh");
         const char *color = over ? "\033[1;33m" : "\033[1;32m";
         bool colors = terminal_colors();
+        _cleanup_free_ char *product = text_shown(field_string(all, "info.product")),
+                            *version = text_shown(field_string(all, "info.version")),
+                            *socket = text_shown(options->socket);
         size_t available = 0;
 
         for (size_t i = 0; i < json_array_size(capabilities); i++)
                 available += field_true(json_array_get(capabilities, i), "available");
         printf("%s%s%s %s %s\n", colors ? color : "", text_is_utf8() ? "●" : "*", colors ? "\033[0m" : "",
-                        field_string(all, "info.product"), field_string(all, "info.version"));
-        printf("      Socket: %s\n", options->socket);
+                        product ?: "", version ?: "");
+        printf("      Socket: %s\n", socket ?: "");
         print_usage(options, field_get(all, "cgroup.bpf"));
         printf("     Budgets: %zu; cgroups over a limit: %s%llu%s; refusals %llu, throttles %llu\n",
                         json_array_size(field_get(all, "budgets")), colors && over ? color : "",
                         (unsigned long long) over, colors && over ? "\033[0m" : "",
                         (unsigned long long) field_integer(statistics, "refusals"),
                         (unsigned long long) field_integer(statistics, "throttles"));
-        print_statistics(statistics);
+        print_statistics(options, statistics);
         printf("       Hooks: %zu of %zu available on this kernel\n", available, json_array_size(capabilities));
 }
 
@@ -131,8 +141,10 @@ int verb_version(const struct options *options, int argc, char *argv[])
                 r = json ? show_json(options, json) : -ENOMEM;
                 json_decref(json);
         } else {
+                _cleanup_free_ char *version = text_shown(field_string(info, "version"));
+
                 printf("bpfbudgetctl %s\n", PACKAGE_VERSION);
-                printf("bpfbudgetd %s\n", info                                 ? field_string(info, "version")
+                printf("bpfbudgetd %s\n", info                                 ? version ?: ""
                                           : r == -ENOENT || r == -ECONNREFUSED ? "is not running"
                                                                                : "does not answer");
                 r = 0;

@@ -17,6 +17,27 @@
 
 /* --- Trees -------------------------------------------------------------------------------------------------------- */
 
+/* What is behind the path of the workload's own cgroup in that of @row, if the workload has a name; else NULL. */
+static const char *below_workload(const json_t *row)
+{
+        const char *path = field_string(row, "path"), *own = field_string(row, "workload.cgroup");
+        size_t length = strlen(own);
+
+        return length > 0 && *field_string(row, "workload.name") && strncmp(path, own, length) == 0 ? path + length
+                                                                                                    : NULL;
+}
+
+char *cgroup_label(const json_t *row, const char *text)
+{
+        const char *below = below_workload(row);
+        char *label;
+
+        /* In a tree the workload's own cgroup has said whose the ones below it are. */
+        if (!below || (*below && *text != '/'))
+                return strdup(text);
+        return asprintf(&label, "%s%s", field_string(row, "workload.name"), below) < 0 ? NULL : label;
+}
+
 const char *tree_label(const json_t *row, const json_t *parent)
 {
         const char *path = field_string(row, "path"), *above = field_string(parent, "path");
@@ -136,7 +157,8 @@ int table_make_tree(json_t *rows, ssize_t **parents)
 
 bool column_descends(const struct column *column)
 {
-        return column->cell == CELL_SIZE || column->cell == CELL_NUMBER || column->cell == CELL_PERCENT;
+        return column->cell == CELL_SIZE || column->cell == CELL_NUMBER || column->cell == CELL_PERCENT ||
+               column->cell == CELL_COMMITTED;
 }
 
 const struct column *column_find(const struct column *columns, size_t n, const char *name)
@@ -181,11 +203,30 @@ static char *format_cgroup(const struct table *table, const json_t *row, const s
 {
         const char *path = field_string(row, column->field);
         bool gone = json_is_false(json_object_get(row, "exists"));
+        _cleanup_free_ char *label = NULL;
         char *text;
 
         if (table->parents)
                 path = tree_label(row, parent >= 0 ? json_array_get(table->rows, parent) : NULL);
-        return asprintf(&text, "%s%s", *path ? path : "(unknown)", gone ? " (gone)" : "") < 0 ? NULL : text;
+        label = cgroup_label(row, *path ? path : "(unknown)");
+        return !label || asprintf(&text, "%s%s", label, gone ? " (gone)" : "") < 0 ? NULL : text;
+}
+
+/* A state, and whether xattrs of the owner's are ignored, which explain tells in full. */
+static char *format_state(const json_t *row, const char *state)
+{
+        bool ignored = json_array_size(field_get(row, "budget.ignored")) > 0;
+        char *text;
+
+        return asprintf(&text, "%s%s", state, ignored ? " (xattr ignored)" : "") < 0 ? NULL : text;
+}
+
+static char *format_committed(const struct table *table, const json_t *row, const struct column *column)
+{
+        char buffer[FORMAT_BYTES_MAX], *text;
+
+        format_bytes(buffer, field_integer(row, column->field), table->bytes);
+        return asprintf(&text, "%s%s", buffer, field_integer(row, "bpf.unboundedCount") ? "+" : "") < 0 ? NULL : text;
 }
 
 /* The text of one cell, to be freed; NULL: no memory. */
@@ -198,15 +239,20 @@ static char *format_cell(const struct table *table, const struct column *column,
         if (column->cell == CELL_CGROUP)
                 return format_cgroup(table, row, column, table->parents ? table->parents[index] : -1);
         if (!value)
-                return strdup("-");
+                return strdup(column->cell == CELL_PINS ? "not seen" : "-");
         switch (column->cell) {
         case CELL_SIZE:
                 return strdup(format_bytes(buffer, field_integer(row, column->field), table->bytes));
+        case CELL_COMMITTED:
+                return format_committed(table, row, column);
         case CELL_YES_NO:
                 return strdup(json_is_true(value) ? "yes" : "no");
         case CELL_LIST:
+        case CELL_PINS:
         case CELL_HOLDERS:
                 return join(value, column->cell);
+        case CELL_STATE:
+                return format_state(row, json_string_value(value) ?: "");
         default:
                 break;
         }
@@ -276,13 +322,20 @@ static int fill(const struct table *table, struct layout *layout)
         return 0;
 }
 
-/* Takes columns off the widest of the elastic ones until the line fits. A tree's first column is left to smartcols. */
-static void squeeze(const struct table *table, struct layout *layout)
+static size_t whole_width(const struct layout *layout)
 {
         size_t whole = layout->n - 1;
 
         for (size_t c = 0; c < layout->n; c++)
                 whole += layout->widths[c];
+        return whole;
+}
+
+/* Takes columns off the widest of the elastic ones until the line fits. A tree's first column is left to smartcols. */
+static void squeeze(const struct table *table, struct layout *layout)
+{
+        size_t whole = whole_width(layout);
+
         while (table->width && whole > table->width) {
                 size_t *widest = NULL;
 
@@ -377,7 +430,7 @@ static int print(const struct table *table, const struct layout *layout, FILE *f
         return r;
 }
 
-int table_print(const struct table *table, FILE *file)
+static int print_columns(const struct table *table, FILE *file)
 {
         struct layout layout;
         int r = fill(table, &layout);
@@ -388,4 +441,34 @@ int table_print(const struct table *table, FILE *file)
         }
         free_layout(&layout, json_array_size(table->rows));
         return r;
+}
+
+/* Whether all columns fit without being cut. Returns 1 or 0, or -ENOMEM. */
+static int has_room(const struct table *table)
+{
+        struct layout layout;
+        int r = fill(table, &layout);
+
+        if (r == 0)
+                r = !table->width || whole_width(&layout) <= table->width;
+        free_layout(&layout, json_array_size(table->rows));
+        return r;
+}
+
+int table_print(const struct table *table, FILE *file)
+{
+        _cleanup_free_ struct column *columns = calloc(table->column_count, sizeof(*columns));
+        struct table narrow = *table;
+        int r = !columns ? -ENOMEM : !table->width ? 1 : has_room(table);
+
+        if (r < 0)
+                return r;
+        if (r > 0)
+                return print_columns(table, file);
+        narrow.columns = columns;
+        narrow.column_count = 0;
+        for (size_t c = 0; c < table->column_count; c++)
+                if (!table->columns[c].spare)
+                        columns[narrow.column_count++] = table->columns[c];
+        return print_columns(&narrow, file);
 }

@@ -15,9 +15,11 @@ enum cell {
         CELL_YES_NO,  /* a truth value */
         CELL_STATE,   /* of a budget, coloured */
         CELL_LIST,    /* texts or numbers, separated by commas */
+        CELL_PINS,    /* the same; null: nobody has seen any, but not everywhere was looked */
         CELL_CGROUP,  /* a path; with " (gone)" where the row says so. In a tree what the parent does not say */
         CELL_HOLDERS, /* processes, as "comm[pid]" */
         CELL_PERCENT,
+        CELL_COMMITTED, /* bytes, with "+" where the sum counts objects that have no limit */
 };
 
 struct column {
@@ -25,6 +27,7 @@ struct column {
         const char *field; /* path in a row; see field.h */
         enum cell cell;
         bool elastic; /* cut where the terminal is too narrow */
+        bool spare;   /* missing there, before anything is cut */
 };
 
 struct table {
@@ -50,6 +53,12 @@ const struct column *column_find(const struct column *columns, size_t n, const c
  * finds the nearest ancestor of each among them by the paths. *parents is to be freed. Returns 0 or -ENOMEM.
  */
 int table_make_tree(json_t *rows, ssize_t **parents);
+
+/*
+ * @text, which is what of the cgroup @row's path is to be shown, or the name of its workload in place of that. To be
+ * freed; NULL: no memory.
+ */
+char *cgroup_label(const json_t *row, const char *text);
 
 /* What of the cgroup @row's path that of @parent, an ancestor or NULL, does not say already. */
 const char *tree_label(const json_t *row, const json_t *parent);

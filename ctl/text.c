@@ -8,6 +8,7 @@
 #include <wchar.h>
 
 #include "base/size.h"
+#include "base/text.h"
 
 bool text_is_utf8(void)
 {
@@ -40,7 +41,8 @@ static bool next_character(const char **text, mbstate_t *state, struct character
         }
         columns = wcwidth(wide);
         character->length = n;
-        if (columns >= 0) {
+        /* glibc's wide characters are Unicode's in every locale. */
+        if (columns >= 0 && character_is_plain(wide)) {
                 character->shown = true;
                 character->width = columns;
         }
@@ -91,10 +93,20 @@ char *text_ellipsize(const char *text, size_t width)
         return copy;
 }
 
-char *format_bytes(char buffer[FORMAT_BYTES_MAX], uint64_t bytes, bool exact)
+char *text_shown(const char *text)
+{
+        return text_ellipsize(text, SIZE_MAX);
+}
+
+char *format_bytes_to(char buffer[FORMAT_BYTES_MAX], uint64_t bytes, bool exact, unsigned int precision)
 {
         if (!exact)
-                return format_size(buffer, bytes);
+                return format_size_to(buffer, bytes, precision);
         snprintf(buffer, FORMAT_BYTES_MAX, "%llu", (unsigned long long) bytes);
         return buffer;
+}
+
+char *format_bytes(char buffer[FORMAT_BYTES_MAX], uint64_t bytes, bool exact)
+{
+        return format_bytes_to(buffer, bytes, exact, SIZE_PRECISION);
 }

@@ -14,13 +14,19 @@ size_t text_width(const char *text);
 
 /*
  * A copy of @text that takes at most @width columns: what is too much is taken out before the last third and replaced
- * by "…", as the ends tell most in paths. Control characters and broken multibyte characters become "?". To be freed;
- * NULL: no memory.
+ * by "…", as the ends tell most in paths. What is not plain (base/text.h), and broken multibyte characters become "?".
+ * To be freed; NULL: no memory.
  */
 char *text_ellipsize(const char *text, size_t width);
+
+/* The same of any width: for whatever is printed that this program has not made itself. */
+char *text_shown(const char *text);
 
 /* Enough for any number that format_bytes() writes. */
 #define FORMAT_BYTES_MAX 24
 
 /* @bytes for people, as format_size() writes it, or the bare number if @exact. Returns @buffer. */
 char *format_bytes(char buffer[FORMAT_BYTES_MAX], uint64_t bytes, bool exact);
+
+/* The same as format_size_to() writes it. */
+char *format_bytes_to(char buffer[FORMAT_BYTES_MAX], uint64_t bytes, bool exact, unsigned int precision);

@@ -193,7 +193,7 @@ static void make_summary(const struct top *top, char *buffer, size_t size)
         char allocated[FORMAT_BYTES_MAX], charged[FORMAT_BYTES_MAX], uncharged[FORMAT_BYTES_MAX];
         bool exact = top->options->bytes;
 
-        snprintf(buffer, size, "BPF %s, charged %s, to nobody %s; %zu over a limit",
+        snprintf(buffer, size, "BPF %s, charged %s, uncharged %s; %zu over a limit",
                         format_bytes(allocated, field_integer(top->root, "cgroup.bpf.allocated"), exact),
                         format_bytes(charged, field_integer(top->root, "cgroup.bpf.charged"), exact),
                         format_bytes(uncharged, field_integer(top->root, "cgroup.bpf.uncharged"), exact),

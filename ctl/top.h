@@ -34,10 +34,10 @@ struct top {
 enum frame_view top_view(const struct top *top);
 json_t *top_rows(const struct top *top);
 
-/* Asks for everything that is shown. Returns 0 or a negative errno, told. */
+/* Asks for everything that is shown. Returns 0 or a negative errno, logged. */
 int top_refresh(struct top *top);
 
-/* Takes what the subscription says. *changed: there was an event. Returns 0 or a negative errno, told. */
+/* Takes what the subscription says. *changed: there was an event. Returns 0 or a negative errno, logged. */
 int top_take_events(struct top *top, bool *changed);
 
 /* Builds the picture for a screen of that size; 0 lines: for print. Returns as frame_make(). */

@@ -62,7 +62,7 @@ static int find_order(struct top *top, const char *name)
                         top->reverse[VIEW_CGROUPS] = reverse;
                         return 0;
                 }
-        log_error("--sort=%s: there is no such column here; there are cgroup, bpf, charged, nobody, obj, rss, "
+        log_error("--sort=%s: there is no such column here; there are cgroup, bpf, charged, uncharged, obj, rss, "
                   "footprint, state, budget, high, max",
                         name + reverse);
         return -EINVAL;

@@ -10,17 +10,28 @@
 /* Of "status" when the daemon does not run, as systemctl's: LSB, "program is not running". */
 #define EXIT_NOT_RUNNING 3
 
+/* Of "reclaim" when some of what it had begun to free is still there. */
+#define EXIT_NOT_RECLAIMED 2
+
 int verb_status(const struct options *options, int argc, char *argv[]);
 int verb_cgroups(const struct options *options, int argc, char *argv[]);
 int verb_tree(const struct options *options, int argc, char *argv[]);
 int verb_objects(const struct options *options, int argc, char *argv[]);
 int verb_budgets(const struct options *options, int argc, char *argv[]);
 int verb_capabilities(const struct options *options, int argc, char *argv[]);
+int verb_doctor(const struct options *options, int argc, char *argv[]);
 int verb_explain(const struct options *options, int argc, char *argv[]);
+int verb_orphans(const struct options *options, int argc, char *argv[]);
+int verb_reclaim(const struct options *options, int argc, char *argv[]);
+int verb_why(const struct options *options, int argc, char *argv[]);
 int verb_top(const struct options *options, int argc, char *argv[]);
 int verb_monitor(const struct options *options, int argc, char *argv[]);
 int verb_set_budget(const struct options *options, int argc, char *argv[]);
 int verb_unset_budget(const struct options *options, int argc, char *argv[]);
+int verb_history(const struct options *options, int argc, char *argv[]);
+int verb_what_grew(const struct options *options, int argc, char *argv[]);
+int verb_suggest(const struct options *options, int argc, char *argv[]);
+int verb_metrics(const struct options *options, int argc, char *argv[]);
 int verb_flush(const struct options *options, int argc, char *argv[]);
 int verb_reload(const struct options *options, int argc, char *argv[]);
 int verb_verify(const struct options *options, int argc, char *argv[]);

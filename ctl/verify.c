@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "field.h"
 #include "policy/config.h"
 #include "show.h"
+#include "text.h"
 #include "verbs.h"
 
 struct findings {
@@ -26,10 +28,12 @@ static void note(void *context, const char *file, unsigned int line, bool fatal,
         else
                 findings->warnings++;
         if (findings->options->json == JSON_OFF) {
+                _cleanup_free_ char *name = text_shown(file), *text = text_shown(message);
+
                 if (line)
-                        printf("%s:%u: %s: %s\n", file, line, fatal ? "error" : "warning", message);
+                        printf("%s:%u: %s: %s\n", name ?: "", line, fatal ? "error" : "warning", text ?: "");
                 else
-                        printf("%s: %s: %s\n", file, fatal ? "error" : "warning", message);
+                        printf("%s: %s: %s\n", name ?: "", fatal ? "error" : "warning", text ?: "");
                 return;
         }
         finding = json_pack(
@@ -51,7 +55,12 @@ int verb_verify(const struct options *options, int argc, char *argv[])
                 shown = show_json_list(options, "findings", findings.list);
         else if (options->legend)
                 printf("%zu budgets, %zu errors, %zu warnings: the configuration %s\n", config.count, findings.errors,
-                                findings.warnings, r < 0 ? "would not be used" : "is valid");
+                                findings.warnings,
+                                r < 0                 ? "would not be used"
+                                : findings.errors > 0 ? "would be used without these units' budgets"
+                                                      : "is valid");
+        if (r == 0 && findings.errors > 0)
+                r = -EINVAL;
         json_decref(findings.list);
         config_deinit(&config);
         return r ?: shown;

@@ -15,16 +15,30 @@
 #include <systemd/sd-daemon.h>
 
 #include "account/monitor.h"
+#include "account/workloads.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "base/trim.h"
 #include "configlog.h"
+#include "dump.h"
 #include "enforce/freezer.h"
 #include "enforce/manager.h"
+#include "listen.h"
+#include "names.h"
+#include "notify.h"
 #include "policy/config.h"
+#include "policy/unitbudgets.h"
+#include "policy/unitwatch.h"
+#include "record.h"
+#include "runlog.h"
 #include "serve/alert.h"
 #include "serve/api.h"
+#include "serve/metricsserver.h"
 #include "serve/report.h"
+
+/* So long after a change of unit files they are looked at: a package changes many. */
+#define UNITS_SETTLE_USEC (500 * 1000)
 
 /* Of what lives until the machine boots. */
 #define RUN_DIRECTORY "/run/bpfbudget"
@@ -32,16 +46,24 @@
 struct daemon {
         const struct daemon_options *options;
         struct monitor monitor;
+        struct workloads workloads;
+        struct unit_watch units;
         struct manager manager;
         struct api *api;
+        struct metrics_server *metrics;
+        struct history *history; /* NULL: none */
         struct event_base *base;
         struct event *updates, *flush_timer, *due_timer, *poll_timer, *thaw_timer, *terminate, *interrupt, *dump,
                         *reload;
-        struct event *flushed;         /* the API makes it active */
-        struct event *gate, *watchdog; /* NULL: there is none */
+        struct event *flushed; /* the API makes it active */
+        struct event *names;   /* of workloads: some are to be looked for, or have come */
+        struct event *units_changed, *units_timer;
+        struct event *gate, *freezer, *watchdog; /* NULL: there is none */
         uint64_t last_flush_usec;
-        bool misconfigured; /* it does not start, and would not if it was tried again */
-        char status[192];   /* what the service manager was told last */
+        size_t most_cgroups; /* that the tree had since memory was given back */
+        bool misconfigured;  /* it does not start, and would not if it was tried again */
+        char *reason;        /* why, for clients; NULL: only the journal has it */
+        char status[192];    /* what the service manager was told last */
 };
 
 /* --- What is done when -------------------------------------------------------------------------------------------- */
@@ -57,8 +79,8 @@ static void notify_status(struct daemon *daemon)
                         daemon->manager.obstacle ? "; OnMax=deny is not in force on this kernel" : "");
         if (strcmp(status, daemon->status) == 0)
                 return;
-        strcpy(daemon->status, status);
-        sd_notify(0, status);
+        if (notify(status))
+                strcpy(daemon->status, status);
 }
 
 static void flush_later(struct daemon *daemon, uint64_t usec)
@@ -106,6 +128,13 @@ static void on_thaw_timer(evutil_socket_t fd, short what, void *context)
         set_due_timer(daemon);
 }
 
+/* What is missing is looked for when the loop has nothing else to do: that takes the reading of files. */
+static void look_for_names(struct daemon *daemon)
+{
+        if (workloads_wants_resolve(&daemon->workloads))
+                event_active(daemon->names, 0, 0);
+}
+
 /* What is due after each flush and refresh: timers, and what the service manager is to know. */
 static void on_flushed(evutil_socket_t fd, short what, void *context)
 {
@@ -113,10 +142,13 @@ static void on_flushed(evutil_socket_t fd, short what, void *context)
 
         (void) fd;
         (void) what;
+        history_take(daemon->history);
         set_thaw_timer(daemon);
+        trim_memory(&daemon->most_cgroups, daemon->monitor.tree.count);
         notify_status(daemon);
         if (monitor_wants_flush(&daemon->monitor) || manager_wants_flush(&daemon->manager))
                 flush_later(daemon, MONITOR_FLUSH_INTERVAL_USEC);
+        look_for_names(daemon);
         set_due_timer(daemon);
 }
 
@@ -133,6 +165,20 @@ static void flush_now(struct daemon *daemon)
         after_flush(daemon);
 }
 
+/* Names of workloads are looked for apart from flushes. */
+static void on_names(evutil_socket_t fd, short what, void *context)
+{
+        struct daemon *daemon = context;
+
+        (void) fd;
+        (void) what;
+        if (workloads_resolve(&daemon->workloads) < 0)
+                log_error("Out of memory: some pods and containers may have no names, and no budgets by name");
+        manager_take_names(&daemon->manager);
+        history_take_names(daemon->history);
+        after_flush(daemon);
+}
+
 static void on_poll_timer(evutil_socket_t fd, short what, void *context)
 {
         struct daemon *daemon = context;
@@ -143,16 +189,17 @@ static void on_poll_timer(evutil_socket_t fd, short what, void *context)
         after_flush(daemon);
 }
 
-/* Only what no sensor wakes us for is polled: growth on a kernel without any, and budgets that look at RSS or holders.
- */
+/* Only what no sensor wakes us for is polled: growth on a kernel without any, and RSS and holders for budgets that look
+ * at them. Metrics are what the last flush has, so they have it looked at as well. */
 static int set_poll_timer(struct daemon *daemon)
 {
         uint64_t usec = daemon->manager.config.settings.poll_usec;
         struct timeval interval = { .tv_sec = usec / 1000000, .tv_usec = usec % 1000000 };
         bool blind = !kernel_tells_growth(daemon->monitor.kernel);
+        bool metrics = *daemon->manager.config.settings.metrics_listen.text;
 
         event_del(daemon->poll_timer);
-        if (usec == 0 || !(manager_needs_rss(&daemon->manager) || manager_needs_holders(&daemon->manager) ||
+        if (usec == 0 || !(metrics || manager_needs_rss(&daemon->manager) || manager_needs_holders(&daemon->manager) ||
                                          (blind && daemon->manager.config.count > 0)))
                 return 0;
         return event_add(daemon->poll_timer, &interval) < 0 ? -ENOMEM : 0;
@@ -183,12 +230,23 @@ static int set_gate_event(struct daemon *daemon)
         return daemon->gate && event_add(daemon->gate, NULL) == 0 ? 0 : -ENOMEM;
 }
 
+/* What somebody else froze or thawed while it is paused is theirs from then on. */
+static int set_freezer_event(struct daemon *daemon)
+{
+        int fd = enforce_fd(&daemon->manager.enforce);
+
+        if (fd < 0)
+                return 0;
+        daemon->freezer = event_new(daemon->base, fd, EV_READ | EV_PERSIST, on_thaw_timer, daemon);
+        return daemon->freezer && event_add(daemon->freezer, NULL) == 0 ? 0 : -ENOMEM;
+}
+
 static void on_watchdog(evutil_socket_t fd, short what, void *context)
 {
         (void) fd;
         (void) what;
         (void) context;
-        sd_notify(0, "WATCHDOG=1");
+        notify("WATCHDOG=1");
 }
 
 /* WatchdogSec= of the service: the loop turns as long as this timer does. Without it there is no timer. */
@@ -204,6 +262,21 @@ static int set_watchdog(struct daemon *daemon)
         return daemon->watchdog && event_add(daemon->watchdog, &interval) == 0 ? 0 : -ENOMEM;
 }
 
+static void notify_reloading(void)
+{
+        char text[64];
+
+        snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) now_usec());
+        notify(text);
+}
+
+/* At the start, and when the configuration was read again. */
+static void start_history(struct daemon *daemon)
+{
+        record_start(&daemon->history, daemon->base, &daemon->monitor, !daemon->options->directory,
+                        daemon->manager.config.settings.history);
+}
+
 /*
  * Reads the configuration again and puts it in force. Returns 0; -EINVAL: it has errors, which were logged, and added
  * to the array @errors if that is not NULL; -ENOMEM.
@@ -215,13 +288,15 @@ static int reload(void *context, json_t *errors)
         struct config config = {};
         int r;
 
-        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) now_usec());
+        notify_reloading();
         r = load_config(daemon->options->directory, &config, &log);
         /* New budgets, and a gate that is built anew for them, begin with what the ledger has. */
-        if (r == 0)
+        if (r == 0) {
                 monitor_flush(&daemon->monitor);
+                workloads_name_all(&daemon->workloads);
+        }
         if (r < 0)
-                log_error("%zu errors in the configuration: the one in force stays", log.errors);
+                log_error("%zu errors in the configuration: the configuration in force is kept", log.errors);
         else if (manager_reload(&daemon->manager, &config) < 0 || set_poll_timer(daemon) < 0 ||
                         set_gate_event(daemon) < 0) {
                 r = -ENOMEM;
@@ -230,11 +305,14 @@ static int reload(void *context, json_t *errors)
         } else
                 log_info("Configuration reloaded: %zu budgets", daemon->manager.config.count);
         config_deinit(&config);
+        listen_metrics(daemon->metrics, &daemon->manager.config.settings.metrics_listen);
+        start_history(daemon);
         manager_apply(&daemon->manager);
+        look_for_names(daemon);
         set_due_timer(daemon);
         set_thaw_timer(daemon);
         notify_status(daemon);
-        sd_notify(0, "READY=1");
+        notify("READY=1");
         return r;
 }
 
@@ -243,6 +321,32 @@ static void on_reload(evutil_socket_t signal, short what, void *context)
         (void) signal;
         (void) what;
         reload(context, NULL);
+}
+
+/* A reload is for what has changed in a section of ours: most units have none. */
+static void on_units_timer(evutil_socket_t fd, short what, void *context)
+{
+        struct daemon *daemon = context;
+        uint64_t fingerprint;
+
+        (void) fd;
+        (void) what;
+        if (unit_budgets_fingerprint("", &fingerprint) < 0 || fingerprint == daemon->manager.config.units_fingerprint)
+                return;
+        log_info("Budgets in unit files have changed");
+        reload(daemon, NULL);
+}
+
+static void on_units_changed(evutil_socket_t fd, short what, void *context)
+{
+        struct timeval wait = { .tv_usec = UNITS_SETTLE_USEC };
+        struct daemon *daemon = context;
+
+        (void) fd;
+        (void) what;
+        unit_watch_take(&daemon->units);
+        if (!event_pending(daemon->units_timer, EV_TIMEOUT, NULL))
+                event_add(daemon->units_timer, &wait);
 }
 
 static void on_due_timer(evutil_socket_t fd, short what, void *context)
@@ -288,6 +392,25 @@ static void on_terminate(evutil_socket_t signal, short what, void *context)
         event_base_loopbreak(daemon->base);
 }
 
+/* The report is made in memory, so that nothing of it waits for its reader. Returns 0 or a negative errno. */
+static int dump(struct daemon *daemon)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *stream = open_memstream(&text, &size);
+        int r;
+
+        if (!stream)
+                return -ENOMEM;
+        r = report(&daemon->monitor, NULL, daemon->options->pretty, stream);
+        if (fclose(stream) != 0)
+                r = -ENOMEM;
+        if (r == 0)
+                return dump_write(text, size);
+        free(text);
+        return r;
+}
+
 static void on_dump(evutil_socket_t signal, short what, void *context)
 {
         struct daemon *daemon = context;
@@ -297,8 +420,10 @@ static void on_dump(evutil_socket_t signal, short what, void *context)
         (void) what;
         monitor_refresh(&daemon->monitor);
         after_flush(daemon);
-        r = report(&daemon->monitor, NULL, daemon->options->pretty, stdout);
-        if (r < 0)
+        r = dump(daemon);
+        if (r == -EBUSY)
+                log_warning("The last report to stdout has not been read yet: this SIGUSR1 is ignored");
+        else if (r < 0)
                 log_error("The report cannot be written: %s", strerror(-r));
 }
 
@@ -312,6 +437,7 @@ static int add_events(struct daemon *daemon)
 {
         int fd = kernel_updates_fd(daemon->monitor.kernel), r;
 
+        log_libevent();
         daemon->base = event_base_new();
         if (!daemon->base)
                 return -ENOMEM;
@@ -334,33 +460,28 @@ static int add_events(struct daemon *daemon)
         if (!daemon->flush_timer || !daemon->due_timer || !daemon->thaw_timer || !daemon->poll_timer ||
                         !daemon->flushed || !daemon->updates || event_add(daemon->updates, NULL) < 0)
                 return -ENOMEM;
+        daemon->names = event_new(
+                        daemon->base, workloads_fd(&daemon->workloads), EV_READ | EV_PERSIST, on_names, daemon);
+        if (!daemon->names || (workloads_fd(&daemon->workloads) >= 0 && event_add(daemon->names, NULL) < 0))
+                return -ENOMEM;
+        daemon->units_timer = evtimer_new(daemon->base, on_units_timer, daemon);
+        daemon->units_changed = event_new(
+                        daemon->base, daemon->units.fd, EV_READ | EV_PERSIST, on_units_changed, daemon);
+        if (!daemon->units_timer || !daemon->units_changed ||
+                        (daemon->units.fd >= 0 && event_add(daemon->units_changed, NULL) < 0))
+                return -ENOMEM;
         r = set_watchdog(daemon);
         if (r == 0)
                 r = set_gate_event(daemon);
+        if (r == 0)
+                r = set_freezer_event(daemon);
         return r < 0 ? r : set_poll_timer(daemon);
 }
 
-/* Where the API is served: by the service manager's sockets, or at our own. It has logged what failed. */
-static int listen_api(struct daemon *daemon)
+/* Where clients look for the API; NULL: nowhere. */
+static const char *socket_path(const struct daemon_options *options)
 {
-        const char *path = daemon->options->socket ?: daemon->options->directory ? NULL : API_SOCKET;
-        int r = api_listen_passed(daemon->api);
-
-        if (r != 0 || !path) {
-                if (r < 0)
-                        log_error("The sockets of the service manager cannot be served: %s", strerror(-r));
-                return r < 0 ? r : 0;
-        }
-        r = api_listen(daemon->api, path);
-        if (r == 0)
-                return 0;
-        if (r == -EADDRINUSE)
-                log_error("%s: another daemon listens there%s", path,
-                                daemon->options->socket ? "" : ": this one cannot be asked");
-        else
-                log_error("%s cannot be served: %s", path, strerror(-r));
-        /* Whoever named a socket wants it; the accounting does not depend on it. */
-        return daemon->options->socket ? r : 0;
+        return options->socket ?: options->directory ? NULL : API_SOCKET;
 }
 
 static int start_api(struct daemon *daemon)
@@ -371,6 +492,7 @@ static int start_api(struct daemon *daemon)
                 .manager = &daemon->manager,
                 .hooks = { reload, daemon },
                 .flushed = daemon->flushed,
+                .history = &daemon->history,
                 .directory = daemon->options->directory ?: RUN_DIRECTORY,
         };
         int r = api_new(&options, &daemon->api);
@@ -379,20 +501,44 @@ static int start_api(struct daemon *daemon)
                 log_error("Out of memory");
                 return r;
         }
-        return listen_api(daemon);
+        return listen_api(daemon->api, socket_path(daemon->options), daemon->options->socket);
+}
+
+static int write_metrics(void *context, enum metrics_format format, struct writer *writer)
+{
+        struct daemon *daemon = context;
+
+        return api_write_metrics(daemon->api, format, writer);
+}
+
+static int start_metrics(struct daemon *daemon)
+{
+        struct metrics_server_options options = {
+                .base = daemon->base,
+                .write = write_metrics,
+                .context = daemon,
+                .group = API_GROUP,
+        };
+        int r = metrics_server_new(&options, &daemon->metrics);
+
+        if (r < 0) {
+                log_error("Out of memory");
+                return r;
+        }
+        listen_metrics(daemon->metrics, &daemon->manager.config.settings.metrics_listen);
+        return 0;
 }
 
 static void remove_events(struct daemon *daemon)
 {
         struct event *events[] = { daemon->updates, daemon->flush_timer, daemon->terminate, daemon->interrupt,
                 daemon->dump, daemon->reload, daemon->poll_timer, daemon->due_timer, daemon->thaw_timer,
-                daemon->watchdog, daemon->gate, daemon->flushed };
+                daemon->watchdog, daemon->gate, daemon->freezer, daemon->flushed, daemon->names, daemon->units_changed,
+                daemon->units_timer };
 
         for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
                 if (events[i])
                         event_free(events[i]);
-        if (daemon->base)
-                event_base_free(daemon->base);
 }
 
 /* Who hears what happens. The API is there from its start to its end. */
@@ -401,49 +547,20 @@ static void on_event(void *context, const struct budget_event *event)
         struct daemon *daemon = context;
         int r;
 
+        history_note_event(daemon->history, event);
         if (event->publish)
                 api_event(daemon->api, event);
-        if (!event->alert)
+        if (!event->alert) {
+                if (event->publish && !event->quiet)
+                        api_alert_dropped(daemon->api, ALERT_DROP_RATE_LIMIT);
                 return;
+        }
         r = alert_send(event, &daemon->monitor.ledger);
         if (r < 0)
-                log_warning("The alert for %s was not taken by the journal: %s", event->cgroup->path ?: "(unknown)",
+                api_alert_dropped(daemon->api, ALERT_DROP_JOURNAL);
+        if (r < 0)
+                log_warning("The alert for %s was not accepted by the journal: %s", event->cgroup->path ?: "(unknown)",
                                 strerror(-r));
-}
-
-/* One line of what this kernel does not give, so that nobody has to guess. */
-static void log_capabilities(const struct kernel *kernel)
-{
-        size_t count, missing = 0;
-        const struct capability *capabilities = kernel_capabilities(kernel, &count);
-
-        for (size_t i = 0; i < count; i++)
-                if (!capabilities[i].available) {
-                        missing++;
-                        /* The service could be given what the kernel would not refuse. */
-                        log_message(capabilities[i].permission ? LOG_NOTICE : LOG_DEBUG, "%s is not available: %s (%s)",
-                                        capabilities[i].name, capabilities[i].reason, capabilities[i].purpose);
-                }
-        if (missing)
-                log_info("%zu of %zu capabilities are not available here; bpfbudgetd --capabilities lists them",
-                                missing, count);
-        if (!kernel_tells_growth(kernel))
-                log_warning("No sensor tells of growth on this kernel: it is polled (PollSec=) if there are budgets");
-        else if (!kernel_tells_objects(kernel))
-                log_info("No hook tells of new maps and programs on this kernel: each flush is a pass over all "
-                         "objects");
-}
-
-static void log_statistics(const struct monitor *monitor)
-{
-        const struct monitor_statistics *s = &monitor->statistics;
-
-        log_info("Wake-ups: %llu, flushes: %llu, updated cgroups: %llu, full passes: %llu (the last took %llu us), "
-                 "overflows: %llu, drift: %llu",
-                        (unsigned long long) kernel_counters(monitor->kernel).wakeups, (unsigned long long) s->flushes,
-                        (unsigned long long) s->updated_cgroups, (unsigned long long) s->full_passes,
-                        (unsigned long long) s->full_pass_usec, (unsigned long long) s->overflows,
-                        (unsigned long long) s->drift);
 }
 
 static int start_manager(struct daemon *daemon, struct config *config)
@@ -452,6 +569,7 @@ static int start_manager(struct daemon *daemon, struct config *config)
         bool system = !daemon->options->directory;
         struct manager_options options = {
                 .monitor = &daemon->monitor,
+                .workloads = &daemon->workloads,
                 .state_file = system ? EVENT_STORE_FILE : NULL,
                 .frozen_file = system ? FREEZER_FILE : NULL,
                 .ram = config_read_ram(),
@@ -465,29 +583,49 @@ static int start_manager(struct daemon *daemon, struct config *config)
         return manager_init(&daemon->manager, &options, config);
 }
 
+/* Reads the configuration to start with. It has logged what is wrong with it. */
+static int start_config(struct daemon *daemon, struct config *config)
+{
+        struct config_log log = { .texts = json_array() };
+        int r = load_config(daemon->options->directory, config, &log);
+
+        /* Another error may have passed when the service manager tries again. */
+        if (r == -EINVAL && log.errors) {
+                const char *first = json_string_value(json_array_get(log.texts, 0));
+
+                log_error("%zu errors in the configuration; bpfbudgetd --check-config lists them, too", log.errors);
+                daemon->misconfigured = true;
+                if (asprintf(&daemon->reason, "%s (%zu errors in the configuration)", first ?: "", log.errors) < 0)
+                        daemon->reason = NULL;
+        }
+        json_decref(log.texts);
+        return r;
+}
+
 /* Everything that has to be there before the loop runs. It has logged what failed. */
 static int start(struct daemon *daemon)
 {
         struct kernel_options kernel_options = { .sensors = true, .relations = true };
-        struct config_log log = {};
         struct config config = {};
         int r;
 
-        r = load_config(daemon->options->directory, &config, &log);
-        if (r < 0) {
-                if (log.errors)
-                        log_error("%zu errors in the configuration; bpfbudgetd --check-config lists them, too",
-                                        log.errors);
-                daemon->misconfigured = log.errors > 0;
+        /* Before they are read, to miss nothing. A directory of one's own is without unit files. */
+        if (!daemon->options->directory && unit_watch_init(&daemon->units, "") < 0)
+                log_warning("inotify is not available: changes of unit files are noticed by a reload only");
+        r = start_config(daemon, &config);
+        if (r < 0)
                 return r;
-        }
         kernel_options.cgroups_max = config.settings.cgroups_max;
         r = monitor_init(&daemon->monitor, &kernel_options);
         if (r < 0) {
                 config_deinit(&config);
                 return r;
         }
-        r = start_manager(daemon, &config);
+        r = start_workloads(&daemon->workloads, &daemon->monitor, !daemon->options->directory);
+        if (r == 0)
+                r = start_manager(daemon, &config);
+        else
+                config_deinit(&config);
         if (r == -ENOMEM)
                 log_error("Out of memory");
         if (r < 0)
@@ -497,7 +635,8 @@ static int start(struct daemon *daemon)
                 log_error("The event loop cannot be set up: %s", strerror(-r));
                 return r;
         }
-        return start_api(daemon);
+        r = start_api(daemon);
+        return r < 0 ? r : start_metrics(daemon);
 }
 
 /* systemd does not try again (RestartPreventExitStatus=) what would end in the same way. */
@@ -512,7 +651,7 @@ static int exit_status(const struct daemon *daemon, int r)
 
 int run_daemon(const struct daemon_options *options)
 {
-        struct daemon daemon = { .options = options };
+        struct daemon daemon = { .options = options, .units = { .fd = -1 } };
         int r;
 
         /* Before all else: a pause must not outlast the daemon that made it. What failed is logged. */
@@ -522,24 +661,37 @@ int run_daemon(const struct daemon_options *options)
         /* A client that goes away is not the end of the daemon. */
         signal(SIGPIPE, SIG_IGN);
         r = start(&daemon);
+        leave_reason(socket_path(options), daemon.reason, r);
         if (r == 0) {
                 log_capabilities(daemon.monitor.kernel);
                 /* The kernel's BTF took megabytes while the programs were loaded. */
                 malloc_trim(0);
+                start_history(&daemon);
                 manager_apply(&daemon.manager);
+                look_for_names(&daemon);
                 set_due_timer(&daemon);
                 log_info("Watching %zu BPF objects in %zu cgroups, %zu budgets", daemon.monitor.ledger.count,
                                 daemon.monitor.tree.count, daemon.manager.config.count);
                 notify_status(&daemon);
-                sd_notify(0, "READY=1");
+                notify("READY=1");
                 event_base_dispatch(daemon.base);
-                sd_notify(0, "STOPPING=1");
+                notify("STOPPING=1");
                 log_statistics(&daemon.monitor);
         }
+        metrics_server_free(daemon.metrics);
         api_free(daemon.api);
         daemon.api = NULL;
         remove_events(&daemon);
         manager_deinit(&daemon.manager);
+        /* After the pauses have ended: it may wait for a disk. */
+        history_free(daemon.history, HISTORY_STOP_USEC);
+        if (daemon.base)
+                event_base_free(daemon.base);
+        workloads_deinit(&daemon.workloads);
+        unit_watch_deinit(&daemon.units);
         monitor_deinit(&daemon.monitor);
+        free(daemon.reason);
+        dump_stop();
+        notify_stop();
         return exit_status(&daemon, r);
 }

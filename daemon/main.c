@@ -2,6 +2,7 @@
 /* Options, and what is done instead of running the daemon. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -11,12 +12,17 @@
 
 #include "account/monitor.h"
 #include "account/relations.h"
+#include "account/workloads.h"
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "build.h"
 #include "configlog.h"
 #include "daemon.h"
+#include "enforce/doctor.h"
 #include "enforce/freezer.h"
 #include "enforce/gate.h"
+#include "enforce/gatepins.h"
+#include "lost.h"
 #include "policy/config.h"
 #include "serve/report.h"
 #include "serve/service.h"
@@ -25,6 +31,7 @@ enum action {
         ACTION_RUN,
         ACTION_ONCE,
         ACTION_CAPABILITIES,
+        ACTION_DOCTOR,
         ACTION_CHECK_CONFIG,
         ACTION_RELEASE,
         ACTION_DONE, /* --help and --version: nothing is left to do */
@@ -42,31 +49,24 @@ struct options {
 static void print_help(void)
 {
         printf("bpfbudgetd [OPTIONS...]\n\n"
-               "Account the kernel memory of BPF maps and programs to cgroups.\n\n"
-               "  -h --help                  Show this help\n"
-               "     --version               Show the version\n"
-               "     --once                  Take one snapshot, write it as JSON, and exit\n"
-               "     --capabilities          Write which hooks this kernel allows, and exit\n"
-               "     --json[=short|pretty]   Write it in one line, or indented; without a mode\n"
-               "                             pretty on a terminal and short elsewhere\n"
-               "     --holders               With --once: which processes hold an object\n"
-               "     --pins                  With --once: where in bpffs it is pinned\n"
-               "     --uses                  With --once: which maps a program uses, and which\n"
-               "                             programs use a map\n"
-               "     --check-config[=DIR]    Check the configuration of the system, or the files\n"
-               "                             in DIR, and exit: 1 if anything is wrong\n"
-               "     --config=DIR            Take the configuration from DIR instead of the system's,\n"
-               "                             keep no events over a restart, and pause nothing\n"
-               "     --socket=PATH           Serve varlink there instead of /run/bpfbudget/io.bpfbudget\n"
-               "                             (with --config there is none without it)\n"
-               "     --release               Thaw what is paused, open the gate that OnMax=deny has\n"
-               "                             closed, and exit\n"
-               "     --dry-run               Say what would be done about budgets, do nothing\n"
-               "     --debug                 Log debug messages\n\n"
-               "Without --once it stays in the foreground and follows all changes; SIGUSR1\n"
-               "makes it write what it knows, SIGHUP makes it read its configuration again,\n"
-               "SIGTERM and SIGINT end it. bpfbudgetctl shows tables: with --direct without\n"
-               "a daemon.\n");
+               "Account the kernel memory of BPF maps and programs to cgroups, enforce budgets.\n\n"
+               "  -h --help                Show this help\n"
+               "     --version             Show the version\n"
+               "     --once                Write a snapshot as JSON\n"
+               "     --holders --pins --uses\n"
+               "                           With --once: include holders, pins, uses of maps\n"
+               "     --capabilities        Write the hooks of this kernel as JSON\n"
+               "     --doctor              Write what works on this host as JSON\n"
+               "     --json[=short|pretty] Format of JSON\n"
+               "     --check-config[=DIR]  Check the configuration of the system, or in DIR\n"
+               "     --release             Thaw paused cgroups, open the gate, and exit\n"
+               "     --config=DIR          Read the configuration from DIR\n"
+               "     --socket=PATH         Serve varlink at PATH\n"
+               "     --dry-run             Log what budgets would do, but do nothing\n"
+               "     --debug               Log debug messages\n\n"
+               "Exit status: 0 success, 1 failure, 69 not available on this host, 78 invalid\n"
+               "configuration; with --doctor 0 full, 1 partial, 2 none, 3 unknown.\n"
+               "See the bpfbudgetd(8) man page for details, bpfbudgetctl(1) for tables.\n");
 }
 
 /* Returns 0 or -EINVAL, logged. */
@@ -117,6 +117,7 @@ static const struct known_option {
         { "version", no_argument, EFFECT_PRINT, .print = print_version },
         { "once", no_argument, EFFECT_ACTION, ACTION_ONCE },
         { "capabilities", no_argument, EFFECT_ACTION, ACTION_CAPABILITIES },
+        { "doctor", no_argument, EFFECT_ACTION, ACTION_DOCTOR },
         { "json", optional_argument, EFFECT_JSON },
         { "holders", no_argument, EFFECT_RELATION, RELATION_HOLDERS },
         { "pins", no_argument, EFFECT_RELATION, RELATION_PINS },
@@ -212,9 +213,13 @@ static int check_config(const struct options *options)
         struct config config = {};
         int r = load_config(options->directory, &config, &log);
 
-        if (r == 0)
+        if (r == 0 && log.errors == 0)
                 log_info("%zu budgets, %zu warnings: the configuration is valid", config.count, log.warnings);
-        else
+        else if (r == 0) {
+                log_error("%zu errors in unit files, %zu warnings: their budgets would not be used", log.errors,
+                                log.warnings);
+                r = -EINVAL;
+        } else
                 log_error("%zu errors, %zu warnings: the configuration would not be used", log.errors, log.warnings);
         config_deinit(&config);
         return r;
@@ -243,65 +248,75 @@ static bool keep_gate(void)
         return false;
 }
 
-static int release(void)
+/* Returns the exit status. */
+static int release(const struct options *options)
 {
         int r = freezer_release(FREEZER_FILE), n;
 
+        (void) options;
         if (keep_gate())
-                return r;
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         n = gate_release();
         if (n == -EBUSY)
-                log_error("The gate stays closed: a bpfbudgetd that runs has it");
+                log_error("The gate stays closed: a bpfbudgetd that runs has it (PID %d)", gate_pins_holder());
         if (n > 0)
                 log_info("The gate is open: nothing is refused any more");
-        return n < 0 ? n : r;
+        return n < 0 || r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Logs @r of a report that could not be written, and returns it. */
+static int check_written(int r)
+{
+        if (r < 0)
+                log_error("The report cannot be written: %s", strerror(-r));
+        return r;
 }
 
 static int report_once(struct monitor *monitor, const struct options *options)
 {
-        struct relations relations = {};
-        int r;
+        _cleanup_(relations_deinit) struct relations relations = {};
+        int r = relations_read(&relations, monitor->kernel, &monitor->tree, options->relations);
 
-        r = relations_read(&relations, monitor->kernel, &monitor->tree, options->relations);
-        if (r == 0) {
-                r = report(monitor, &relations, options->pretty, stdout);
-                if (r < 0)
-                        log_error("The report cannot be written: %s", strerror(-r));
-        }
-        relations_deinit(&relations);
-        return r;
+        return r < 0 ? r : check_written(report(monitor, &relations, options->pretty, stdout));
 }
 
 static int run_once(const struct options *options)
 {
         struct kernel_options kernel_options = { .relations = options->relations & (RELATION_HOLDERS | RELATION_USES) };
-        struct monitor monitor;
-        int r;
+        _cleanup_(monitor_deinit) struct monitor monitor;
+        int r = monitor_init(&monitor, &kernel_options);
 
-        r = monitor_init(&monitor, &kernel_options);
         if (r == 0)
-                r = report_once(&monitor, options);
-        monitor_deinit(&monitor);
-        return r;
+                r = workloads_name_tree(&monitor.tree, &monitor.cgroupfs);
+        return r < 0 ? r : report_once(&monitor, options);
 }
 
 static int run_capabilities(const struct options *options)
 {
         struct kernel_options kernel_options = { .probe_only = true };
+        _cleanup_(monitor_deinit) struct monitor monitor;
         const struct capability *capabilities;
-        struct monitor monitor;
         size_t count;
-        int r;
+        int r = monitor_init(&monitor, &kernel_options);
 
-        r = monitor_init(&monitor, &kernel_options);
-        if (r == 0) {
-                capabilities = kernel_capabilities(monitor.kernel, &count);
-                r = report_capabilities(capabilities, count, options->pretty, stdout);
-                if (r < 0)
-                        log_error("The report cannot be written: %s", strerror(-r));
-        }
-        monitor_deinit(&monitor);
-        return r;
+        if (r < 0)
+                return r;
+        capabilities = kernel_capabilities(monitor.kernel, &count);
+        return check_written(report_capabilities(capabilities, count, options->pretty, stdout));
+}
+
+/* Where nothing was found out: 0 to 2 are levels. */
+#define EXIT_NOT_EXAMINED 3
+
+/* Returns the exit status. */
+static int run_doctor(const struct options *options)
+{
+        struct readiness readiness;
+        int r = doctor_examine_host(&readiness);
+
+        if (r == 0)
+                r = check_written(report_readiness(&readiness, options->pretty, stdout));
+        return r < 0 ? EXIT_NOT_EXAMINED : (int) readiness.level;
 }
 
 /* Returns the exit status. */
@@ -317,6 +332,24 @@ static int run(const struct options *options)
         return run_daemon(&daemon_options);
 }
 
+/* Runs @action, which must not wait for the journal or for whoever reads stderr. Returns the exit status. */
+static int do_without_waiting(int (*action)(const struct options *options), const struct options *options)
+{
+        /* What is not the system's daemon leaves /run alone. */
+        bool system = !options->directory;
+        uint64_t lost;
+        int status;
+
+        /* Who reads stderr may go away. */
+        signal(SIGPIPE, SIG_IGN);
+        log_start(system ? lost_take(LOST_FILE) : 0);
+        status = action(options);
+        lost = log_stop();
+        if (system)
+                lost_leave(LOST_FILE, lost);
+        return status;
+}
+
 int main(int argc, char *argv[])
 {
         struct options options = {};
@@ -327,19 +360,20 @@ int main(int argc, char *argv[])
                 return EXIT_FAILURE;
         switch (options.action) {
         case ACTION_RUN:
-                return run(&options);
+                return do_without_waiting(run, &options);
         case ACTION_ONCE:
                 r = run_once(&options);
                 break;
         case ACTION_CAPABILITIES:
                 r = run_capabilities(&options);
                 break;
+        case ACTION_DOCTOR:
+                return run_doctor(&options);
         case ACTION_CHECK_CONFIG:
                 r = check_config(&options);
                 break;
         case ACTION_RELEASE:
-                r = release();
-                break;
+                return do_without_waiting(release, &options);
         case ACTION_DONE:
                 break;
         }

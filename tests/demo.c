@@ -2,7 +2,7 @@
 /*
  * For ./quickstart run, and with a number as argument for the benchmarks, which hold so many small maps: makes a few
  * maps and a program, and holds them. Each line on stdin adds 20,000 entries to the map that grows; at the end of stdin
- * it ends.
+ * it ends. With a directory in bpffs and a number: makes, pins and drops a map so many times.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
@@ -50,6 +51,26 @@ static int hold(unsigned int count)
         return 0;
 }
 
+/* Makes a map, pins it in @directory while it is open, and drops both, @count times: it is in use all the time. */
+static int churn(const char *directory, unsigned int count)
+{
+        char path[256];
+
+        for (unsigned int i = 0; i < count; i++) {
+                int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "churned", 4, 64, 1, NULL);
+
+                snprintf(path, sizeof(path), "%s/churned-%u", directory, i);
+                if (fd < 0 || bpf_obj_pin(fd, path) < 0) {
+                        printf("demo: cycle %u: %s\n", i, strerror(errno));
+                        return 1;
+                }
+                unlink(path);
+                close(fd);
+        }
+        printf("demo: %u cycles\n", count);
+        return 0;
+}
+
 int main(int argc, char *argv[])
 {
         struct bpf_insn insns[] = {
@@ -64,6 +85,8 @@ int main(int argc, char *argv[])
         int growing;
 
         setvbuf(stdout, NULL, _IOLBF, 0);
+        if (argc > 2)
+                return churn(argv[1], strtoul(argv[2], NULL, 10));
         if (argc > 1)
                 return hold(strtoul(argv[1], NULL, 10));
         if (make_map(BPF_MAP_TYPE_ARRAY, "demo_array", 4, 1 << 20, 1, 0) < 0 ||

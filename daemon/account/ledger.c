@@ -7,6 +7,9 @@
 
 #include <utlist.h>
 
+#include "base/array.h"
+#include "base/wallclock.h"
+
 static uint64_t object_key(uint32_t kind, uint32_t id)
 {
         return (uint64_t) kind << 32 | id;
@@ -14,7 +17,7 @@ static uint64_t object_key(uint32_t kind, uint32_t id)
 
 static struct usage usage_of(const struct object_record *record)
 {
-        bool map = record->kind == OBJECT_MAP;
+        bool map = record->kind == OBJECT_MAP, unbounded = record->ceiling == CEILING_UNBOUNDED;
 
         return (struct usage){
                 .allocated = record->allocated,
@@ -24,6 +27,9 @@ static struct usage usage_of(const struct object_record *record)
                 .jit = record->jit,
                 .map_count = map,
                 .program_count = !map,
+                .committed = unbounded ? record->allocated : record->ceiling,
+                .unbounded_count = unbounded,
+                .maps_charged = map ? record->charged : 0,
         };
 }
 
@@ -51,22 +57,34 @@ static void object_free(struct object *object)
         free(object);
 }
 
+struct object_change ledger_change_of(const struct object_record *record, bool gone)
+{
+        return (struct object_change){
+                .identity = record->identity,
+                .address = record->address,
+                .allocated = record->allocated,
+                .charged = record->charged,
+                .ceiling = record->ceiling,
+                .kind = record->kind,
+                .id = record->id,
+                .marks = record->marks,
+                .gone = gone,
+        };
+}
+
 static void note_change(struct ledger *ledger, const struct object *object, bool gone)
 {
+        struct object_change *changes;
+
         if (!ledger->keep_changes)
                 return;
-        if (ledger->change_count == ledger->change_size) {
-                size_t size = ledger->change_size ? 2 * ledger->change_size : 64;
-                struct object_change *grown = reallocarray(ledger->changes, size, sizeof(*grown));
-
-                if (!grown) {
-                        ledger->changes_lost = true;
-                        return;
-                }
-                ledger->changes = grown;
-                ledger->change_size = size;
+        changes = array_grow(ledger->changes, ledger->change_count, sizeof(*changes));
+        if (!changes) {
+                ledger->changes_lost = true;
+                return;
         }
-        ledger->changes[ledger->change_count++] = (struct object_change){ object->record, gone };
+        ledger->changes = changes;
+        changes[ledger->change_count++] = ledger_change_of(&object->record, gone);
 }
 
 void ledger_keep_changes(struct ledger *ledger, bool keep)
@@ -147,7 +165,7 @@ static int add_object(
 
 static bool same_usage(const struct object_record *a, const struct object_record *b)
 {
-        return a->allocated == b->allocated && a->charged == b->charged && a->jit == b->jit;
+        return a->allocated == b->allocated && a->charged == b->charged && a->jit == b->jit && a->ceiling == b->ceiling;
 }
 
 /*
@@ -162,6 +180,7 @@ static int note_reparented(struct ledger *ledger, struct object *object)
         if (object->charged->exists || !object->charged->path)
                 return 0;
         object->last_cgroup = strdup(object->charged->path);
+        object->gone_usec = wall_usec();
         return object->last_cgroup ? 0 : -ENOMEM;
 }
 
@@ -190,7 +209,7 @@ static int resolve(struct ledger *ledger, uint64_t *recorded, struct object_reco
 {
         int r;
 
-        if (record->marks & OBJECT_UNTOLD && *recorded) {
+        if (record->marks & OBJECT_UNATTRIBUTED && *recorded) {
                 r = get_living(ledger, *recorded, charged);
                 if (r < 0)
                         return r;
@@ -203,7 +222,7 @@ static int resolve(struct ledger *ledger, uint64_t *recorded, struct object_reco
                         return r;
         }
         /* The root is charged for nothing. */
-        if (record->marks & OBJECT_UNTOLD && record->cgroup_id == 0)
+        if (record->marks & OBJECT_UNATTRIBUTED && record->cgroup_id == 0)
                 record->charged = 0;
         return 0;
 }
@@ -222,6 +241,8 @@ static int place(struct ledger *ledger, struct object *object, const struct obje
                 book(ledger, object->cgroup, &object->record, true);
                 book(ledger, cgroup, record, false);
         }
+        if (object->cgroup != cgroup && !object->cgroup->exists && tree_is_below(object->cgroup, cgroup))
+                object->cgroup->left += record->allocated;
         charged->references += cgroup != charged;
         object->charged->references -= object->cgroup != object->charged;
         object->charged = charged;
@@ -299,7 +320,7 @@ void ledger_add_holder(struct ledger *ledger, uint32_t kind, uint32_t id, struct
                 object->held_by_charged = false;
                 object->candidate = NULL;
         }
-        /* What is charged to nobody is not the root's, though processes there may hold it. */
+        /* What is uncharged is not the root's, though processes there may hold it. */
         if (cgroup == object->charged && cgroup->parent)
                 object->held_by_charged = true;
         else if (by_holder && is_better(object, cgroup))

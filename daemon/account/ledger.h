@@ -20,10 +20,17 @@ struct creator {
 
 struct object {
         struct object_record record;
-        struct cgroup *cgroup;   /* whose it is; the root if nobody's. Never NULL */
+        struct cgroup *cgroup;   /* whose it is; the root if uncharged. Never NULL */
         struct cgroup *charged;  /* who is charged for it: the same, unless it is its holder's. Never NULL */
-        struct creator *creator; /* NULL: no hook told */
+        struct creator *creator; /* NULL: no hook reported it */
         char *last_cgroup; /* path of the cgroup that it was charged to and that is gone; NULL: none, or unknown */
+
+        uint64_t new_in_flush; /* monitor's: the flush that measured it as a new one; 0: none */
+        bool fill_high;        /* of fills.h: it is over MapFillHigh= */
+        uint64_t gone_usec;    /* when last_cgroup was found to be gone: CLOCK_REALTIME; 0: not known */
+        uint64_t unheld_usec; /* of orphans.h: since when nobody was seen to hold it, CLOCK_REALTIME; 0: somebody was */
+        uint32_t traits;      /* of orphans.h, during a pass */
+        uint32_t explained;   /* the same: references that it is known whose they are */
 
         /* Private to ledger.c. */
         uint64_t key;
@@ -32,15 +39,18 @@ struct object {
         uint32_t pass;                  /* the last full pass that saw it */
         uint32_t holder_pass;           /* the last pass over holders that saw it */
         bool held_by_charged;           /* in that pass: by a process of the cgroup that is charged for it */
-        struct cgroup *holder;          /* whose it is instead of the charged one's; NULL: nobody's */
+        struct cgroup *holder;          /* whose it is instead of the charged one's; NULL: none */
         struct cgroup *candidate;       /* in that pass: whose it would be */
         struct object *next, *previous; /* among those that grow */
         UT_hash_handle hh, hh_address;
 };
 
-/* An object that is new, has changed its size or owner, or was taken off: gone. */
+/* An object that is new, has changed its size or owner, or was taken off: gone. As its record was then. */
 struct object_change {
-        struct object_record record; /* as it was then */
+        uint64_t identity, address;
+        uint64_t allocated, charged, ceiling; /* bytes */
+        uint32_t kind, id;
+        uint32_t marks; /* enum object_mark */
         bool gone;
 };
 
@@ -53,7 +63,7 @@ struct ledger {
         uint32_t pass, holder_pass;
 
         struct object_change *changes; /* since ledger_keep_changes(), in order */
-        size_t change_count, change_size;
+        size_t change_count;
         bool keep_changes;
         bool changes_lost; /* there was no memory for some */
 };
@@ -64,6 +74,9 @@ enum ledger_change {
         LEDGER_NEW,
         LEDGER_CHANGED, /* size or owner */
 };
+
+/* What a change tells of @record, of an object that is gone or not. */
+struct object_change ledger_change_of(const struct object_record *record, bool gone);
 
 /* Makes a ledger that books in @tree, which must outlive it. */
 void ledger_init(struct ledger *ledger, struct tree *tree);
@@ -80,8 +93,8 @@ int ledger_put(struct ledger *ledger, const struct object_record *record);
 
 /*
  * The same of a program whose load a hook saw: @recorded is its loader's cgroup, 0 if that is not known. It counts
- * where the record does not tell (OBJECT_UNTOLD), now and later; when that cgroup is gone, the next one above it that
- * is not.
+ * where the record is not attributed (OBJECT_UNATTRIBUTED), now and later; when that cgroup is gone, the next one above
+ * it that is not.
  */
 int ledger_put_recorded(struct ledger *ledger, const struct object_record *record, uint64_t recorded);
 

@@ -4,15 +4,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/param.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/log.h"
 
-static int lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
+static int lookup(void *context, uint64_t id, char **name, uint64_t *parent_id)
 {
-        return cgroupfs_lookup(context, id, path, parent_id);
+        return name ? cgroupfs_lookup(context, id, name, parent_id) : cgroupfs_exists(context, id);
 }
 
 /* --- Full pass ---------------------------------------------------------------------------------------------------- */
@@ -27,27 +29,13 @@ static int put_object(void *context, const struct object_record *record)
         struct full_pass *pass = context;
         int r = ledger_put(&pass->monitor->ledger, record);
 
-        /* The creation of an object is told a moment after it is visible; a difference in size is one. */
+        /* The creation of an object is reported a moment after it is visible; a difference in size is one. */
         if (pass->audit && r == LEDGER_CHANGED && !(record->marks & OBJECT_GROWS))
                 pass->monitor->statistics.drift++;
         return r < 0 ? r : 0;
 }
 
-/* Removals that no hook told, or whose record was lost. */
-static void check_cgroups(struct monitor *monitor)
-{
-        struct cgroup *cgroup, *next;
-
-        HASH_ITER (hh, monitor->tree.by_id, cgroup, next) {
-                if (!cgroup->parent || !cgroup->exists)
-                        continue;
-                tree_check(&monitor->tree, cgroup);
-                if (!cgroup->exists)
-                        kernel_forget_cgroup(monitor->kernel, cgroup->id);
-        }
-}
-
-/* @audit: what differs from what the hooks told is counted. */
+/* @audit: what differs from what the hooks reported is counted. */
 static int full_pass(struct monitor *monitor, bool audit)
 {
         struct full_pass pass = { monitor, audit };
@@ -72,36 +60,27 @@ static int full_pass(struct monitor *monitor, bool audit)
 
 static int note_charged(struct monitor *monitor, uint64_t id)
 {
-        if (monitor->charged_count == monitor->charged_size) {
-                size_t size = monitor->charged_size ? 2 * monitor->charged_size : 64;
-                uint64_t *ids = reallocarray(monitor->charged_ids, size, sizeof(*ids));
+        uint64_t *ids = array_grow(monitor->charged_ids, monitor->charged_count, sizeof(*ids));
 
-                if (!ids)
-                        return -ENOMEM;
-                monitor->charged_ids = ids;
-                monitor->charged_size = size;
-        }
-        monitor->charged_ids[monitor->charged_count++] = id;
+        if (!ids)
+                return -ENOMEM;
+        monitor->charged_ids = ids;
+        ids[monitor->charged_count++] = id;
         return 0;
 }
 
 /* Remembers who it was, for the alerts of this flush. Not worth an error: an alert without it is still one. */
 static void note_cause(struct monitor *monitor, uint64_t cgroup_id, const struct update *update)
 {
-        struct growth_cause *cause;
+        struct growth_cause *causes, *cause;
 
         if (update->pid == 0)
                 return;
-        if (monitor->cause_count == monitor->cause_size) {
-                size_t size = monitor->cause_size ? 2 * monitor->cause_size : 64;
-                struct growth_cause *causes = reallocarray(monitor->causes, size, sizeof(*causes));
-
-                if (!causes)
-                        return;
-                monitor->causes = causes;
-                monitor->cause_size = size;
-        }
-        cause = &monitor->causes[monitor->cause_count++];
+        causes = array_grow(monitor->causes, monitor->cause_count, sizeof(*causes));
+        if (!causes)
+                return;
+        monitor->causes = causes;
+        cause = &causes[monitor->cause_count++];
         *cause = (struct growth_cause){ .cgroup_id = cgroup_id, .pid = update->pid };
         memcpy(cause->comm, update->comm, sizeof(cause->comm));
         cause->comm[sizeof(cause->comm) - 1] = '\0';
@@ -125,6 +104,15 @@ static int note_creator(struct monitor *monitor, uint32_t kind, const struct upd
 }
 
 /* Measures one object that a hook named. It may be gone again by now. */
+/* This flush has measured the new object, after its cgroup was clean: it need not do so again. */
+static void note_measured(struct monitor *monitor, uint32_t kind, uint32_t id)
+{
+        struct object *object = ledger_find(&monitor->ledger, kind, id);
+
+        if (object)
+                object->new_in_flush = monitor->statistics.flushes;
+}
+
 static int measure_new(struct monitor *monitor, uint32_t kind, const struct update *update)
 {
         struct object_record record = { .kind = kind, .id = update->id, .address = update->address };
@@ -133,8 +121,17 @@ static int measure_new(struct monitor *monitor, uint32_t kind, const struct upda
         if (r < 0 || record.marks & OBJECT_GONE)
                 return r;
         note_cause(monitor, record.cgroup_id ?: update->cgroup_id, update);
+        /* It may be gone by now, and the program in the budgets above it all the same. */
+        if (record.marks & OBJECT_UNATTRIBUTED && update->cgroup_id)
+                r = tree_get_below(&monitor->tree, update->cgroup_id, update->parent_id);
+        if (r < 0)
+                return r;
         r = ledger_put_recorded(&monitor->ledger, &record, update->cgroup_id);
-        return r < 0 ? r : note_creator(monitor, kind, update);
+        if (r < 0)
+                return r;
+        monitor->filled |= record.marks & OBJECT_GROWS && record.entries > 0 && record.entries != ENTRIES_UNKNOWN;
+        note_measured(monitor, kind, update->id);
+        return note_creator(monitor, kind, update);
 }
 
 /*
@@ -158,6 +155,39 @@ static int remove_freed(struct monitor *monitor, uint64_t address)
         return 0;
 }
 
+static int queue_object(struct monitor *monitor, const struct update *update)
+{
+        struct update *queue = array_grow(monitor->objects, monitor->object_count, sizeof(*queue));
+
+        if (!queue)
+                return -ENOMEM;
+        monitor->objects = queue;
+        queue[monitor->object_count++] = *update;
+        return 0;
+}
+
+/* Enters what take_update() has queued, in its order. Returns 0 or the first error. */
+static int enter_objects(struct monitor *monitor)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < monitor->object_count; i++) {
+                const struct update *update = &monitor->objects[i];
+
+                if (update->kind == UPDATE_MAP_NEW)
+                        r = measure_new(monitor, OBJECT_MAP, update);
+                else if (update->kind == UPDATE_PROGRAM_NEW)
+                        r = measure_new(monitor, OBJECT_PROGRAM, update);
+                else if (update->kind == UPDATE_MAP_FREED)
+                        r = remove_freed(monitor, update->address);
+                else
+                        ledger_remove(&monitor->ledger, OBJECT_PROGRAM, update->id);
+        }
+        monitor->object_count = 0;
+        return r;
+}
+
+/* Objects wait until the cgroups that are taken with them are clean: then one measurement of a new one is enough. */
 static int take_update(void *context, const struct update *update)
 {
         struct monitor *monitor = context;
@@ -172,18 +202,18 @@ static int take_update(void *context, const struct update *update)
         case UPDATE_CGROUP_GONE:
                 kernel_forget_cgroup(monitor->kernel, update->id);
                 cgroup = tree_find(&monitor->tree, update->id);
-                if (cgroup && cgroup->parent)
-                        tree_check(&monitor->tree, cgroup);
+                if (!cgroup || !cgroup->parent)
+                        return 0;
+                tree_check(&monitor->tree, cgroup);
+                /* That was one of another hierarchy: ours is to be reported, too. */
+                if (cgroup->exists)
+                        kernel_watch_cgroup(monitor->kernel, cgroup->id);
                 return 0;
         case UPDATE_MAP_NEW:
-                return measure_new(monitor, OBJECT_MAP, update);
         case UPDATE_PROGRAM_NEW:
-                return measure_new(monitor, OBJECT_PROGRAM, update);
         case UPDATE_MAP_FREED:
-                return remove_freed(monitor, update->address);
         case UPDATE_PROGRAM_FREED:
-                ledger_remove(&monitor->ledger, OBJECT_PROGRAM, update->id);
-                return 0;
+                return queue_object(monitor, update);
         }
         return 0;
 }
@@ -195,7 +225,7 @@ static int compare_ids(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-/* Whether @object is charged to one of the @n cgroups @ids, which are sorted; nobody's is the root's. */
+/* Whether @object is charged to one of the @n cgroups @ids, which are sorted; what is uncharged is the root's. */
 static bool is_charged(const struct object *object, const uint64_t *ids, size_t n)
 {
         return bsearch(&object->charged->id, ids, n, sizeof(*ids), compare_ids);
@@ -208,9 +238,9 @@ static bool is_gone(const struct object *object)
 }
 
 /*
- * Collects what is to be measured again: the growing objects of the cgroups in charged_ids (@ids: the same, sorted),
- * and all objects of cgroups that are gone, which the kernel hands on to the parent a moment after the removal. Returns
- * how many.
+ * Collects what is to be measured again: the growing objects of the cgroups in charged_ids (@ids: the same, sorted)
+ * that this flush has not measured yet, and all objects of cgroups that are gone, which the kernel hands on to the
+ * parent a moment after the removal. Returns how many.
  */
 static size_t collect_updated(const struct monitor *monitor, const uint64_t *ids, struct object_record *records)
 {
@@ -218,7 +248,8 @@ static size_t collect_updated(const struct monitor *monitor, const uint64_t *ids
         size_t count = 0;
 
         for (object = monitor->ledger.growing; object; object = object->next)
-                if (!is_gone(object) && is_charged(object, ids, monitor->charged_count))
+                if (object->new_in_flush != monitor->statistics.flushes && !is_gone(object) &&
+                                is_charged(object, ids, monitor->charged_count))
                         records[count++] = object->record;
         if (!monitor->tree.gone)
                 return count;
@@ -251,7 +282,7 @@ static int measure_updated(struct monitor *monitor, size_t *count)
         if (r < 0)
                 return r;
         for (size_t i = 0; i < *count; i++) {
-                /* Its release is told, or was: nothing to do. */
+                /* Its release is reported, or was: nothing to do. */
                 if (records[i].marks & OBJECT_GONE)
                         continue;
                 r = ledger_put(&monitor->ledger, &records[i]);
@@ -269,50 +300,52 @@ static uint64_t rest_usec(uint64_t took, unsigned int share, uint64_t least)
         return rest > least ? rest : least;
 }
 
-/* Sees to it that hooks which the kernel leaves out now are noticed: neither they nor anything else will tell. */
-static void expect_left_out(struct monitor *monitor)
+/* Sees to it that hooks which the kernel misses now are noticed: nothing else will report them. */
+static void expect_missed(struct monitor *monitor)
 {
-        if (!kernel_tells_objects(monitor->kernel) || monitor->left_out_due_usec != UINT64_MAX)
+        if (!kernel_tells_objects(monitor->kernel) || monitor->missed_due_usec != UINT64_MAX)
                 return;
-        monitor->left_out_due_usec = now_usec() + rest_usec(monitor->statistics.full_pass_usec, MONITOR_LEFT_OUT_SHARE,
-                                                                  MONITOR_LEFT_OUT_INTERVAL_USEC);
+        monitor->missed_due_usec = now_usec() + rest_usec(monitor->statistics.full_pass_usec, MONITOR_MISSED_SHARE,
+                                                                MONITOR_MISSED_INTERVAL_USEC);
 }
 
 /*
- * Whether the kernel has left out hooks, and a full pass has to make up for them. A second one follows: a hook is ahead
- * of the allocation that it would have told of, which the first one may not have seen.
+ * Whether the kernel has missed hooks, and a full pass has to make up for them. A second one follows: a hook is ahead
+ * of the allocation that it would have reported, which the first one may not have seen.
  */
-static bool make_up_for_left_out(struct monitor *monitor)
+static bool make_up_for_missed(struct monitor *monitor)
 {
         uint64_t count;
-        bool again = monitor->left_out_again;
+        bool again = monitor->missed_again;
 
-        if (now_usec() < monitor->left_out_due_usec)
+        if (now_usec() < monitor->missed_due_usec)
                 return false;
-        monitor->left_out_due_usec = UINT64_MAX;
-        count = kernel_left_out(monitor->kernel);
-        log_debug("The kernel has left out %llu hooks", (unsigned long long) count);
-        monitor->left_out_again = count != monitor->left_out_seen;
-        monitor->left_out_seen = count;
-        if (monitor->left_out_again) {
+        monitor->missed_due_usec = UINT64_MAX;
+        count = kernel_missed(monitor->kernel);
+        log_debug("The kernel has missed %llu hooks", (unsigned long long) count);
+        monitor->missed_again = count != monitor->missed_seen;
+        monitor->missed_seen = count;
+        if (monitor->missed_again) {
                 monitor->statistics.overflows++;
-                expect_left_out(monitor);
+                expect_missed(monitor);
         }
-        return monitor->left_out_again || again;
+        return monitor->missed_again || again;
 }
 
 /*
  * Takes what is queued. A hook of a charge is ahead of the allocation, so what can grow in the cgroups of one flush is
  * measured again by the next one, which the caller has to see to (monitor_wants_flush()); so is what the kernel hands
  * on from cgroups that are gone. Not so new objects: their hooks are the last step of creation (security_bpf_map(),
- * perf_event_bpf_event()), when all is there. *full is set if only a full pass finds what changed.
+ * perf_event_bpf_event()), when all is there, and they are measured when growth from then on is queued again. But one
+ * that has entries was growing before that. *full is set if only a full pass finds what changed.
  */
 static int take_updates(struct monitor *monitor, bool *full)
 {
         struct sensor_counters counters;
         const uint64_t *fresh;
         size_t before, measured = 0;
-        int n, r;
+        int n, r, s;
+        bool grows;
 
         /* Those of the last flush stay for this one, those of the flush before are done with. */
         before = monitor->again ? monitor->charged_new : 0;
@@ -322,11 +355,13 @@ static int take_updates(struct monitor *monitor, bool *full)
         monitor->charged_count = before;
         monitor->cause_count = 0;
         monitor->creator.pid = 0;
+        monitor->filled = false;
         n = kernel_take_updates(monitor->kernel, take_update, monitor);
         fresh = monitor->charged_ids ? monitor->charged_ids + before : NULL;
         r = kernel_clean_cgroups(monitor->kernel, fresh, monitor->charged_count - before);
-        if (n < 0 || r < 0)
-                return n < 0 ? n : r;
+        s = enter_objects(monitor);
+        if (n < 0 || r < 0 || s < 0)
+                return n < 0 ? n : r < 0 ? r : s;
         monitor->holders_stale |= n > 0;
         monitor->charged_new = monitor->charged_count - before;
         counters = kernel_counters(monitor->kernel);
@@ -336,13 +371,14 @@ static int take_updates(struct monitor *monitor, bool *full)
                 *full = true;
         }
         if (n > 0)
-                expect_left_out(monitor);
-        if (make_up_for_left_out(monitor))
+                expect_missed(monitor);
+        if (make_up_for_missed(monitor))
                 *full = true;
         if (!kernel_tells_objects(monitor->kernel) && monitor->charged_count > 0)
                 *full = true;
         r = *full ? 0 : measure_updated(monitor, &measured);
-        monitor->again = n > 0 && (monitor->tree.gone || (monitor->charged_new > 0 && (*full || measured > 0)));
+        grows = *full || measured > 0 || monitor->filled;
+        monitor->again = n > 0 && (monitor->tree.gone || (monitor->charged_new > 0 && grows));
         return r;
 }
 
@@ -360,8 +396,9 @@ int monitor_look_again(struct monitor *monitor, uint64_t cgroup_id)
 
 /* --- Holders ------------------------------------------------------------------------------------------------------ */
 
-static int add_holder(void *context, const struct holder_record *record)
+static int add_holder(void *context, const void *data)
 {
+        const struct holder_record *record = data;
         struct monitor *monitor = context;
         struct cgroup *cgroup;
         int r = tree_get(&monitor->tree, record->cgroup_id, &cgroup);
@@ -416,9 +453,10 @@ void monitor_set_by_holder(struct monitor *monitor, monitor_by_holder_t by_holde
 
 uint64_t monitor_due_usec(const struct monitor *monitor)
 {
-        uint64_t holders_due = holders_due_usec(monitor);
+        uint64_t due = holders_due_usec(monitor);
 
-        return holders_due < monitor->left_out_due_usec ? holders_due : monitor->left_out_due_usec;
+        due = MIN(due, MIN(monitor->missed_due_usec, rss_due_usec(&monitor->rss)));
+        return MIN(due, removed_due_usec(&monitor->removed));
 }
 
 /* --- Flush -------------------------------------------------------------------------------------------------------- */
@@ -434,6 +472,7 @@ static int flush(struct monitor *monitor, bool full)
 {
         bool audit = kernel_tells_objects(monitor->kernel) &&
                      now_usec() - monitor->last_audit_usec >= MONITOR_AUDIT_INTERVAL_USEC;
+        uint64_t overflows = monitor->overflows_seen;
         int r;
 
         monitor->statistics.flushes++;
@@ -445,11 +484,13 @@ static int flush(struct monitor *monitor, bool full)
         }
         r = full || audit ? full_pass(monitor, audit && !full) : 0;
         if (r == 0 && audit) {
-                check_cgroups(monitor);
+                removed_find(&monitor->tree, monitor->kernel);
                 monitor->last_audit_usec = now_usec();
         }
+        removed_flush(&monitor->removed, monitor->kernel, monitor->overflows_seen != overflows);
         monitor->holders_stale |= full || audit;
         read_holders(monitor);
+        rss_rest(&monitor->rss);
         flush_tree(monitor);
         return r;
 }
@@ -466,110 +507,14 @@ int monitor_flush(struct monitor *monitor)
 
 /* --- RSS ---------------------------------------------------------------------------------------------------------- */
 
-/* The sums of a pass over tasks, by cgroup; what had RSS and is not in it any more has none. */
-struct rss_sum {
-        uint64_t cgroup_id;
-        uint64_t bytes[RSS_MEMBERS];
-        UT_hash_handle hh;
-};
-
-struct rss_pass {
-        struct rss_sum *sums; /* uthash */
-        uint64_t page_size;
-};
-
-static int get_sum(struct rss_pass *pass, uint64_t id, struct rss_sum **ret)
-{
-        struct rss_sum *sum;
-
-        HASH_FIND(hh, pass->sums, &id, sizeof(id), sum);
-        if (!sum) {
-                sum = calloc(1, sizeof(*sum));
-                if (!sum)
-                        return -ENOMEM;
-                sum->cgroup_id = id;
-                HASH_ADD(hh, pass->sums, cgroup_id, sizeof(sum->cgroup_id), sum);
-                if (!HASH_ADDED(sum)) {
-                        free(sum);
-                        return -ENOMEM;
-                }
-        }
-        *ret = sum;
-        return 0;
-}
-
-static int add_rss(void *context, const struct rss_record *record)
-{
-        struct rss_pass *pass = context;
-        struct rss_sum *sum;
-        int r = get_sum(pass, record->cgroup_id, &sum);
-
-        if (r < 0)
-                return r;
-        for (int i = 0; i < RSS_MEMBERS; i++)
-                sum->bytes[i] += record->pages[i] * pass->page_size;
-        return 0;
-}
-
-/* A cgroup whose RSS changed: it is in the pass, if with no process left. */
-static void expect_rss(void *context, uint64_t cgroup_id)
-{
-        struct rss_sum *sum;
-
-        get_sum(context, cgroup_id, &sum);
-}
-
-static int apply_rss(struct monitor *monitor, struct rss_pass *pass, bool all)
-{
-        static const uint64_t none[RSS_MEMBERS];
-        struct rss_sum *sum, *next;
-        int r = 0;
-
-        if (all) {
-                struct cgroup *cgroup, *next_cgroup;
-
-                HASH_ITER (hh, monitor->tree.by_id, cgroup, next_cgroup)
-                        tree_set_rss(&monitor->tree, cgroup, none);
-        }
-        HASH_ITER (hh, pass->sums, sum, next) {
-                struct cgroup *cgroup = NULL;
-
-                /* A new cgroup without RSS is not worth an entry. */
-                if (r == 0 && (memcmp(sum->bytes, none, sizeof(none)) != 0 ||
-                                              tree_find(&monitor->tree, sum->cgroup_id)))
-                        r = tree_get(&monitor->tree, sum->cgroup_id, &cgroup);
-                if (cgroup)
-                        tree_set_rss(&monitor->tree, cgroup, sum->bytes);
-                HASH_DEL(pass->sums, sum);
-                free(sum);
-        }
-        return r;
-}
-
-static int refresh_rss(struct monitor *monitor)
-{
-        struct rss_pass pass = { .page_size = sysconf(_SC_PAGESIZE) };
-        bool all;
-        int r, s;
-
-        if (++monitor->rss_epoch == 0)
-                monitor->rss_epoch = 1;
-        r = kernel_pop_rss(monitor->kernel, monitor->rss_epoch, expect_rss, &pass);
-        /* What was there before the sensors is in no queue. */
-        all = r < 0 || monitor->statistics.rss_passes == 0;
-        if (r == 0 && !all)
-                return 0;
-        r = kernel_read_rss(monitor->kernel, all ? 0 : monitor->rss_epoch, add_rss, &pass);
-        s = apply_rss(monitor, &pass, all);
-        monitor->statistics.rss_passes++;
-        return r < 0 ? r : s;
-}
-
 int monitor_refresh_rss(struct monitor *monitor)
 {
-        int r = refresh_rss(monitor);
+        bool read;
+        int r = rss_refresh(&monitor->rss, &read);
 
-        if (r < 0)
+        monitor->statistics.rss_passes += read;
+
+        if (r < 0 && r != -EOPNOTSUPP)
                 log_error("The pass over all tasks failed: %s", strerror(-r));
         flush_tree(monitor);
         return r;
@@ -584,7 +529,8 @@ int monitor_refresh(struct monitor *monitor)
         r = flush(monitor, !monitor->complete || !kernel_tells_objects(monitor->kernel) ||
                                            !kernel_tells_growth(monitor->kernel));
         s = monitor_refresh_rss(monitor);
-        return r < 0 ? r : s;
+        /* The capabilities say that there is no RSS. */
+        return r < 0 || s == -EOPNOTSUPP ? r : s;
 }
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */
@@ -593,11 +539,20 @@ int monitor_init(struct monitor *monitor, const struct kernel_options *options)
 {
         int r;
 
-        *monitor = (struct monitor){ .left_out_due_usec = UINT64_MAX, .last_audit_usec = now_usec() };
+        *monitor = (struct monitor){ .missed_due_usec = UINT64_MAX, .last_audit_usec = now_usec() };
         r = cgroupfs_init(&monitor->cgroupfs);
+        if (r < 0 && error_is_passing(-r)) {
+                /* The next start has it again. Without it there is no budget of anybody. */
+                log_error("The cgroup hierarchy cannot be used: %s", strerror(-r));
+                return r;
+        }
         if (r == -ENOENT)
                 log_warning("No mounted cgroup hierarchy has the memory controller: objects are listed, but under no "
                             "cgroup");
+        else if (r == 0 && monitor->cgroupfs.part)
+                log_warning("%s shows a part of the cgroup hierarchy: cgroups outside of it are not visible from here, "
+                            "and have no paths. Mount the whole hierarchy to see them",
+                                monitor->cgroupfs.mount);
         else if (r < 0)
                 log_warning("The cgroup hierarchy cannot be used (%s): cgroups have no paths", strerror(-r));
         r = tree_init(&monitor->tree, monitor->cgroupfs.root_id, lookup, &monitor->cgroupfs);
@@ -606,9 +561,11 @@ int monitor_init(struct monitor *monitor, const struct kernel_options *options)
                 return r;
         }
         ledger_init(&monitor->ledger, &monitor->tree);
+        removed_init(&monitor->removed, &monitor->tree);
         r = kernel_open(options, &monitor->cgroupfs, &monitor->kernel);
         if (r < 0 || options->probe_only)
                 return r;
+        rss_init(&monitor->rss, &monitor->tree, monitor->kernel);
         return monitor_refresh(monitor);
 }
 
@@ -620,5 +577,6 @@ void monitor_deinit(struct monitor *monitor)
         cgroupfs_deinit(&monitor->cgroupfs);
         free(monitor->charged_ids);
         free(monitor->causes);
+        free(monitor->objects);
         *monitor = (struct monitor){};
 }

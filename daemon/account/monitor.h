@@ -8,20 +8,22 @@
 #include <stdint.h>
 
 #include "account/ledger.h"
+#include "account/removed.h"
+#include "account/rss.h"
 #include "account/tree.h"
 #include "kernel/kernel.h"
 
 /* Between two flushes: what changes meanwhile is taken together. */
 #define MONITOR_FLUSH_INTERVAL_USEC (10 * 1000)
 
-/* A flush after so long is a full pass instead, which audits what the hooks told, and looks for removed cgroups. */
+/* A flush after so long is a full pass instead, which audits what the hooks reported, and looks for removed cgroups. */
 #define MONITOR_AUDIT_INTERVAL_USEC (300ULL * 1000 * 1000)
 /*
- * So long after an update it is looked at whether the kernel left out hooks; a full pass makes up for that. On a busy,
- * preemptible machine it leaves out hooks all the time: the passes take a part in this of the time at most.
+ * So long after an update the monitor checks whether the kernel missed hooks; a full pass makes up for that. On a busy,
+ * preemptible machine it misses hooks all the time: the passes take a part in this of the time at most.
  */
-#define MONITOR_LEFT_OUT_INTERVAL_USEC (1ULL * 1000 * 1000)
-#define MONITOR_LEFT_OUT_SHARE         20
+#define MONITOR_MISSED_INTERVAL_USEC (1ULL * 1000 * 1000)
+#define MONITOR_MISSED_SHARE         20
 
 /*
  * Between two passes over all open files, which take place for budgets with Attribution=holder: so long at least, and
@@ -39,7 +41,7 @@ struct monitor_statistics {
         uint64_t full_pass_usec;  /* how long the last one took */
         uint64_t updates;         /* taken from the queue */
         uint64_t overflows;       /* of queue and tables, and hooks that were missed: each answered by a full pass */
-        uint64_t drift;           /* objects that an audit found to differ from what the hooks told */
+        uint64_t drift;           /* objects that an audit found to differ from what the hooks reported */
         uint64_t updated_cgroups; /* summed over the flushes */
         uint64_t rss_passes;      /* over tasks */
 };
@@ -62,15 +64,19 @@ struct monitor {
 
         /* Private to monitor.c. */
         uint64_t *charged_ids; /* cgroups taken from the queue in this flush */
-        size_t charged_count, charged_new, charged_size, cause_size;
+        size_t charged_count, charged_new;
+        struct update *objects; /* taken from the queue in this flush: new and freed ones */
+        size_t object_count;
+        bool filled;            /* a new object of this flush has entries: it grows already */
         struct creator creator; /* who made the last new object of this flush; pid 0: nobody yet */
-        uint64_t overflows_seen, left_out_seen;
-        uint64_t left_out_due_usec; /* CLOCK_MONOTONIC: when to look for hooks that were left out; UINT64_MAX: never */
-        bool left_out_again;        /* a full pass made up for some, and another one is to follow */
-        bool complete;              /* there was a full pass, and the last one did not fail */
-        uint64_t last_audit_usec;   /* CLOCK_MONOTONIC */
-        uint32_t rss_epoch;
-        monitor_by_holder_t by_holder; /* NULL: nobody's is */
+        uint64_t overflows_seen, missed_seen;
+        uint64_t missed_due_usec; /* CLOCK_MONOTONIC: when to look for hooks that were missed; UINT64_MAX: never */
+        bool missed_again;        /* a full pass made up for some, and another one is to follow */
+        bool complete;            /* there was a full pass, and the last one did not fail */
+        uint64_t last_audit_usec; /* CLOCK_MONOTONIC */
+        struct removed removed;
+        struct rss rss;
+        monitor_by_holder_t by_holder; /* NULL: none is */
         void *by_holder_context;
         uint64_t holders_usec;      /* CLOCK_MONOTONIC: when the last pass over holders ended */
         uint64_t holders_took_usec; /* how long it took */
@@ -107,5 +113,5 @@ uint64_t monitor_due_usec(const struct monitor *monitor);
 /* Brings everything up to date for a query, RSS as well. Returns as monitor_flush(). */
 int monitor_refresh(struct monitor *monitor);
 
-/* Brings only RSS up to date. Returns 0 or a negative errno, logged. */
+/* Brings only RSS up to date. Returns 0; -EOPNOTSUPP: this kernel does not tell; another negative errno, logged. */
 int monitor_refresh_rss(struct monitor *monitor);

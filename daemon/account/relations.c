@@ -4,27 +4,22 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <mntent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
+#include "account/bpffs.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-
-/*
- * Makes room for one more element of @size bytes in @list, which has @count; it doubles, so it is full whenever the
- * count is a power of two. Returns the list, or NULL: no memory, and @list is as it was.
- */
-static void *make_room(void *list, size_t count, size_t size)
-{
-        return count & (count - 1) ? list : reallocarray(list, count ? 2 * count : 1, size);
-}
 
 /* --- Order -------------------------------------------------------------------------------------------------------- */
 
@@ -80,6 +75,16 @@ static void free_pin(void *element)
         free(((struct pin *) element)->path);
 }
 
+static int compare_links(const void *a, const void *b)
+{
+        return compare_numbers(((const struct link *) a)->id, ((const struct link *) b)->id);
+}
+
+static void free_link(void *element)
+{
+        link_deinit(element);
+}
+
 static void free_nothing(void *element)
 {
         (void) element;
@@ -115,6 +120,8 @@ void relations_sort(struct relations *relations)
                         compare_holders, free_holder);
         relations->pin_count = sort(
                         relations->pins, relations->pin_count, sizeof(*relations->pins), compare_pins, free_pin);
+        relations->link_count = sort(
+                        relations->links, relations->link_count, sizeof(*relations->links), compare_links, free_link);
         relations->use_count = sort(relations->uses, uses, sizeof(*relations->uses), compare_uses, free_nothing);
         sort(relations->used, uses, sizeof(*relations->used), compare_used, free_nothing);
 }
@@ -183,6 +190,18 @@ const struct pin *relations_pins(const struct relations *relations, uint32_t kin
                         count);
 }
 
+static uint64_t key_of_link(const void *element)
+{
+        return ((const struct link *) element)->id;
+}
+
+const struct link *relations_link(const struct relations *relations, uint32_t id)
+{
+        size_t count;
+
+        return find(relations->links, relations->link_count, sizeof(*relations->links), key_of_link, id, &count);
+}
+
 const struct use_record *relations_maps(const struct relations *relations, uint32_t id, size_t *count)
 {
         return find(relations->uses, relations->use_count, sizeof(*relations->uses), key_of_program, id, count);
@@ -195,10 +214,11 @@ const struct use_record *relations_programs(const struct relations *relations, u
 
 /* --- Holders ------------------------------------------------------------------------------------------------------ */
 
-static int add_holder(void *context, const struct holder_record *record)
+static int add_holder(void *context, const void *data)
 {
+        const struct holder_record *record = data;
         struct relations *relations = context;
-        struct holder *holder = make_room(relations->holders, relations->holder_count, sizeof(*holder));
+        struct holder *holder = array_grow(relations->holders, relations->holder_count, sizeof(*holder));
 
         if (!holder)
                 return -ENOMEM;
@@ -247,16 +267,17 @@ static int identify_holders(struct relations *relations, struct tree *tree)
 
 /* --- Uses --------------------------------------------------------------------------------------------------------- */
 
-static int add_use(void *context, const struct use_record *record)
+static int add_use(void *context, const void *data)
 {
+        const struct use_record *record = data;
         struct relations *relations = context;
         struct use_record *uses, *used;
 
-        uses = make_room(relations->uses, relations->use_count, sizeof(*uses));
+        uses = array_grow(relations->uses, relations->use_count, sizeof(*uses));
         if (!uses)
                 return -ENOMEM;
         relations->uses = uses;
-        used = make_room(relations->used, relations->use_count, sizeof(*used));
+        used = array_grow(relations->used, relations->use_count, sizeof(*used));
         if (!used)
                 return -ENOMEM;
         relations->used = used;
@@ -267,8 +288,7 @@ static int add_use(void *context, const struct use_record *record)
 
 /* --- Pins --------------------------------------------------------------------------------------------------------- */
 
-/* What the file @fd, opened by bpf_obj_get(), is; 0 for a link. It is told by the name of its anonymous inode only. */
-static uint32_t kind_of_fd(int fd)
+uint32_t relations_kind_of_fd(int fd)
 {
         char path[64], target[64] = "";
 
@@ -277,38 +297,98 @@ static uint32_t kind_of_fd(int fd)
                 return 0;
         return strcmp(target, "anon_inode:bpf-map") == 0    ? OBJECT_MAP
                : strcmp(target, "anon_inode:bpf-prog") == 0 ? OBJECT_PROGRAM
-                                                            : 0;
+                                                            : OBJECT_LINK;
 }
 
-/* Notes the file at @path if it is a pinned map or program. */
-static int add_pin(struct relations *relations, const char *path)
+/* A file that a walk has come to. */
+struct place {
+        const char *path;
+        uint64_t device, inode;
+};
+
+#define LINK_SUFFIX " (link)"
+
+/* Notes that the file at @place keeps the object: a link that is pinned there, if @by_link. */
+static int note_pin(struct relations *relations, uint32_t kind, uint32_t id, const struct place *place, bool by_link)
+{
+        struct pin *pins = array_grow(relations->pins, relations->pin_count, sizeof(*pins));
+        char *text;
+
+        if (!pins)
+                return -ENOMEM;
+        relations->pins = pins;
+        if (asprintf(&text, "%s%s", place->path, by_link ? LINK_SUFFIX : "") < 0)
+                return -ENOMEM;
+        pins[relations->pin_count++] = (struct pin){ kind, id, text, place->device, place->inode, by_link };
+        return 0;
+}
+
+/* No program uses more (include/linux/bpf_verifier.h, MAX_USED_MAPS). */
+#define USED_MAPS_MAX 64
+
+/* The pinned link at @place keeps the program @id, and that its maps. */
+static int note_program_of_link(struct relations *relations, uint32_t id, const struct place *place)
+{
+        _cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
+        uint32_t maps[USED_MAPS_MAX] = {}, size;
+        struct bpf_prog_info info = { .nr_map_ids = USED_MAPS_MAX, .map_ids = (uintptr_t) maps };
+        int r = note_pin(relations, OBJECT_PROGRAM, id, place, true);
+
+        size = sizeof(info);
+        if (r < 0 || fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+                return r;
+        for (uint32_t i = 0; r == 0 && i < MIN(info.nr_map_ids, USED_MAPS_MAX); i++)
+                r = note_pin(relations, OBJECT_MAP, maps[i], place, true);
+        return r;
+}
+
+/* Keeps what the link @fd is. *@link is in the list, and valid until the next one comes. */
+static int take_link(struct relations *relations, int fd, const struct link **link)
+{
+        struct link *links = array_grow(relations->links, relations->link_count, sizeof(*links));
+        int r;
+
+        *link = NULL;
+        if (!links)
+                return -ENOMEM;
+        relations->links = links;
+        r = link_read(fd, relations->cgroupfs, &links[relations->link_count]);
+        if (r == 0)
+                *link = &links[relations->link_count++];
+        return 0;
+}
+
+/* Notes the link @fd, pinned at @place, and what it keeps. */
+static int add_link(struct relations *relations, int fd, const struct place *place)
+{
+        const struct link *link;
+        int r = take_link(relations, fd, &link);
+
+        if (r < 0 || !link)
+                return r;
+        r = note_pin(relations, OBJECT_LINK, link->id, place, false);
+        if (r < 0)
+                return r;
+        if (link->map_id)
+                return note_pin(relations, OBJECT_MAP, link->map_id, place, true);
+        return link->program_id ? note_program_of_link(relations, link->program_id, place) : 0;
+}
+
+/* Notes the file at @place if it is a pinned map, program or link. */
+static int add_pin(struct relations *relations, const struct place *place)
 {
         /* The heads of struct bpf_map_info and struct bpf_prog_info. */
         struct {
                 uint32_t type, id;
         } info = {};
-        _cleanup_close_ int fd = bpf_obj_get(path);
-        uint32_t kind = fd < 0 ? 0 : kind_of_fd(fd), size = sizeof(info);
-        struct pin *pins;
-        char *copy;
+        _cleanup_close_ int fd = bpf_obj_get(place->path);
+        uint32_t kind = fd < 0 ? 0 : relations_kind_of_fd(fd), size = sizeof(info);
 
+        if (kind == OBJECT_LINK)
+                return add_link(relations, fd, place);
         if (!kind || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
                 return 0;
-        pins = make_room(relations->pins, relations->pin_count, sizeof(*pins));
-        if (!pins)
-                return -ENOMEM;
-        relations->pins = pins;
-        copy = strdup(path);
-        if (!copy)
-                return -ENOMEM;
-        pins[relations->pin_count++] = (struct pin){ kind, info.id, copy };
-        return 0;
-}
-
-static void cleanup_directory(DIR **directory)
-{
-        if (*directory)
-                closedir(*directory);
+        return note_pin(relations, kind, info.id, place, false);
 }
 
 /* Where a walk is. */
@@ -332,19 +412,22 @@ static int walk_entry(struct walk *walk, const char *directory, const struct dir
                 if (walk->files == PINS_FILES_MAX + 1)
                         log_warning("%s: more than %u files: the rest is not searched for pins", directory,
                                         PINS_FILES_MAX);
+                walk->relations->pins_unseen = true;
                 return 0;
         }
         if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
-        return entry->d_type == DT_DIR ? walk_directory(walk, path, depth + 1) : add_pin(walk->relations, path);
+        if (entry->d_type == DT_DIR)
+                return walk_directory(walk, path, depth + 1);
+        return add_pin(walk->relations, &(struct place){ path, walk->device, entry->d_ino });
 }
 
 static int walk_directory(struct walk *walk, const char *path, unsigned int depth)
 {
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r = 0;
-        _cleanup_(cleanup_directory) DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_closedir_ DIR *directory = fd < 0 ? NULL : fdopendir(fd);
         const struct dirent *entry;
         struct stat st;
 
@@ -352,10 +435,12 @@ static int walk_directory(struct walk *walk, const char *path, unsigned int dept
         if (!directory) {
                 if (fd >= 0)
                         close(fd);
+                walk->relations->pins_unseen |= errno == EACCES;
                 return errno == ENOMEM ? -ENOMEM : 0;
         }
         if (depth > PINS_DEPTH_MAX) {
                 log_warning("%s: deeper than %u directories: not searched for pins", path, PINS_DEPTH_MAX);
+                walk->relations->pins_unseen = true;
                 return 0;
         }
         if (fstat(fd, &st) < 0 || (depth > 0 && st.st_dev != walk->device))
@@ -383,6 +468,8 @@ static int read_pins(struct relations *relations)
                         r = walk_directory(&walk, entry.mnt_dir, 0);
         }
         endmntent(mounts);
+        /* That looks at every process: only if it makes a difference. */
+        relations->pins_unseen = relations->pins_unseen || bpffs_may_be_elsewhere();
         return r;
 }
 
@@ -397,9 +484,15 @@ static int read_holders(struct relations *relations, struct kernel *kernel, stru
 
 int relations_read(struct relations *relations, struct kernel *kernel, struct tree *tree, uint32_t asked)
 {
+        return relations_read_named(relations, kernel, tree, NULL, asked);
+}
+
+int relations_read_named(struct relations *relations, struct kernel *kernel, struct tree *tree,
+                const struct cgroupfs *cgroupfs, uint32_t asked)
+{
         int r = 0;
 
-        *relations = (struct relations){ .asked = asked };
+        *relations = (struct relations){ .asked = asked, .cgroupfs = cgroupfs };
         /* Before the pins: they are opened, and would be held by this process. */
         if (asked & RELATION_HOLDERS) {
                 r = read_holders(relations, kernel, tree);
@@ -420,6 +513,19 @@ int relations_read(struct relations *relations, struct kernel *kernel, struct tr
         return r;
 }
 
+size_t relations_size(const struct relations *relations)
+{
+        size_t size = malloc_usable_size(relations->holders) + malloc_usable_size(relations->pins) +
+                      malloc_usable_size(relations->uses) + malloc_usable_size(relations->used) +
+                      malloc_usable_size(relations->links);
+
+        for (size_t i = 0; i < relations->holder_count; i++)
+                size += malloc_usable_size(relations->holders[i].exe) + malloc_usable_size(relations->holders[i].path);
+        for (size_t i = 0; i < relations->pin_count; i++)
+                size += malloc_usable_size(relations->pins[i].path);
+        return size;
+}
+
 void relations_deinit(struct relations *relations)
 {
         for (size_t i = 0; i < relations->holder_count; i++)
@@ -430,5 +536,8 @@ void relations_deinit(struct relations *relations)
         free(relations->pins);
         free(relations->uses);
         free(relations->used);
+        for (size_t i = 0; i < relations->link_count; i++)
+                link_deinit(&relations->links[i]);
+        free(relations->links);
         *relations = (struct relations){};
 }

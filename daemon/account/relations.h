@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "account/links.h"
 #include "account/tree.h"
 #include "base/relation.h"
 #include "bpf/records.h"
@@ -24,8 +25,10 @@ struct holder {
 };
 
 struct pin {
-        uint32_t kind, id; /* of the object */
-        char *path;
+        uint32_t kind, id;      /* of the object, or of a link */
+        char *path;             /* with " (link)" behind it: it is a link that keeps the object */
+        uint64_t device, inode; /* of the file: a bpffs may be mounted twice, and a file have two names */
+        bool by_link;
 };
 
 struct relations {
@@ -35,6 +38,10 @@ struct relations {
         struct use_record *uses; /* by program, then map */
         struct use_record *used; /* the same by map, then program */
         size_t holder_count, pin_count, use_count;
+        bool pins_unseen;   /* there may be pins that were not looked at */
+        struct link *links; /* those that are pinned, by id */
+        size_t link_count;
+        const struct cgroupfs *cgroupfs; /* to name cgroups that links are attached to; NULL: they are not */
 };
 
 /* The walk of one bpffs goes so deep and looks at so many files; there it ends, and says so. */
@@ -47,14 +54,25 @@ struct relations {
  * in any case.
  */
 int relations_read(struct relations *relations, struct kernel *kernel, struct tree *tree, uint32_t asked);
+/* The same, and the cgroups that links are attached to are named by @cgroupfs. */
+int relations_read_named(struct relations *relations, struct kernel *kernel, struct tree *tree,
+                const struct cgroupfs *cgroupfs, uint32_t asked);
 void relations_deinit(struct relations *relations);
+/* The bytes that they take. */
+size_t relations_size(const struct relations *relations);
 
 /* Sorts what was read and drops what is there twice. */
 void relations_sort(struct relations *relations);
 
+/* What the descriptor @fd, which is one of bpf_obj_get(), is, by the name of its inode: enum object_kind; 0: not known.
+ */
+uint32_t relations_kind_of_fd(int fd);
+
 /* Those of one object: the first, and in *@count how many. */
 const struct holder *relations_holders(const struct relations *relations, uint32_t kind, uint32_t id, size_t *count);
 const struct pin *relations_pins(const struct relations *relations, uint32_t kind, uint32_t id, size_t *count);
+/* The link @id if it is pinned where it was looked, else NULL. */
+const struct link *relations_link(const struct relations *relations, uint32_t id);
 /* The maps of the program @id, and the programs of the map @id. */
 const struct use_record *relations_maps(const struct relations *relations, uint32_t id, size_t *count);
 const struct use_record *relations_programs(const struct relations *relations, uint32_t id, size_t *count);

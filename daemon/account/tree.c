@@ -2,6 +2,8 @@
 #include "account/tree.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +13,6 @@
 
 /* struct usage is nothing but counters: sums and differences go over them all. */
 #define USAGE_COUNTERS (sizeof(struct usage) / sizeof(uint64_t))
-
-/* Deeper than any hierarchy the kernel makes by default; stops a lookup that would run in a circle. */
-#define DEPTH_MAX 512
 
 void usage_add(struct usage *sum, const struct usage *change)
 {
@@ -50,6 +49,11 @@ uint64_t usage_objects(const struct usage *usage)
         return usage->map_count + usage->program_count;
 }
 
+uint64_t usage_rss(const struct usage *usage)
+{
+        return usage->rss[RSS_ANON] + usage->rss[RSS_FILE] + usage->rss[RSS_SHMEM];
+}
+
 uint64_t usage_footprint(const struct usage *usage)
 {
         uint64_t sum = usage->allocated;
@@ -61,7 +65,9 @@ uint64_t usage_footprint(const struct usage *usage)
 
 void cgroup_free(struct cgroup *cgroup)
 {
+        free(cgroup->name);
         free(cgroup->path);
+        workload_free(cgroup->workload);
         free(cgroup);
 }
 
@@ -71,50 +77,209 @@ static void cleanup_cgroup(struct cgroup **cgroup)
                 cgroup_free(*cgroup);
 }
 
-static void mark_gone(struct tree *tree, struct cgroup *cgroup)
+/* --- Paths -------------------------------------------------------------------------------------------------------- */
+
+int cgroup_full_path(const struct cgroup *cgroup, char **path)
 {
-        if (!cgroup->exists)
-                return;
-        cgroup->exists = false;
-        cgroup->next_gone = tree->gone;
-        tree->gone = cgroup;
+        const struct cgroup *up;
+        size_t length = 0, before;
+        char *p;
+
+        if (!cgroup->path)
+                return -ENOENT;
+        for (up = cgroup; up->abbreviated; up = up->parent)
+                length += strlen(up->name) + 1;
+        before = strlen(up->path);
+        p = malloc(before + length + 1);
+        if (!p)
+                return -ENOMEM;
+        *path = p;
+        memcpy(p, up->path, before + 1);
+        p += before + length;
+        *p = '\0';
+        for (; cgroup != up; cgroup = cgroup->parent) {
+                size_t n = strlen(cgroup->name);
+
+                p -= n + 1;
+                *p = '/';
+                memcpy(p + 1, cgroup->name, n);
+        }
+        return 0;
 }
 
-/* Adds a cgroup to the tree; takes @path over. */
-static int add_cgroup(
-                struct tree *tree, uint64_t id, char *path, bool exists, struct cgroup *parent, struct cgroup **ret)
+/* How many bytes of @path, which is too long, an abbreviation begins with: whole names. */
+static size_t beginning_of(const char *path)
+{
+        return (const char *) memrchr(path, '/', CGROUP_PATH_BEGIN_MAX) - path;
+}
+
+/* Makes the path of @cgroup, whose parent has one. */
+static int make_path(struct cgroup *cgroup)
+{
+        const struct cgroup *parent = cgroup->parent;
+        const char *above = parent->parent ? parent->path : "";
+        int n;
+
+        cgroup->abbreviated = parent->abbreviated;
+        if (!cgroup->abbreviated && strlen(above) + 1 + strlen(cgroup->name) >= PATH_MAX)
+                cgroup->abbreviated = beginning_of(above);
+        if (cgroup->abbreviated)
+                n = asprintf(&cgroup->path, "%.*s/…(%llu)/%s", (int) cgroup->abbreviated, above,
+                                (unsigned long long) cgroup->id, cgroup->name);
+        else
+                n = asprintf(&cgroup->path, "%s/%s", above, cgroup->name);
+        if (n < 0) {
+                cgroup->path = NULL;
+                return -ENOMEM;
+        }
+        return cgroup->abbreviated ? 0 : workload_from_path(cgroup->path, &cgroup->workload);
+}
+
+const struct cgroup *cgroup_of_workload(const struct cgroup *cgroup)
+{
+        while (cgroup && !cgroup->workload)
+                cgroup = cgroup->parent;
+        return cgroup;
+}
+
+/* --- Adding ------------------------------------------------------------------------------------------------------- */
+
+/* A cgroup that is in the hash, but not below its parent yet. */
+static int add_unlinked(struct tree *tree, uint64_t id, struct cgroup **ret)
 {
         _cleanup_(cleanup_cgroup) struct cgroup *cgroup = calloc(1, sizeof(*cgroup));
 
-        if (!cgroup) {
-                free(path);
+        if (!cgroup)
                 return -ENOMEM;
-        }
         cgroup->id = id;
-        cgroup->path = path;
-        cgroup->exists = true;
-        cgroup->parent = parent;
-        cgroup->depth = parent ? parent->depth + 1 : 0;
         HASH_ADD(hh, tree->by_id, id, sizeof(cgroup->id), cgroup);
         if (!HASH_ADDED(cgroup))
                 return -ENOMEM;
-        if (parent)
-                parent->children++;
-        tree->count++;
-        if (!exists)
-                mark_gone(tree, cgroup);
-        DL_APPEND2(tree->added, cgroup, previous_added, next_added);
         *ret = cgroup;
         cgroup = NULL;
         return 0;
 }
 
+static void link_cgroup(struct tree *tree, struct cgroup *cgroup)
+{
+        if (cgroup->parent) {
+                cgroup->depth = cgroup->parent->depth + 1;
+                cgroup->parent->children++;
+        }
+        tree->count++;
+        if (!cgroup->exists)
+                DL_APPEND2(tree->gone, cgroup, previous_gone, next_gone);
+        DL_APPEND2(tree->added, cgroup, previous_added, next_added);
+}
+
+/* Takes @top, which has no place yet, and what was added below it out of the tree again. */
+static void remove_unlinked(struct tree *tree, struct cgroup *top)
+{
+        while (top) {
+                struct cgroup *below = top->below;
+
+                HASH_DEL(tree->by_id, top);
+                cgroup_free(top);
+                top = below;
+        }
+}
+
+/*
+ * Finds what there is to know of the new @cgroup. Returns 0 with its parent's id, which stays as it is if that is not
+ * known; or -ENOMEM.
+ */
+static int look_up(struct tree *tree, struct cgroup *cgroup, uint64_t *parent_id)
+{
+        uint64_t found = 0;
+        int r = tree->lookup(tree->lookup_context, cgroup->id, &cgroup->name, &found);
+
+        if (r < 0)
+                cgroup->name = NULL;
+        if (found != 0)
+                *parent_id = found;
+        /* Without the permission to open handles a cgroup is there all the same; it has no name then. */
+        cgroup->exists = r != -ESTALE;
+        return r == -ENOMEM ? r : 0;
+}
+
+/*
+ * Adds the cgroup @id and those above it that are new, without a place yet: *top is the uppermost one, *above what it
+ * is below; @parent_id is that of @id if nobody knows better. Ids are of a tree; one that would be above itself is put
+ * below the root.
+ */
+static int climb(struct tree *tree, uint64_t id, uint64_t parent_id, struct cgroup **top, struct cgroup **above)
+{
+        *top = NULL;
+        *above = tree_find(tree, id);
+        while (!*above) {
+                struct cgroup *cgroup;
+                int r = add_unlinked(tree, id, &cgroup);
+
+                if (r < 0)
+                        return r;
+                cgroup->below = *top;
+                *top = cgroup;
+                id = parent_id;
+                parent_id = 0;
+                r = look_up(tree, cgroup, &id);
+                if (r < 0)
+                        return r;
+                *above = tree_find(tree, id);
+                if (*above && !(*above)->parent)
+                        *above = tree->root;
+        }
+        return 0;
+}
+
+static int add_missing(struct tree *tree, uint64_t id, uint64_t parent_id, struct cgroup **ret)
+{
+        struct cgroup *top, *above;
+        int r = climb(tree, id, parent_id, &top, &above);
+
+        /* Paths first: what fails leaves nothing behind. */
+        for (struct cgroup *cgroup = top; r == 0 && cgroup; above = cgroup, cgroup = cgroup->below) {
+                cgroup->parent = above;
+                if (cgroup->name && above->path)
+                        r = make_path(cgroup);
+        }
+        if (r < 0) {
+                remove_unlinked(tree, top);
+                return r;
+        }
+        *ret = above;
+        for (struct cgroup *below; top; top = below) {
+                below = top->below;
+                top->below = NULL;
+                link_cgroup(tree, top);
+        }
+        return 0;
+}
+
+int tree_get(struct tree *tree, uint64_t id, struct cgroup **cgroup)
+{
+        return add_missing(tree, id, 0, cgroup);
+}
+
+int tree_get_below(struct tree *tree, uint64_t id, uint64_t parent_id)
+{
+        struct cgroup *cgroup;
+
+        return add_missing(tree, id, parent_id, &cgroup);
+}
+
 int tree_init(struct tree *tree, uint64_t root_id, tree_lookup_t lookup, void *context)
 {
-        char *path = strdup("/");
+        int r;
 
         *tree = (struct tree){ .lookup = lookup, .lookup_context = context };
-        return path ? add_cgroup(tree, root_id, path, true, NULL, &tree->root) : -ENOMEM;
+        r = add_unlinked(tree, root_id, &tree->root);
+        if (r < 0)
+                return r;
+        tree->root->exists = true;
+        link_cgroup(tree, tree->root);
+        tree->root->name = strdup("");
+        tree->root->path = strdup("/");
+        return tree->root->name && tree->root->path ? 0 : -ENOMEM;
 }
 
 void tree_deinit(struct tree *tree)
@@ -148,39 +313,6 @@ bool tree_is_below(const struct cgroup *cgroup, const struct cgroup *ancestor)
         return false;
 }
 
-static int get_at_depth(struct tree *tree, uint64_t id, int depth, struct cgroup **ret)
-{
-        _cleanup_free_ char *path = NULL;
-        struct cgroup *parent = tree->root;
-        uint64_t parent_id = 0;
-        bool exists;
-        char *taken;
-        int r;
-
-        *ret = tree_find(tree, id);
-        if (*ret)
-                return 0;
-        r = tree->lookup(tree->lookup_context, id, &path, &parent_id);
-        if (r == -ENOMEM)
-                return r;
-        /* Without the permission to open handles a cgroup is there all the same; it has no name then. */
-        exists = r != -ESTALE;
-        /* One whose path is too long to be told is in its parent's budget like any other. */
-        if (exists && parent_id != 0 && depth < DEPTH_MAX) {
-                r = get_at_depth(tree, parent_id, depth + 1, &parent);
-                if (r < 0)
-                        return r;
-        }
-        taken = path;
-        path = NULL;
-        return add_cgroup(tree, id, taken, exists, parent, ret);
-}
-
-int tree_get(struct tree *tree, uint64_t id, struct cgroup **cgroup)
-{
-        return get_at_depth(tree, id, 0, cgroup);
-}
-
 static void queue(struct tree *tree, struct cgroup *cgroup)
 {
         if (cgroup->updated)
@@ -204,6 +336,15 @@ void tree_set_rss(struct tree *tree, struct cgroup *cgroup, const uint64_t rss[R
         queue(tree, cgroup);
 }
 
+static void note(struct tree *tree, struct cgroup *cgroup)
+{
+        if (cgroup->noted)
+                return;
+        cgroup->noted = true;
+        cgroup->next_noted = tree->noted;
+        tree->noted = cgroup;
+}
+
 size_t tree_flush(struct tree *tree)
 {
         size_t count = 0;
@@ -220,6 +361,8 @@ size_t tree_flush(struct tree *tree)
                         usage_add(&up->total, &change);
                         if (up->policy)
                                 tree_mark_changed(tree, up);
+                        if (tree->notes)
+                                note(tree, up);
                 }
                 count++;
         }
@@ -236,6 +379,18 @@ struct cgroup *tree_take_changed(struct tree *tree)
         tree->changed = cgroup->next_changed;
         cgroup->next_changed = NULL;
         cgroup->changed = false;
+        return cgroup;
+}
+
+struct cgroup *tree_take_noted(struct tree *tree)
+{
+        struct cgroup *cgroup = tree->noted;
+
+        if (!cgroup)
+                return NULL;
+        tree->noted = cgroup->next_noted;
+        cgroup->next_noted = NULL;
+        cgroup->noted = false;
         return cgroup;
 }
 
@@ -314,25 +469,31 @@ struct cgroup *tree_take_forgotten(struct tree *tree)
 
 void tree_check(struct tree *tree, struct cgroup *cgroup)
 {
-        _cleanup_free_ char *path = NULL;
         uint64_t parent_id;
 
-        if (tree->lookup(tree->lookup_context, cgroup->id, &path, &parent_id) == -ESTALE)
-                mark_gone(tree, cgroup);
+        if (!cgroup->exists || tree->lookup(tree->lookup_context, cgroup->id, NULL, &parent_id) != -ESTALE)
+                return;
+        cgroup->exists = false;
+        DL_APPEND2(tree->gone, cgroup, previous_gone, next_gone);
+}
+
+static bool is_needed(const struct cgroup *cgroup)
+{
+        return cgroup->children > 0 || cgroup->references > 0 || cgroup->updated || cgroup->changed || cgroup->noted ||
+               !usage_is_zero(&cgroup->self);
 }
 
 /* Moves what is empty from the list of gone cgroups to that of forgotten ones. Returns whether that was any. */
 static bool prune_once(struct tree *tree)
 {
+        struct cgroup *cgroup, *next;
         bool any = false;
 
-        for (struct cgroup **link = &tree->gone, *cgroup; (cgroup = *link);) {
-                if (cgroup->children > 0 || cgroup->references > 0 || cgroup->updated || cgroup->changed ||
-                                !usage_is_zero(&cgroup->self)) {
-                        link = &cgroup->next_gone;
+        DL_FOREACH_SAFE2(tree->gone, cgroup, next, next_gone)
+        {
+                if (is_needed(cgroup))
                         continue;
-                }
-                *link = cgroup->next_gone;
+                DL_DELETE2(tree->gone, cgroup, previous_gone, next_gone);
                 cgroup->parent->children--;
                 cgroup->parent = NULL;
                 remove_added(tree, cgroup);

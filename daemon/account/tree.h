@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "account/workload.h"
 #include "base/uthash-nonfatal.h"
 #include "bpf/records.h"
 
@@ -23,18 +24,26 @@ struct usage {
         uint64_t map_count;        /* maps */
         uint64_t program_count;    /* programs */
         uint64_t rss[RSS_MEMBERS]; /* of the processes, by enum rss_member */
+        uint64_t committed;        /* the sum of ceilings; of objects without one what they have */
+        uint64_t unbounded_count;  /* objects without a ceiling */
+        uint64_t maps_charged; /* the part of maps that is charged; the rest of charged is of programs, none of jit */
 };
 
 struct policy;
 
 struct cgroup {
         uint64_t id;
-        char *path;  /* below the memory hierarchy's mount, "/" for the root; the last one known; NULL: unknown */
-        bool exists; /* false once it was removed */
-        struct cgroup *parent; /* NULL for the root */
-        size_t depth;          /* how many are above it */
-        struct usage self;     /* its own */
-        struct usage total;    /* of the subtree, as of the last tree_flush() */
+        char *name; /* in its parent, "" for the root; NULL: unknown */
+        char *path; /* for people: below the memory hierarchy's mount, "/" for the root; NULL: unknown. See below */
+        size_t abbreviated;        /* if path is not complete: how many bytes it has of its beginning; 0: it is */
+        struct workload *workload; /* whose own cgroup it is; NULL: none's */
+        bool exists;               /* false once it was removed */
+        struct cgroup *parent;     /* NULL for the root */
+        size_t depth;              /* how many are above it */
+        struct usage self;         /* its own */
+        struct usage total;        /* of the subtree, as of the last tree_flush() */
+
+        uint64_t left; /* bytes of objects that outlived it, and are a cgroup's above it since */
 
         struct policy *policy; /* of the budget that it has, NULL: none; not the tree's */
         size_t references;     /* by whom it is not to be forgotten though it holds nothing */
@@ -45,21 +54,31 @@ struct cgroup {
         size_t children;
         bool changed;
         uint64_t grown; /* bytes: tree_take_grown() */
-        struct cgroup *next_updated, *next_gone, *next_changed, *next_grown;
+        bool noted;
+        struct cgroup *next_updated, *next_gone, *previous_gone, *next_changed, *next_grown, *next_noted;
         struct cgroup *next_added, *previous_added; /* the latter is NULL if it is not in the list */
+        struct cgroup *below;                       /* while it is added: the one whose parent it is */
         UT_hash_handle hh;
 };
 
 /*
- * Finds @id's path and its parent's id; the same contract as cgroupfs_lookup().
+ * A path of PATH_MAX bytes or more takes too much memory to be kept by each of the cgroups that are so deep, and fits
+ * into no system call. It is abbreviated to the names at its beginning, of so many bytes at most, the cgroup's id, and
+ * its name: "/a/b/…(4711)/name".
  */
-typedef int (*tree_lookup_t)(void *context, uint64_t id, char **path, uint64_t *parent_id);
+#define CGROUP_PATH_BEGIN_MAX 512
+
+/*
+ * Finds @id's name and its parent's id; the same contract as cgroupfs_lookup(). *@parent_id is 0 if it is not known.
+ * @name may be NULL: then it is only asked whether it exists.
+ */
+typedef int (*tree_lookup_t)(void *context, uint64_t id, char **name, uint64_t *parent_id);
 
 struct tree {
         struct cgroup *by_id; /* uthash */
         struct cgroup *root;
         struct cgroup *updated; /* list */
-        struct cgroup *gone;    /* list of those that do not exist any more */
+        struct cgroup *gone;    /* list of those that do not exist any more, as they went: children first */
         size_t count;
         tree_lookup_t lookup;
         void *lookup_context;
@@ -67,6 +86,8 @@ struct tree {
         struct cgroup *forgotten; /* list of those that are not in the tree any more: tree_take_forgotten() */
         struct cgroup *changed;   /* list of those with a policy whose total changed: tree_take_changed() */
         struct cgroup *grown;     /* list of those whose own objects grew: tree_take_grown() */
+        struct cgroup *noted;     /* list of those whose total changed: tree_take_noted() */
+        bool notes;               /* somebody takes them */
 };
 
 /* Makes a tree with its root, @root_id. Returns 0 or -ENOMEM. @tree is to be given to tree_deinit() in any case. */
@@ -74,13 +95,26 @@ int tree_init(struct tree *tree, uint64_t root_id, tree_lookup_t lookup, void *c
 void tree_deinit(struct tree *tree);
 
 /*
- * The cgroup @id with its ancestors, looked up if it is new; 0 stands for the root, which takes what no cgroup has. One
- * that cannot be found (it is gone already) hangs below the root with exists = false. Returns 0 or -ENOMEM.
+ * The cgroup @id with its ancestors, however many, looked up if it is new; 0 stands for the root, which takes what no
+ * cgroup has. One that cannot be found (it is gone already) hangs below the root with exists = false. Returns 0 or
+ * -ENOMEM.
  */
 int tree_get(struct tree *tree, uint64_t id, struct cgroup **cgroup);
 
+/*
+ * Sees to it that the tree has the cgroup @id, of which it was heard that it was below @parent_id: one that is gone
+ * hangs there. Returns 0 or -ENOMEM.
+ */
+int tree_get_below(struct tree *tree, uint64_t id, uint64_t parent_id);
+
 /* The cgroup @id if the tree has it, else NULL; 0 is the root. */
 struct cgroup *tree_find(const struct tree *tree, uint64_t id);
+
+/* The complete path of @cgroup, of any length, to be freed. Returns 0, -ENOENT: it is not known; or -ENOMEM. */
+int cgroup_full_path(const struct cgroup *cgroup, char **path);
+
+/* The nearest of @cgroup and those above it that is a workload's own; NULL: there is none. */
+const struct cgroup *cgroup_of_workload(const struct cgroup *cgroup);
 
 /* Whether @cgroup, which may be NULL, is @ancestor or in its subtree. */
 bool tree_is_below(const struct cgroup *cgroup, const struct cgroup *ancestor);
@@ -103,6 +137,10 @@ struct cgroup *tree_take_changed(struct tree *tree);
 /* Puts @cgroup, which has a policy, among those: its limits have changed. */
 void tree_mark_changed(struct tree *tree, struct cgroup *cgroup);
 
+/* The same of all cgroups, with a policy or without, while @tree->notes is set; to be taken to the end if it is reset.
+ */
+struct cgroup *tree_take_noted(struct tree *tree);
+
 /*
  * Notes that objects of @cgroup's own were made or grew by @bytes. That is not what its usage rose by: objects also
  * come to it from cgroups that are gone, and that is nobody's growth.
@@ -122,7 +160,7 @@ struct cgroup *tree_take_added(struct tree *tree);
 struct cgroup *tree_take_forgotten(struct tree *tree);
 void cgroup_free(struct cgroup *cgroup);
 
-/* Asks again whether @cgroup exists; it keeps its last path if it does not. */
+/* Asks again whether @cgroup exists; it keeps its path and its parent if it does not. */
 void tree_check(struct tree *tree, struct cgroup *cgroup);
 
 /* Forgets the cgroups that are gone, hold nothing, and have neither children nor references. After tree_flush(). */
@@ -132,5 +170,7 @@ void usage_add(struct usage *sum, const struct usage *change);
 void usage_subtract(struct usage *sum, const struct usage *change);
 uint64_t usage_uncharged(const struct usage *usage);
 uint64_t usage_objects(const struct usage *usage);
+/* Resident memory, in bytes. */
+uint64_t usage_rss(const struct usage *usage);
 /* What a workload really costs: BPF memory, resident memory and swap, in bytes. */
 uint64_t usage_footprint(const struct usage *usage);

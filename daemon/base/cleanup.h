@@ -3,11 +3,11 @@
  * Cleanup attributes: an error path is one return.
  *
  * An object in its owner has x_init() and x_deinit(), and the latter takes it in any case, however far x_init() got;
- * all zeroes is the object before. One that x_open() or x_new() makes is the caller's only if that succeeds, unless it
- * says otherwise.
+ * all zeroes is the object before. One that x_open() or x_new() makes is the caller's only if that succeeds.
  */
 #pragma once
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +33,14 @@ static inline void cleanup_fclose(FILE **file)
                 fclose(*file);
 }
 
-#define _cleanup_(f)     __attribute__((cleanup(f)))
-#define _cleanup_free_   _cleanup_(cleanup_free)
-#define _cleanup_close_  _cleanup_(cleanup_close)
-#define _cleanup_fclose_ _cleanup_(cleanup_fclose)
+static inline void cleanup_closedir(DIR **directory)
+{
+        if (*directory)
+                closedir(*directory);
+}
+
+#define _cleanup_(f)       __attribute__((cleanup(f)))
+#define _cleanup_free_     _cleanup_(cleanup_free)
+#define _cleanup_close_    _cleanup_(cleanup_close)
+#define _cleanup_fclose_   _cleanup_(cleanup_fclose)
+#define _cleanup_closedir_ _cleanup_(cleanup_closedir)

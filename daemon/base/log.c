@@ -6,13 +6,19 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
+#include "base/cleanup.h"
+#include "base/logsink.h"
+#include "base/text.h"
+
+/* What may wait for a journal that does not read, in bytes: some thousand alerts. */
+#define QUEUE_BYTES_MAX (2UL * 1024 * 1024)
+
+#define MESSAGE_FIELD "MESSAGE="
 
 static int max_level = LOG_INFO;
+static bool started; /* a thread writes */
 
 void log_set_max_level(int priority)
 {
@@ -24,46 +30,140 @@ int log_max_level(void)
         return max_level;
 }
 
-/* Whether stderr is the stream that systemd connected to the journal: $JOURNAL_STREAM is its device and inode. */
-static bool stderr_is_journal(void)
+/* --- Entries ------------------------------------------------------------------------------------------------------ */
+
+static void free_fields(struct iovec *fields, size_t count)
 {
-        static int cached = -1;
+        for (size_t i = 0; i < count; i++)
+                free(fields[i].iov_base);
+        free(fields);
+}
 
-        if (cached < 0) {
-                unsigned long long device, inode;
-                const char *stream = getenv("JOURNAL_STREAM");
-                struct stat st;
+static void drop(struct parcel *parcel)
+{
+        struct log_item *item = (struct log_item *) parcel;
 
-                cached = stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-                         fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+        free_fields(item->fields, item->field_count);
+        free(item);
+}
+
+/* One with @text. NULL: no memory. */
+static struct log_item *item_new(int priority, const char *text)
+{
+        char plain[LOG_LINE_SIZE];
+        struct log_item *item;
+        size_t length;
+
+        length = strlen(MESSAGE_FIELD) + strlen(text_plain(text, plain, sizeof(plain)));
+        item = calloc(1, sizeof(*item) + length + 1);
+        if (!item)
+                return NULL;
+        item->parcel.size = sizeof(*item) + length + 1;
+        item->priority = priority;
+        item->length = length;
+        strcpy(stpcpy(item->message, MESSAGE_FIELD), plain);
+        return item;
+}
+
+/* --- The thread --------------------------------------------------------------------------------------------------- */
+
+static int send_item(const struct parcel *parcel)
+{
+        return sink_send((const struct log_item *) parcel);
+}
+
+static int tell_lost(uint64_t count)
+{
+        _cleanup_free_ struct log_item *item = NULL;
+        char text[128], field[64];
+        struct iovec fields = { .iov_base = field };
+
+        snprintf(text, sizeof(text), "%llu messages were lost: the journal, or whoever reads stderr, did not take them",
+                        (unsigned long long) count);
+        fields.iov_len = snprintf(field, sizeof(field), "BPFBUDGET_LOST=%llu", (unsigned long long) count);
+        item = item_new(LOG_WARNING, text);
+        if (!item)
+                return -ENOMEM;
+        item->fields = &fields;
+        item->field_count = 1;
+        return sink_send(item);
+}
+
+static struct outbox outbox = {
+        .send = send_item,
+        .tell_lost = tell_lost,
+        .drop = drop,
+        .bytes_max = QUEUE_BYTES_MAX,
+};
+
+void log_start(uint64_t lost)
+{
+        outbox_start(&outbox, lost);
+        started = true;
+}
+
+uint64_t log_stop(void)
+{
+        return outbox_stop(&outbox, LOG_STOP_USEC);
+}
+
+/* --- Messages ----------------------------------------------------------------------------------------------------- */
+
+/* For programs that people wait for. By stdio, as bpfbudgetctl top keeps stderr for later. */
+static void write_now(const struct log_item *item)
+{
+        if (item->field_count == 0 && !sink_is_journal())
+                fprintf(stderr, "%s: %s\n", program_invocation_short_name, item->message + strlen(MESSAGE_FIELD));
+        else if (sink_send(item) == OUTBOX_LATER)
+                sink_write(item);
+}
+
+/* Takes @fields over. */
+static void deliver(int priority, const char *text, struct iovec *fields, size_t count)
+{
+        struct log_item *item = item_new(priority, text);
+
+        if (!item) {
+                free_fields(fields, count);
+                if (started)
+                        outbox_count_lost(&outbox);
+                return;
         }
-        return cached > 0;
+        item->fields = fields;
+        item->field_count = count;
+        for (size_t i = 0; i < count; i++)
+                item->parcel.size += sizeof(fields[i]) + fields[i].iov_len;
+        if (started) {
+                outbox_put(&outbox, &item->parcel);
+                return;
+        }
+        write_now(item);
+        drop(&item->parcel);
 }
 
 void log_message(int priority, const char *format, ...)
 {
-        int saved_errno = errno;
+        int saved_errno = errno, n;
+        char *text = NULL;
         va_list ap;
 
         if (priority > max_level)
                 return;
         va_start(ap, format);
-        if (stderr_is_journal()) {
-                va_list copy;
-                int r;
-
-                va_copy(copy, ap);
-                r = sd_journal_printv(priority, format, copy);
-                va_end(copy);
-                if (r >= 0)
-                        goto end;
-        }
-        flockfile(stderr);
-        fprintf(stderr, "%s: ", program_invocation_short_name);
-        vfprintf(stderr, format, ap);
-        fputc('\n', stderr);
-        funlockfile(stderr);
-end:
+        n = vasprintf(&text, format, ap);
         va_end(ap);
+        if (n >= 0) {
+                deliver(priority, text, NULL, 0);
+                free(text);
+        } else if (started)
+                outbox_count_lost(&outbox);
+        errno = saved_errno;
+}
+
+void log_entry(int priority, const char *text, struct iovec *fields, size_t count)
+{
+        int saved_errno = errno;
+
+        deliver(priority, text, fields, count);
         errno = saved_errno;
 }

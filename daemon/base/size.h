@@ -4,8 +4,21 @@
 
 #include <stdint.h>
 
-/* Enough for any size that format_size() writes. */
-#define FORMAT_SIZE_MAX 16
+/* Enough for any size that is written here. */
+#define FORMAT_SIZE_MAX 24
+
+/* How exact a size is: digits behind the point, or all bytes. */
+#define SIZE_PRECISION 1
+#define SIZE_EXACT     4
 
 /* @bytes for people, as systemd prints it: "0B", "1023B", "1.5K", "12.3M". Returns @buffer. */
 char *format_size(char buffer[FORMAT_SIZE_MAX], uint64_t bytes);
+
+/* The same with @precision digits; SIZE_EXACT: "16777217B". */
+char *format_size_to(char buffer[FORMAT_SIZE_MAX], uint64_t bytes, unsigned int precision);
+
+/*
+ * The least precision at which @used and @wanted, as they are written, are together more than @limit is, as they are in
+ * truth (bytes). SIZE_PRECISION if they are not.
+ */
+unsigned int size_precision(uint64_t used, uint64_t wanted, uint64_t limit);

@@ -7,3 +7,23 @@
 
 /* Whether HASH_ADD of @element took place: uthash clears the table pointer of what it could not add. */
 #define HASH_ADDED(element) ((element)->hh.tbl != NULL)
+
+/*
+ * Sets @element to the one of @table that has @value in its member @key, or else to a new one, all zeroes but for that.
+ * NULL: no memory.
+ */
+#define HASH_GET(table, key, value, element)                               \
+        do {                                                               \
+                HASH_FIND(hh, table, &(value), sizeof(value), element);    \
+                if (element)                                               \
+                        break;                                             \
+                (element) = calloc(1, sizeof(*(element)));                 \
+                if (!(element))                                            \
+                        break;                                             \
+                (element)->key = (value);                                  \
+                HASH_ADD(hh, table, key, sizeof((element)->key), element); \
+                if (!HASH_ADDED(element)) {                                \
+                        free(element);                                     \
+                        (element) = NULL;                                  \
+                }                                                          \
+        } while (0)

@@ -4,14 +4,23 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
+#include "base/array.h"
+#include "base/cleanup.h"
 #include "base/log.h"
+#include "enforce/leftovers.h"
 #include "kernel/skeleton.h"
 #include "policy/policy.h"
 
 /* Domains for as many cgroups as are budgeted at the start, and for others, within these bounds. */
 #define DOMAINS_MIN 1024
-#define DOMAINS_MAX 65536
+#define DOMAINS_MAX (1U << 20)
+#define OBJECTS_MAX (1U << 23)
+
+/* Room for automata of other configurations, which a reload may bring. */
+#define AUTOMATON_MIN 4096
+#define BUDGETS_MIN   64
 
 /* --- Domains ------------------------------------------------------------------------------------------------------ */
 
@@ -29,34 +38,71 @@ static uint64_t domain_of(const struct cgroup *cgroup)
         return 0;
 }
 
+/* What @budget allows, with @bytes as its Max. */
+static void set_limits(uint64_t max[GATE_RESOURCES], const struct budget *budget, uint64_t bytes)
+{
+        static const enum gate_resource counted[] = {
+                [COUNT_ALLOCATED] = GATE_ALLOCATED,
+                [COUNT_CHARGED] = GATE_CHARGED,
+                [COUNT_COMMITTED] = GATE_COMMITTED,
+        };
+
+        for (int i = 0; i < GATE_RESOURCES; i++)
+                max[i] = GATE_UNLIMITED;
+        max[GATE_MAPS] = budget->maps_max;
+        max[GATE_PROGRAMS] = budget->programs_max;
+        max[counted[budget->count]] = bytes;
+        /* What grows without a limit would pass Max some day. */
+        if (budget->count == COUNT_COMMITTED && budget->unbounded == UNBOUNDED_REFUSE && bytes != BUDGET_INFINITY)
+                max[GATE_UNBOUNDED] = 0;
+}
+
 static int set_domain(struct admission *admission, const struct cgroup *cgroup)
 {
         struct policy *policy = cgroup->policy;
-        uint64_t max[GATE_RESOURCES] = {
-                [GATE_ALLOCATED] = GATE_UNLIMITED,
-                [GATE_CHARGED] = GATE_UNLIMITED,
-                [GATE_MAPS] = policy->budget->maps_max,
-                [GATE_PROGRAMS] = policy->budget->programs_max,
-        };
-        int r;
+        _cleanup_free_ char *path = NULL;
+        uint64_t max[GATE_RESOURCES];
+        int r = cgroup_full_path(cgroup, &path);
 
-        max[policy->budget->count == COUNT_CHARGED ? GATE_CHARGED : GATE_ALLOCATED] = policy->max;
-        r = gate_set_domain(admission->gate, cgroup->id, domain_of(cgroup->parent), max, policy->events.denied);
+        if (r == -ENOMEM)
+                return r;
+        set_limits(max, policy->budget, policy->max);
+        r = gate_set_domain(admission->gate, cgroup->id, domain_of(cgroup->parent), path, max, policy->events.denied);
         /* Without one its objects are booked in the next one above. */
         if (r != -EEXIST)
                 policy->has_domain = r == 0;
         return r;
 }
 
+/* Gives the gate the budgets of cgroups that will come. Returns 0 or a negative errno. */
+static int set_budgets(struct admission *admission)
+{
+        const struct config *config = admission->config;
+        _cleanup_free_ struct gate_limits *limits = calloc(config->count + 1, sizeof(*limits));
+
+        if (!limits)
+                return -ENOMEM;
+        for (size_t i = 0; i < config->count; i++) {
+                uint64_t max[GATE_RESOURCES];
+
+                set_limits(max, &config->budgets[i], config->budgets[i].max);
+                memcpy(limits[i].max, max, sizeof(limits[i].max));
+                limits[i].refuses = config->budgets[i].on_max == ACTION_DENY;
+        }
+        return gate_set_budgets(admission->gate, config->automaton, limits, config->count);
+}
+
 static void log_no_room(const struct cgroup *cgroup, int error)
 {
         log_error("%s: its Max cannot be enforced: %s", cgroup->path ?: "a cgroup",
-                        error == -E2BIG ? "the table of budgeted cgroups is full; raise MaxCgroups="
-                                        : strerror(-error));
+                        error == -E2BIG ? "the table of budgeted cgroups is full" : strerror(-error));
 }
 
-/* Returns 0, or -EEXIST if the gate has to be made anew; other errors are a single cgroup's, and logged. */
-static int set_domains(struct admission *admission)
+/*
+ * Returns 0; -EEXIST: the gate has to be made anew; -E2BIG, if @may_grow: with a larger table. Other errors are a
+ * single cgroup's, and logged.
+ */
+static int set_domains(struct admission *admission, bool may_grow)
 {
         struct cgroup *cgroup, *next;
 
@@ -64,7 +110,7 @@ static int set_domains(struct admission *admission)
         HASH_ITER (hh, admission->monitor->tree.by_id, cgroup, next) {
                 int r = refuses(cgroup) && cgroup->exists ? set_domain(admission, cgroup) : 0;
 
-                if (r == -EEXIST)
+                if (r == -EEXIST || (r == -E2BIG && may_grow))
                         return r;
                 if (r < 0)
                         log_no_room(cgroup, r);
@@ -82,7 +128,7 @@ static void retire(struct admission *admission, uint64_t id)
         for (size_t i = 0; i < admission->retired_count; i++)
                 if (admission->retired[i] == id)
                         return;
-        grown = reallocarray(admission->retired, admission->retired_count + 1, sizeof(*grown));
+        grown = array_grow(admission->retired, admission->retired_count, sizeof(*grown));
         if (!grown)
                 return; /* it stays, without limits, until the next start or reload */
         admission->retired = grown;
@@ -122,29 +168,26 @@ static void prune_domains(struct admission *admission)
 
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
 
-static void queue(struct admission *admission, const struct object_record *record, bool gone)
+static void queue(struct admission *admission, const struct object_change *change)
 {
-        if (admission->count == admission->size) {
-                size_t size = admission->size ? 2 * admission->size : 64;
-                struct gate_settlement *grown = reallocarray(admission->queue, size, sizeof(*grown));
+        struct gate_settlement *grown = array_grow(admission->queue, admission->count, sizeof(*grown));
 
-                if (!grown) {
-                        admission->lost = true;
-                        return;
-                }
-                admission->queue = grown;
-                admission->size = size;
+        if (!grown) {
+                admission->lost = true;
+                return;
         }
-        admission->queue[admission->count++] = (struct gate_settlement){
-                .key = record->identity,
-                .address = record->address,
-                .allocated = record->allocated,
-                .charged = record->charged,
-                .id = record->id,
-                .kind = record->kind,
-                .measure = gone                             ? GATE_FORGET
-                           : record->marks & OBJECT_MEMLOCK ? GATE_AS_TOLD
-                           : record->charged                ? GATE_MEASURE
+        admission->queue = grown;
+        grown[admission->count++] = (struct gate_settlement){
+                .key = change->identity,
+                .address = change->address,
+                .allocated = change->allocated,
+                .charged = change->charged,
+                .ceiling = change->ceiling,
+                .id = change->id,
+                .kind = change->kind,
+                .measure = change->gone                     ? GATE_FORGET
+                           : change->marks & OBJECT_MEMLOCK ? GATE_AS_TOLD
+                           : change->charged                ? GATE_MEASURE
                                                             : GATE_MEASURE_NOBODYS,
         };
 }
@@ -156,7 +199,7 @@ static void queue_changes(struct admission *admission)
 
         admission->lost |= ledger->changes_lost;
         for (size_t i = 0; i < ledger->change_count; i++)
-                queue(admission, &ledger->changes[i].record, ledger->changes[i].gone);
+                queue(admission, &ledger->changes[i]);
         ledger_keep_changes(ledger, true);
 }
 
@@ -164,8 +207,17 @@ static void queue_all(struct admission *admission)
 {
         struct object *object, *next;
 
-        HASH_ITER (hh, admission->monitor->ledger.by_key, object, next)
-                queue(admission, &object->record, false);
+        HASH_ITER (hh, admission->monitor->ledger.by_key, object, next) {
+                struct object_change change = ledger_change_of(&object->record, false);
+
+                queue(admission, &change);
+        }
+}
+
+/* The domain of a removed cgroup that the gate before had the entry @key in; 0: none, or there was no gate before. */
+static uint64_t left_in(const struct admission *admission, uint64_t key)
+{
+        return admission->previous ? leftovers_domain(admission->previous, key) : 0;
 }
 
 /*
@@ -182,7 +234,7 @@ static void set_queue_domains(struct admission *admission)
                                                                                 settlement->kind, settlement->id);
 
                 if (object && object->record.identity == settlement->key)
-                        settlement->domain = domain_of(object->cgroup);
+                        settlement->domain = left_in(admission, settlement->key) ?: domain_of(object->cgroup);
         }
 }
 
@@ -203,13 +255,52 @@ static int settle(struct admission *admission)
         return 0;
 }
 
-void admission_flush(struct admission *admission)
+static void log_unbooked(struct admission *admission)
 {
-        uint64_t unbooked, missed;
+        uint64_t unbooked = gate_unbooked(admission->gate);
+
+        if (unbooked != admission->unbooked)
+                log_warning("%llu maps and programs could not be booked by the gate (its tables were full, or their "
+                            "type "
+                            "is not known), and were refused where a limit is in force",
+                                (unsigned long long) (unbooked - admission->unbooked));
+        admission->unbooked = unbooked;
+}
+
+/* There may be many: the first, and whenever they have doubled. */
+static void log_missed(struct admission *admission)
+{
+        uint64_t missed = gate_missed(admission->gate);
+
+        if (missed <= 2 * admission->missed)
+                return;
+        log_warning("The kernel skipped the gate for up to %llu calls of bpf(2), whose objects count against the "
+                    "next request. To prevent this on a preemptible kernel, add bpf to lsm= on the kernel command "
+                    "line, or use a kernel with CONFIG_FPROBE",
+                        (unsigned long long) missed);
+        admission->missed = missed;
+}
+
+/* Has the gate made anew with larger tables long before they are full, which takes a while. */
+static void check_fill(struct admission *admission)
+{
+        struct gate_fill fill;
+
+        gate_read_fill(admission->gate, &fill);
+        if (fill.objects > fill.objects_max / 2 && fill.objects_max < OBJECTS_MAX) {
+                admission->objects_min = 4 * fill.objects_max;
+                admission->rebuild = true;
+        }
+        if ((fill.domains > fill.domains_max / 2 || fill.domains_missing > 0) && fill.domains_max < DOMAINS_MAX) {
+                admission->domains_min = 4 * fill.domains_max;
+                admission->rebuild = true;
+        }
+}
+
+static void flush(struct admission *admission)
+{
         int r;
 
-        if (!admission->gate)
-                return;
         queue_changes(admission);
         if (admission->lost) {
                 admission->lost = false;
@@ -221,30 +312,16 @@ void admission_flush(struct admission *admission)
                 log_warning("What the gate has booked cannot be brought up to date: %s", strerror(-r));
         admission->settle_error = r;
         retire_again(admission);
-        unbooked = gate_unbooked(admission->gate);
-        if (unbooked != admission->unbooked)
-                log_warning("%llu maps and programs could not be booked by the gate (too many, or of a type that is "
-                            "not "
-                            "known), and were treated as FailMode= says",
-                                (unsigned long long) (unbooked - admission->unbooked));
-        admission->unbooked = unbooked;
-        missed = gate_missed(admission->gate);
-        /* There may be many: the first, and whenever they have doubled. */
-        if (missed > 2 * admission->missed) {
-                log_warning("The kernel let up to %llu calls of bpf(2) by without asking the gate: on a preemptible "
-                            "kernel that takes bpf in lsm= on the kernel command line, or CONFIG_FPROBE. What they "
-                            "made counts against the next",
-                                (unsigned long long) missed);
-                admission->missed = missed;
-        }
+        log_unbooked(admission);
+        log_missed(admission);
 }
 
 bool admission_wants_flush(const struct admission *admission)
 {
         const struct ledger *ledger = &admission->monitor->ledger;
 
-        return admission->gate &&
-               (admission->count > 0 || admission->lost || ledger->change_count > 0 || ledger->changes_lost);
+        return admission->gate && (admission->rebuild || admission->count > 0 || admission->lost ||
+                                                  ledger->change_count > 0 || ledger->changes_lost);
 }
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */
@@ -257,8 +334,9 @@ void admission_init(struct admission *admission, struct monitor *monitor)
 static void close_gate(struct admission *admission)
 {
         ledger_keep_changes(&admission->monitor->ledger, false);
+        gate_close(admission->previous);
         gate_close(admission->gate);
-        admission->gate = NULL;
+        admission->previous = admission->gate = NULL;
         admission->count = 0;
         admission->retired_count = 0;
 }
@@ -285,17 +363,49 @@ const char *admission_obstacle(const struct admission *admission)
         return NULL;
 }
 
-static int open_gate(struct admission *admission, const struct settings *settings, bool fresh)
+static uint32_t domains_max(const struct admission *admission)
 {
+        uint32_t size = admission->config->settings.cgroups_max
+                                        ?: skeleton_table_size(2 * admission->monitor->tree.count, DOMAINS_MIN,
+                                                           DOMAINS_MAX);
+
+        return MAX(size, admission->domains_min);
+}
+
+static uint32_t objects_max(const struct admission *admission)
+{
+        uint32_t size = skeleton_table_size(4 * admission->monitor->ledger.count, ADMISSION_OBJECTS_MIN, OBJECTS_MAX);
+
+        return MAX(size, admission->objects_min);
+}
+
+/* The gate is a part of the daemon: what it takes is the daemon's, also the tables of a predecessor that it took over.
+ */
+static void note_own(const struct admission *admission)
+{
+        const struct monitor *monitor = admission->monitor;
+        struct object *object, *next;
+        int r = kernel_note_own(monitor->kernel, gate_object(admission->gate));
+
+        if (r < 0)
+                log_warning("The objects of the gate are listed as others': %s", strerror(-r));
+        HASH_ITER (hh, monitor->ledger.by_key, object, next)
+                if (kernel_is_own(monitor->kernel, &object->record))
+                        object->record.marks |= OBJECT_OWN;
+}
+
+static int open_gate(struct admission *admission, bool fresh)
+{
+        const struct automaton *automaton = admission->config->automaton;
         const struct monitor *monitor = admission->monitor;
         struct gate_options options = {
                 .machine = kernel_machine(monitor->kernel),
-                .domains_max = settings->cgroups_max
-                                               ?: skeleton_table_size(
-                                                                  2 * monitor->tree.count, DOMAINS_MIN, DOMAINS_MAX),
-                .objects_max = skeleton_table_size(4 * monitor->ledger.count, ADMISSION_OBJECTS_MIN, 1U << 20),
-                .fail_closed = settings->fail_closed,
+                .domains_max = domains_max(admission),
+                .objects_max = objects_max(admission),
+                .automaton_max = skeleton_table_size(automaton->count, AUTOMATON_MIN, 2 * AUTOMATON_ENTRIES_MAX),
+                .budgets_max = skeleton_table_size(admission->config->count, BUDGETS_MIN, 1U << 20),
                 .fresh = fresh,
+                .previous = admission->gate,
         };
         struct gate *gate;
         uint64_t own;
@@ -308,40 +418,104 @@ static int open_gate(struct admission *admission, const struct settings *setting
         if (r < 0)
                 return r;
         /* The one before, if any, keeps its pins, and so goes on until this one replaces them. */
-        gate_close(admission->gate);
+        if (fresh && admission->gate && !admission->previous)
+                admission->previous = admission->gate;
+        else
+                gate_close(admission->gate);
         admission->gate = gate;
         admission->unbooked = gate_unbooked(gate);
         admission->missed = 0;
+        note_own(admission);
         return 0;
 }
 
-int admission_start(struct admission *admission, const struct settings *settings)
+/* Puts budgets and domains in force. Returns 0; -EEXIST: it takes a fresh gate; -E2BIG: one with more room. */
+static int fill_gate(struct admission *admission, bool may_grow)
 {
-        int r = 0;
+        int r = set_budgets(admission);
 
-        if (!admission->gate)
-                r = open_gate(admission, settings, false);
-        if (r == 0 && set_domains(admission) == -EEXIST) {
-                r = open_gate(admission, settings, true);
-                if (r == 0)
-                        r = set_domains(admission);
+        if (r == 0) {
+                r = set_domains(admission, may_grow);
+                if (r == -E2BIG)
+                        admission->domains_min = 4 * domains_max(admission);
         }
+        if (r == 0)
+                gate_completed(admission->gate);
+        return r;
+}
+
+/* Opens a gate in place of the one that there is, if any, and fills it. */
+static int replace_gate(struct admission *admission, bool fresh, bool may_grow)
+{
+        int r = open_gate(admission, fresh);
+
+        return r < 0 ? r : fill_gate(admission, may_grow);
+}
+
+/* Opens the gate where there is none that will do, and fills it. @fresh: none will. */
+static int make_gate(struct admission *admission, bool fresh)
+{
+        int r = admission->gate && !fresh ? fill_gate(admission, true) : replace_gate(admission, fresh, true);
+
+        if (r == -E2BIG)
+                r = replace_gate(admission, fresh, false);
+        return r == -EEXIST ? replace_gate(admission, true, false) : r;
+}
+
+static int start(struct admission *admission, bool fresh)
+{
+        int r = make_gate(admission, fresh);
+
+        if (r == 0 && admission->previous)
+                r = leftovers_carry(admission->previous, admission->gate);
+        admission->rebuild = false;
         if (r < 0) {
                 kernel_capability_lost(admission->monitor->kernel, CAPABILITY_GATE + GATE_HOOK_MAP,
                                 r == -EBUSY ? "another bpfbudgetd has it" : strerror(-r));
                 close_gate(admission);
                 /* What a predecessor has booked is not brought up to date any more. */
-                if (!settings->fail_closed && gate_release() > 0)
+                if (!admission->config->settings.fail_closed && gate_release() > 0)
                         log_warning("The gate of a predecessor is open now: nothing is refused (FailMode=open)");
                 return r;
         }
         ledger_keep_changes(&admission->monitor->ledger, true);
         admission->count = 0;
         queue_all(admission);
-        admission_flush(admission);
+        flush(admission);
         prune_domains(admission);
         gate_start(admission->gate);
+        gate_close(admission->previous);
+        admission->previous = NULL;
         return 0;
+}
+
+int admission_start(struct admission *admission, const struct config *config)
+{
+        admission->config = config;
+        return start(admission, false);
+}
+
+/* The one that there is refuses until the other does. */
+static void rebuild(struct admission *admission)
+{
+        struct gate_fill fill;
+
+        if (start(admission, true) < 0)
+                return;
+        gate_read_fill(admission->gate, &fill);
+        log_info("The gate was made anew, with room for %llu budgeted cgroups and %llu objects",
+                        (unsigned long long) fill.domains_max, (unsigned long long) fill.objects_max);
+}
+
+void admission_flush(struct admission *admission)
+{
+        if (!admission->gate)
+                return;
+        check_fill(admission);
+        if (admission->rebuild)
+                rebuild(admission);
+        else
+                flush(admission);
 }
 
 void admission_stop(struct admission *admission)
@@ -357,8 +531,11 @@ void admission_set(struct admission *admission, const struct cgroup *cgroup)
         if (!admission->gate || !refuses(cgroup) || !cgroup->exists)
                 return;
         r = set_domain(admission, cgroup);
-        /* -EEXIST: while a new configuration is put in force; admission_start() follows. */
-        if (r < 0 && r != -EEXIST)
+        /* One below it was there first, or there is no room: the next flush, or admission_start(), makes a fresh gate.
+         */
+        if (r == -EEXIST || r == -E2BIG)
+                admission->rebuild = true;
+        else if (r < 0)
                 log_no_room(cgroup, r);
 }
 

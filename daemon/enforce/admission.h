@@ -22,13 +22,17 @@
 struct admission {
         struct monitor *monitor;
         struct gate *gate;             /* NULL: nothing is refused */
+        struct gate *previous;         /* while a fresh one is made: the one that refuses until then */
         struct gate_settlement *queue; /* what the next flush settles */
-        size_t count, size;
-        bool lost;         /* the queue could not grow: the next flush settles all objects */
-        int settle_error;  /* of the last flush, told */
-        uint64_t unbooked; /* told of so far */
-        uint64_t missed;   /* told of so far */
-        uint64_t *retired; /* domains that are to be removed once nothing is booked in them */
+        size_t count;
+        bool lost;                   /* the queue could not grow: the next flush settles all objects */
+        int settle_error;            /* of the last flush, told */
+        uint64_t unbooked;           /* told of so far */
+        uint64_t missed;             /* told of so far */
+        const struct config *config; /* of the last admission_start() */
+        bool rebuild; /* the next flush makes a fresh gate: a table is nearly full, or a domain came in between */
+        uint32_t domains_min, objects_min; /* entries that the tables are to have */
+        uint64_t *retired;                 /* domains that are to be removed once nothing is booked in them */
         size_t retired_count;
 };
 
@@ -41,12 +45,12 @@ void admission_deinit(struct admission *admission);
 const char *admission_obstacle(const struct admission *admission);
 
 /*
- * Puts the policies of all cgroups in the tree that refuse in force: opens the gate if there is none, or makes a fresh
- * one if domains have other parents than in the one there is; settles all objects, and enforces. @settings: FailMode=,
- * MaxCgroups=. Returns 0 or a negative errno, logged: then nothing is refused, or with FailMode=closed what a
- * predecessor's gate refuses.
+ * Puts the policies of all cgroups in the tree that refuse in force, and @config, which must outlive it, for cgroups
+ * that will come: opens the gate if there is none, or makes a fresh one if domains have other parents than in the one
+ * there is; settles all objects, and enforces. Returns 0 or a negative errno, logged: then nothing is refused, or with
+ * FailMode=closed what a predecessor's gate refuses.
  */
-int admission_start(struct admission *admission, const struct settings *settings);
+int admission_start(struct admission *admission, const struct config *config);
 
 /* Opens the gate: no budget refuses any more. */
 void admission_stop(struct admission *admission);

@@ -54,19 +54,9 @@ static struct throttled *find_throttled(const struct enforce *enforce, uint64_t 
 
 static struct throttled *get_throttled(struct enforce *enforce, uint64_t id)
 {
-        struct throttled *throttled = find_throttled(enforce, id);
+        struct throttled *throttled;
 
-        if (throttled)
-                return throttled;
-        throttled = calloc(1, sizeof(*throttled));
-        if (!throttled)
-                return NULL;
-        throttled->id = id;
-        HASH_ADD(hh, enforce->throttled, id, sizeof(throttled->id), throttled);
-        if (!HASH_ADDED(throttled)) {
-                free(throttled);
-                return NULL;
-        }
+        HASH_GET(enforce->throttled, id, id, throttled);
         return throttled;
 }
 
@@ -82,16 +72,16 @@ void enforce_forget(struct enforce *enforce, uint64_t id)
 
 /* --- Pausing ------------------------------------------------------------------------------------------------------ */
 
-static bool is_protected(const struct enforce *enforce, const char *path)
+static bool is_protected(const struct enforce *enforce, const struct cgroup *cgroup)
 {
-        return throttle_is_protected(path, enforce->own, &enforce->settings->never_throttle);
+        return protection_covers(&enforce->protection, cgroup, &enforce->settings->never_throttle);
 }
 
-static bool may_freeze(void *context, const char *directory)
+/* What is below it is frozen with it. */
+static bool is_above_protected(struct enforce *enforce, const struct cgroup *cgroup, uint64_t now)
 {
-        const struct enforce *enforce = context;
-
-        return !is_protected(enforce, directory + strlen(enforce->mount));
+        protection_refresh(&enforce->protection, &enforce->settings->never_throttle, now);
+        return protection_is_above(&enforce->protection, cgroup);
 }
 
 /* Said once, until it fails otherwise or works. */
@@ -110,15 +100,21 @@ static void log_failure(struct throttled *throttled, const struct cgroup *cgroup
 static bool freeze(struct enforce *enforce, struct throttled *throttled, const struct cgroup *cgroup,
                 const struct cgroup *payer, uint64_t now, uint64_t usec)
 {
-        _cleanup_free_ char *directory = NULL;
+        _cleanup_free_ char *path = NULL, *directory = NULL;
         struct frozen *frozen;
         int r;
 
-        if (asprintf(&directory, "%s%s", enforce->mount, cgroup->path) < 0) {
+        if (cgroup_full_path(cgroup, &path) < 0) {
+                path = NULL;
+                return false;
+        }
+        if (asprintf(&directory, "%s%s", enforce->mount, path) < 0) {
                 directory = NULL;
                 return false;
         }
-        r = freezer_freeze(&enforce->freezer, cgroup->id, directory, now, usec, may_freeze, enforce, &frozen);
+        r = is_above_protected(enforce, cgroup, now)
+                            ? -EPERM
+                            : freezer_freeze(&enforce->freezer, cgroup->id, directory, now, usec, &frozen);
         if (r < 0)
                 log_failure(throttled, cgroup, r);
         else
@@ -139,7 +135,7 @@ bool enforce_grown(struct enforce *enforce, struct cgroup *cgroup, uint64_t grow
         if (enforce->obstacle || !cgroup->exists)
                 return false;
         payer = find_payer(cgroup, &overage);
-        if (!payer || is_protected(enforce, cgroup->path))
+        if (!payer || is_protected(enforce, cgroup))
                 return false;
         throttled = get_throttled(enforce, cgroup->id);
         if (!throttled)
@@ -168,7 +164,8 @@ static bool is_wanted(const struct enforce *enforce, const struct frozen *frozen
         struct cgroup *cgroup = tree_find(enforce->tree, frozen->id);
         uint64_t overage;
 
-        return cgroup && cgroup->exists && find_payer(cgroup, &overage) && !is_protected(enforce, cgroup->path) &&
+        return cgroup && cgroup->exists && find_payer(cgroup, &overage) && !is_protected(enforce, cgroup) &&
+               !protection_is_above(&enforce->protection, cgroup) &&
                frozen->until_usec - frozen->since_usec <= enforce->settings->throttle_max_usec;
 }
 
@@ -201,6 +198,7 @@ bool enforce_thaw(struct enforce *enforce, uint64_t now, bool all, struct thawed
 {
         struct frozen *frozen, *next;
 
+        freezer_take_writes(&enforce->freezer);
         for (frozen = enforce->freezer.first; frozen && (all || frozen->until_usec <= now); frozen = next) {
                 struct throttled *throttled = find_throttled(enforce, frozen->id);
 
@@ -225,6 +223,11 @@ uint64_t enforce_next_usec(const struct enforce *enforce)
 }
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */
+
+void enforce_reload(struct enforce *enforce)
+{
+        protection_reload(&enforce->protection);
+}
 
 const char *enforce_obstacle(const struct enforce *enforce)
 {
@@ -251,9 +254,11 @@ int enforce_init(struct enforce *enforce, const struct settings *settings, const
                 enforce->obstacle = "with --config nothing is kept that a successor could thaw by";
                 return 0;
         }
-        r = cgroupfs_own_path(cgroupfs, &enforce->own);
+        if (!dry_run)
+                freezer_watch(&enforce->freezer);
+        r = protection_init(&enforce->protection, cgroupfs);
         if (r < 0 && r != -ENOMEM) {
-                enforce->obstacle = "the daemon's own cgroup cannot be told";
+                enforce->obstacle = "the daemon's own cgroup is not known";
                 return 0;
         }
         return r;
@@ -268,6 +273,6 @@ void enforce_deinit(struct enforce *enforce)
                 free(throttled);
         }
         freezer_deinit(&enforce->freezer);
-        free(enforce->own);
+        protection_deinit(&enforce->protection);
         *enforce = (struct enforce){};
 }

@@ -12,6 +12,7 @@
 #include "account/tree.h"
 #include "base/uthash-nonfatal.h"
 #include "enforce/freezer.h"
+#include "enforce/protection.h"
 #include "enforce/throttle.h"
 #include "kernel/capability.h"
 #include "kernel/cgroupfs.h"
@@ -30,7 +31,7 @@ struct enforce {
         const struct settings *settings;
         const struct tree *tree;
         const char *mount;
-        char *own; /* path of the daemon's cgroup */
+        struct protection protection;
         const char *obstacle;
         bool dry_run;
         struct freezer freezer;
@@ -44,7 +45,7 @@ struct pause {
         uint64_t grown;        /* bytes */
         uint64_t usec;
         bool tell;           /* an alert is due */
-        uint32_t suppressed; /* pauses of this cgroup that were not told before this one */
+        uint32_t suppressed; /* pauses of this cgroup that were not reported before this one */
 };
 
 /* A pause that has ended. */
@@ -62,6 +63,9 @@ struct thawed {
 int enforce_init(struct enforce *enforce, const struct settings *settings, const struct tree *tree,
                 const struct cgroupfs *cgroupfs, const struct capability *capability, const char *file, bool dry_run);
 void enforce_deinit(struct enforce *enforce);
+
+/* The settings have changed. */
+void enforce_reload(struct enforce *enforce);
 
 /* Why nothing can be paused here; NULL: it can. */
 const char *enforce_obstacle(const struct enforce *enforce);
@@ -82,6 +86,13 @@ void enforce_review(struct enforce *enforce, uint64_t now);
  * paused. Returns true with *thawed; false if there is none, or it cannot be thawed, which is logged and tried again.
  */
 bool enforce_thaw(struct enforce *enforce, uint64_t now, bool all, struct thawed *thawed);
+
+/* A descriptor that is readable when somebody else froze or thawed what is paused, and enforce_thaw() is to be called;
+ * -1: there is none. It stays the same. */
+static inline int enforce_fd(const struct enforce *enforce)
+{
+        return enforce->freezer.watching ? enforce->freezer.inotify : -1;
+}
 
 /* When enforce_thaw() is to be called next, as @now; UINT64_MAX: nothing is frozen. */
 uint64_t enforce_next_usec(const struct enforce *enforce);

@@ -15,7 +15,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "enforce/limits.h"
 #include "kernel/owner.h"
 
 /* --- xattrs ------------------------------------------------------------------------------------------------------- */
@@ -24,18 +23,21 @@
  * it. */
 static void write_events_xattr(const struct event_store *store, const struct cgroup *cgroup)
 {
-        _cleanup_free_ char *directory = limits_directory(store->cgroupfs, cgroup);
         const struct budget_events *events = &cgroup->policy->events;
+        _cleanup_close_ int fd = -1;
         char text[160];
         int n;
 
-        if (!directory || store->dry_run)
+        if (store->dry_run)
+                return;
+        fd = cgroupfs_open(store->cgroupfs, cgroup->id);
+        if (fd < 0)
                 return;
         n = snprintf(text, sizeof(text), "high %llu max %llu denied %llu throttled %llu throttledUSec %llu",
                         (unsigned long long) events->high, (unsigned long long) events->max,
                         (unsigned long long) events->denied, (unsigned long long) events->throttled,
                         (unsigned long long) events->throttled_usec);
-        setxattr(directory, XATTR_EVENTS, text, n, 0);
+        fsetxattr(fd, XATTR_EVENTS, text, n, 0);
 }
 
 /*
@@ -45,12 +47,11 @@ static void write_events_xattr(const struct event_store *store, const struct cgr
 static void read_events_xattr(const struct event_store *store, const struct cgroup *cgroup, enum budget_level *level,
                 struct budget_events *events)
 {
-        _cleanup_free_ char *directory = limits_directory(store->cgroupfs, cgroup);
+        _cleanup_close_ int fd = cgroupfs_open(store->cgroupfs, cgroup->id);
         unsigned long long high, max, denied, throttled, usec;
         char text[160] = "";
 
-        if (!store->file || !directory || !is_roots(directory) ||
-                        getxattr(directory, XATTR_EVENTS, text, sizeof(text) - 1) < 0 ||
+        if (!store->file || fd < 0 || !is_roots_at(fd) || fgetxattr(fd, XATTR_EVENTS, text, sizeof(text) - 1) < 0 ||
                         sscanf(text, "high %llu max %llu denied %llu throttled %llu throttledUSec %llu", &high, &max,
                                         &denied, &throttled, &usec) != 5)
                 return;
@@ -77,19 +78,12 @@ static struct kept_events *find(const struct event_store *store, uint64_t id)
 
 int event_store_keep(struct event_store *store, uint64_t id, const struct policy *policy)
 {
-        struct kept_events *kept = find(store, id);
+        struct kept_events *kept;
 
-        if (!kept) {
-                kept = calloc(1, sizeof(*kept));
-                if (!kept)
-                        return -ENOMEM;
-                kept->id = id;
-                HASH_ADD(hh, store->kept, id, sizeof(kept->id), kept);
-                if (!HASH_ADDED(kept)) {
-                        free(kept);
-                        return -ENOMEM;
-                }
-        }
+        HASH_GET(store->kept, id, id, kept);
+        if (!kept)
+                return -ENOMEM;
+        kept->taken = true;
         kept->level = policy->level;
         kept->events = policy->events;
         kept->lowered_high = policy->lowered_high;
@@ -148,6 +142,7 @@ static int load_events(struct event_store *store)
                 r = event_store_keep(store, strtoull(key, NULL, 10), &policy);
                 if (r < 0)
                         break;
+                find(store, strtoull(key, NULL, 10))->taken = false;
         }
         if (damaged)
                 log_warning("%s: %zu entries are damaged: events are those of the cgroups' xattrs", store->file,
@@ -181,6 +176,21 @@ static json_t *events_to_json(const struct event_store *store)
         return file;
 }
 
+/* What came from the file and whose cgroup went before it had a policy here: nobody tells of that. */
+static void prune(struct event_store *store)
+{
+        struct kept_events *kept, *next;
+
+        if (now_usec() < store->pruned_usec + EVENT_STORE_PRUNE_USEC)
+                return;
+        store->pruned_usec = now_usec();
+        HASH_ITER (hh, store->kept, kept, next)
+                if (!kept->taken && cgroupfs_exists(store->cgroupfs, kept->id) == -ESTALE) {
+                        HASH_DEL(store->kept, kept);
+                        free(kept);
+                }
+}
+
 /* Whole or not at all: written beside and renamed. Returns 0 or a negative errno. */
 static int save(struct event_store *store)
 {
@@ -190,6 +200,7 @@ static int save(struct event_store *store)
 
         if (!store->dirty || !store->file || store->dry_run)
                 return 0;
+        prune(store);
         store->saved_usec = now_usec();
         /* Also if it fails: it is tried again when there is something new. */
         store->dirty = false;
@@ -230,13 +241,14 @@ void event_store_save_later(struct event_store *store)
 
 void event_store_restore(const struct event_store *store, const struct cgroup *cgroup)
 {
-        const struct kept_events *kept = find(store, cgroup->id);
+        struct kept_events *kept = find(store, cgroup->id);
         struct policy *policy = cgroup->policy;
         enum budget_level level = LEVEL_OK;
         struct budget_events events = {};
 
         policy->lowered_high = policy->lowered_max = BUDGET_INFINITY;
         if (kept) {
+                kept->taken = true;
                 level = kept->level;
                 events = kept->events;
                 policy->lowered_high = kept->lowered_high;
@@ -270,6 +282,7 @@ uint64_t event_store_due_usec(const struct event_store *store)
 int event_store_init(struct event_store *store, const struct cgroupfs *cgroupfs, const char *file, bool dry_run)
 {
         *store = (struct event_store){ .cgroupfs = cgroupfs, .file = file, .dry_run = dry_run };
+        store->pruned_usec = now_usec();
         return load_events(store);
 }
 

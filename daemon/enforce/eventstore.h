@@ -16,6 +16,9 @@
 /* The file is written at most so often; the xattrs of root's cgroups have what came since. */
 #define EVENT_STORE_INTERVAL_USEC (1ULL * 1000 * 1000)
 
+/* So often what nobody has asked for since the start is looked for whether its cgroup is gone. */
+#define EVENT_STORE_PRUNE_USEC (60ULL * 1000 * 1000)
+
 /* Where events survive a restart. */
 #define EVENT_STORE_FILE "/run/bpfbudget/events.json"
 
@@ -30,6 +33,7 @@ struct kept_events {
         uint64_t lowered_high, lowered_max;
         struct policy_change held; /* this and the next are not in the file: a reload goes on with them */
         uint32_t suppressed;
+        bool taken; /* a policy has it or had it: event_store_forget() comes. Else it is from a former daemon's file */
         UT_hash_handle hh;
 };
 
@@ -41,6 +45,7 @@ struct event_store {
         struct kept_events *kept; /* uthash */
         bool dirty;               /* it differs from the file */
         uint64_t saved_usec;      /* CLOCK_MONOTONIC: when the file was written */
+        uint64_t pruned_usec;     /* and when what is gone was looked for */
 };
 
 /*

@@ -2,15 +2,14 @@
 #include "enforce/freezer.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -18,12 +17,8 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "kernel/cgroupfs.h"
-
-static void cleanup_closedir(DIR **directory)
-{
-        if (*directory)
-                closedir(*directory);
-}
+#include "kernel/longpath.h"
+#include "policy/mount.h"
 
 /* --- One cgroup --------------------------------------------------------------------------------------------------- */
 
@@ -36,13 +31,13 @@ static bool is_gone(int error)
 /* Opens the cgroup @id at @directory. Returns a file descriptor; -ENOENT if that is no cgroup, or another one. */
 static int open_cgroup(uint64_t id, const char *directory)
 {
-        _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int fd = open_long_path(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         struct statfs fs;
         uint64_t found;
         int r;
 
         if (fd < 0)
-                return -errno;
+                return fd;
         if (fstatfs(fd, &fs) < 0)
                 return -errno;
         if (fs.f_type != CGROUP2_SUPER_MAGIC)
@@ -90,51 +85,44 @@ static bool has_word(const char *text, const char *word)
         return false;
 }
 
-/* Whether freezing the cgroup @fd makes sense: 0, an enum freezer_answer, or a negative errno. */
-static int look_at(int fd)
-{
-        char text[512];
-        int r;
+/* What the text of each file of a cgroup says against freezing it: 0 or an enum freezer_answer. */
 
-        r = read_file(fd, "cgroup.subtree_control", text, sizeof(text));
-        if (r < 0)
-                return is_gone(r) ? FREEZER_GONE : r;
-        if (has_word(text, "memory"))
-                return FREEZER_INNER;
-        r = read_file(fd, "cgroup.freeze", text, sizeof(text));
-        if (r < 0)
-                return is_gone(r) ? FREEZER_GONE : r;
-        if (text[0] != '0')
-                return FREEZER_ALREADY;
-        r = read_file(fd, "cgroup.events", text, sizeof(text));
-        if (r < 0)
-                return is_gone(r) ? FREEZER_GONE : r;
-        if (strstr(text, "frozen 1"))
-                return FREEZER_ALREADY;
-        return strstr(text, "populated 0") ? FREEZER_EMPTY : 0;
+static int check_subtree_control(const char *text)
+{
+        return has_word(text, "memory") ? FREEZER_INNER : 0;
 }
 
-/* Asks @may for every cgroup below the one at @path, which is a buffer of PATH_MAX. Returns 0 or -EPERM; as well if one
- * cannot be read. */
-static int ask_below(char *path, freezer_may_t may, void *context)
+static int check_freeze(const char *text)
 {
-        _cleanup_(cleanup_closedir) DIR *directory = opendir(path);
-        size_t length = strlen(path);
-        struct dirent *entry;
-        int r;
+        return text[0] != '0' ? FREEZER_ALREADY : 0;
+}
 
-        if (!directory)
-                return errno == ENOENT ? 0 : -EPERM;
-        while ((entry = readdir(directory))) {
-                if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-                        continue;
-                if (length + 1 + strlen(entry->d_name) >= PATH_MAX)
-                        return -EPERM;
-                path[length] = '/';
-                strcpy(path + length + 1, entry->d_name);
-                r = may(context, path) ? ask_below(path, may, context) : -EPERM;
-                path[length] = '\0';
+static int check_events(const char *text)
+{
+        return strstr(text, "frozen 1") ? FREEZER_ALREADY : strstr(text, "populated 0") ? FREEZER_EMPTY : 0;
+}
+
+static const struct {
+        const char *file;
+        int (*check)(const char *text);
+} checks[] = {
+        { "cgroup.subtree_control", check_subtree_control },
+        { "cgroup.freeze", check_freeze },
+        { "cgroup.events", check_events },
+};
+
+/* Whether freezing the cgroup @fd makes sense: 0, an enum freezer_answer, or a negative errno. */
+static int evaluate(int fd)
+{
+        char text[512];
+
+        for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+                int r = read_file(fd, checks[i].file, text, sizeof(text));
+
                 if (r < 0)
+                        return is_gone(r) ? FREEZER_GONE : r;
+                r = checks[i].check(text);
+                if (r != 0)
                         return r;
         }
         return 0;
@@ -258,6 +246,69 @@ struct frozen *freezer_find(const struct freezer *freezer, uint64_t id)
         return frozen;
 }
 
+/* --- Who else writes ---------------------------------------------------------------------------------------------- */
+
+/* The kernel tells of each write(2) to a file, also if it changes nothing; kernfs keeps no time of it. */
+
+void freezer_watch(struct freezer *freezer)
+{
+        if (freezer->watching)
+                return;
+        freezer->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        freezer->watching = freezer->inotify >= 0;
+}
+
+/* Has writes to the cgroup.freeze of @frozen noticed from now on. */
+static void watch(const struct freezer *freezer, struct frozen *frozen)
+{
+        char path[40];
+
+        if (!freezer->watching)
+                return;
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", frozen->fd);
+        frozen->watch = inotify_add_watch(freezer->inotify, path, IN_MODIFY);
+}
+
+static void unwatch(const struct freezer *freezer, const struct frozen *frozen)
+{
+        if (frozen->watch >= 0)
+                inotify_rm_watch(freezer->inotify, frozen->watch);
+}
+
+static void note_write(struct freezer *freezer, int watch)
+{
+        struct frozen *frozen = freezer->first;
+
+        while (frozen && frozen->watch != watch)
+                frozen = frozen->next;
+        if (!frozen)
+                return;
+        frozen->theirs = true;
+        freezer_set_until(freezer, frozen, 0);
+}
+
+/* Should the kernel have lost events, what they were about is thawed in its time: nothing stays frozen for ever. */
+void freezer_take_writes(struct freezer *freezer)
+{
+        char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+        const struct inotify_event *event;
+        ssize_t n;
+
+        while (freezer->watching && (n = read(freezer->inotify, buffer, sizeof(buffer))) > 0)
+                for (const char *p = buffer; p < buffer + n; p += sizeof(*event) + event->len) {
+                        event = (const void *) p;
+                        if (event->mask & IN_MODIFY)
+                                note_write(freezer, event->wd);
+                }
+}
+
+/* Whether somebody else decides by now whether @frozen is frozen. */
+static bool is_theirs(struct freezer *freezer, const struct frozen *frozen)
+{
+        freezer_take_writes(freezer);
+        return frozen->theirs || unit_state_is_frozen(&freezer->units, strip_mount(frozen->directory));
+}
+
 /* --- Freezing and thawing ----------------------------------------------------------------------------------------- */
 
 static struct frozen *frozen_new(uint64_t id, const char *directory, uint64_t now, uint64_t usec)
@@ -266,7 +317,7 @@ static struct frozen *frozen_new(uint64_t id, const char *directory, uint64_t no
 
         if (!frozen)
                 return NULL;
-        *frozen = (struct frozen){ .id = id, .fd = -1, .since_usec = now, .until_usec = now + usec };
+        *frozen = (struct frozen){ .id = id, .fd = -1, .watch = -1, .since_usec = now, .until_usec = now + usec };
         frozen->directory = strdup(directory);
         if (!frozen->directory) {
                 free(frozen);
@@ -275,46 +326,51 @@ static struct frozen *frozen_new(uint64_t id, const char *directory, uint64_t no
         return frozen;
 }
 
-/* The record first: what is in it and not frozen does no harm. */
+/*
+ * The record first: what is in it and not frozen does no harm. Who writes in the moment between the watch and the end
+ * of our own write cannot be told from us.
+ */
 static int record_and_freeze(struct freezer *freezer, struct frozen *frozen)
 {
+        uint64_t until = frozen->until_usec;
         int r;
 
         put_in(freezer, frozen);
         r = write_record(freezer);
         if (r == 0) {
+                watch(freezer, frozen);
                 r = write_state(frozen->fd, true);
+                freezer_take_writes(freezer);
+                frozen->theirs = false;
+                freezer_set_until(freezer, frozen, until);
                 if (r == 0)
                         return 0;
                 r = is_gone(r) ? FREEZER_GONE : r;
         }
+        unwatch(freezer, frozen);
         take_off(freezer, frozen);
         write_record(freezer);
         return r;
 }
 
 int freezer_freeze(struct freezer *freezer, uint64_t id, const char *directory, uint64_t now, uint64_t usec,
-                freezer_may_t may, void *context, struct frozen **ret)
+                struct frozen **ret)
 {
         _cleanup_(cleanup_frozen) struct frozen *frozen = frozen_new(id, directory, now, usec);
         _cleanup_close_ int fd = -1;
-        char path[PATH_MAX];
         int r;
 
         if (!frozen)
                 return -ENOMEM;
+        freezer_watch(freezer);
         /* The kernel makes no such cgroup; a line of the record would be two. */
-        if (strchr(directory, '\n') || strlen(directory) >= sizeof(path))
+        if (strchr(directory, '\n'))
                 return -EINVAL;
         fd = open_cgroup(id, directory);
         if (fd < 0)
                 return is_gone(fd) ? FREEZER_GONE : fd;
-        r = look_at(fd);
+        r = evaluate(fd);
         if (r != 0)
-                return r;
-        strcpy(path, directory);
-        r = ask_below(path, may, context);
-        if (r < 0)
                 return r;
         frozen->fd = openat(fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
         if (frozen->fd < 0)
@@ -329,11 +385,18 @@ int freezer_freeze(struct freezer *freezer, uint64_t id, const char *directory, 
 
 int freezer_thaw(struct freezer *freezer, struct frozen *frozen)
 {
-        int r = write_state(frozen->fd, false);
+        bool theirs = is_theirs(freezer, frozen);
+        int r = theirs ? 0 : write_state(frozen->fd, false);
 
         if (r < 0 && !is_gone(r))
                 return r;
+        unwatch(freezer, frozen);
         take_off(freezer, frozen);
+        /* What our own write and the end of the watch have left. */
+        freezer_take_writes(freezer);
+        if (theirs)
+                log_info("%s was frozen or thawed by somebody else during its pause: it is left as it is",
+                                frozen->directory);
         frozen_free(frozen);
         /* A line too many in the record has somebody thaw what is not frozen. */
         r = write_record(freezer);
@@ -349,18 +412,25 @@ void freezer_deinit(struct freezer *freezer)
                 frozen_free(frozen);
         }
         freezer->first = NULL;
+        if (freezer->watching)
+                close(freezer->inotify);
+        freezer->watching = false;
 }
 
 /* --- What was left ------------------------------------------------------------------------------------------------ */
 
-/* Thaws the cgroup of one line. Returns 1 if it was there, 0 if not, or a negative errno. */
-static int release_one(uint64_t id, const char *directory)
+/* Thaws the cgroup of one line. Returns 1 if it was there and ours, 0 if not, or a negative errno. */
+static int release_one(uint64_t id, const char *directory, struct unit_state *units)
 {
         _cleanup_close_ int fd = open_cgroup(id, directory), state = -1;
         int r;
 
         if (fd < 0)
                 return is_gone(fd) ? 0 : fd;
+        if (unit_state_is_frozen(units, strip_mount(directory))) {
+                log_info("%s was frozen by the service manager, too: it is left as it is", directory);
+                return 0;
+        }
         state = openat(fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
         r = state < 0 ? -errno : write_state(state, false);
         if (r < 0)
@@ -369,7 +439,7 @@ static int release_one(uint64_t id, const char *directory)
         return 1;
 }
 
-static int release_line(const char *file, const char *line)
+static int release_line(const char *file, const char *line, struct unit_state *units)
 {
         const char *directory;
         uint64_t id;
@@ -380,7 +450,7 @@ static int release_line(const char *file, const char *line)
                                 file, line);
                 return 0;
         }
-        r = release_one(id, directory);
+        r = release_one(id, directory, units);
         if (r < 0)
                 log_error("%s cannot be thawed (%s); write 0 to its cgroup.freeze", directory, strerror(-r));
         return r;
@@ -390,6 +460,7 @@ int freezer_release(const char *file)
 {
         _cleanup_fclose_ FILE *record = fopen(file, "re");
         _cleanup_free_ char *line = NULL;
+        struct unit_state units = { .wait_usec = UNIT_STATE_RELEASE_WAIT_USEC };
         int count = 0, error = 0, r;
         size_t size = 0;
         ssize_t n;
@@ -403,7 +474,7 @@ int freezer_release(const char *file)
         }
         while ((n = getline(&line, &size, record)) > 0) {
                 line[strcspn(line, "\n")] = '\0';
-                r = release_line(file, line);
+                r = release_line(file, line, &units);
                 if (r < 0)
                         error = r;
                 else

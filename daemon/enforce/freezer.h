@@ -4,13 +4,16 @@
  * after it is thawed, so that whoever comes after a daemon that died thaws what it has left.
  *
  * The kernel does not say who froze a cgroup. One that is frozen already, itself or by a cgroup above it, is left as it
- * is. Who writes cgroup.freeze while we have the cgroup frozen cannot be noticed: our thaw is theirs, too.
+ * is. When somebody else writes its cgroup.freeze while we have it frozen, or has the service manager freeze its unit,
+ * it is theirs: our pause is over, and nothing is written to it any more.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "enforce/unitstate.h"
 
 /* The record. A line is a cgroup: its id, a space, and its directory. */
 #define FREEZER_FILE "/run/bpfbudget/frozen"
@@ -20,6 +23,8 @@ struct frozen {
         uint64_t payer;      /* the caller's: the cgroup whose budget it is frozen for */
         char *directory;     /* of the cgroup */
         int fd;              /* its cgroup.freeze */
+        int watch;           /* of that file; negative: it is not watched */
+        bool theirs;         /* somebody else has written it since */
         uint64_t since_usec; /* CLOCK_MONOTONIC */
         uint64_t until_usec;
         int error; /* the caller's: that the last thaw failed with, 0: none */
@@ -29,6 +34,10 @@ struct frozen {
 struct freezer {
         const char *file;     /* the record */
         struct frozen *first; /* what is frozen, the next to be thawed first */
+
+        bool watching; /* there is the next, which tells of writes to cgroup.freeze: freezer_watch() */
+        int inotify;
+        struct unit_state units; /* private */
 };
 
 /* The answers of freezer_freeze() beside 0, which is success. */
@@ -39,20 +48,26 @@ enum freezer_answer {
         FREEZER_INNER,    /* memory is counted by its children: what it has itself is of none of its processes */
 };
 
-/* Whether the cgroup at @directory, absolute, may be frozen with what is above it. */
-typedef bool (*freezer_may_t)(void *context, const char *directory);
-
 /*
- * Freezes the cgroup @id at @directory, from @now for @usec; the caller thaws it in time. @may is asked for every
- * cgroup below it, which are frozen with it. Returns 0 with *frozen, an enum freezer_answer, -EPERM: @may said no;
- * -ENOMEM, or what record or cgroup failed with; it is not frozen then.
+ * Freezes the cgroup @id at @directory, absolute and of any length, from @now for @usec; the caller thaws it in time,
+ * and knows that nothing below it must not be frozen. Returns 0 with *frozen, an enum freezer_answer, -ENOMEM, or what
+ * record or cgroup failed with; it is not frozen then.
  */
 int freezer_freeze(struct freezer *freezer, uint64_t id, const char *directory, uint64_t now, uint64_t usec,
-                freezer_may_t may, void *context, struct frozen **frozen);
+                struct frozen **frozen);
 
 /*
- * Thaws @frozen and frees it. One that is gone counts as thawed. Returns 0, or a negative errno: then it stays frozen
- * and in the list.
+ * Has writes of others to what is frozen noticed, once: freezer->inotify is readable then if freezer->watching. Where
+ * that cannot be, they are not noticed.
+ */
+void freezer_watch(struct freezer *freezer);
+
+/* Makes what others have written cgroup.freeze of due: freezer_thaw() gives it up to them. */
+void freezer_take_writes(struct freezer *freezer);
+
+/*
+ * Thaws @frozen, unless it is somebody else's by now, and frees it. One that is gone counts as thawed. Returns 0, or a
+ * negative errno: then it stays frozen and in the list.
  */
 int freezer_thaw(struct freezer *freezer, struct frozen *frozen);
 
@@ -62,13 +77,13 @@ void freezer_set_until(struct freezer *freezer, struct frozen *frozen, uint64_t 
 /* What is frozen of the cgroup @id itself, or NULL. */
 struct frozen *freezer_find(const struct freezer *freezer, uint64_t id);
 
-/* Frees the list. What is in it stays frozen, and in the record. */
+/* Frees what it has. What is in the list stays frozen, and in the record. */
 void freezer_deinit(struct freezer *freezer);
 
 /*
  * Thaws what the record @file says that a daemon has left, and removes it. A cgroup that took the place of one in the
- * record is left alone. Damaged lines are logged. Returns how many cgroups were thawed, or a negative errno, logged:
- * then some may be frozen, and the record stays.
+ * record is left alone, and so is one whose unit the service manager was told to freeze. Damaged lines are logged.
+ * Returns how many cgroups were thawed, or a negative errno, logged: then some may be frozen, and the record stays.
  */
 int freezer_release(const char *file);
 

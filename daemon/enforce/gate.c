@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,31 +14,35 @@
 #include <bpf/libbpf.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "bpf/gate.skel.h"
 #include "enforce/gatepins.h"
+#include "enforce/pathhash.h"
 #include "kernel/coretypes.h"
 #include "kernel/owner.h"
 #include "kernel/skeleton.h"
 #include "kernel/verifierlog.h"
 
 /* The tables that are pinned, by their names in gatebooks.h, which are those of their pins. */
-static const char *const tables[] = { "gate_domains", "gate_objects", "gate_settings", "gate_events" };
+static const char *const tables[] = { "gate_domains", "gate_objects", "gate_settings", "gate_events", "gate_left" };
 
 /* The gate's programs, by GATE_HOOK_*; their names are those of their links' pins. */
 static const struct {
         const char *name;
-        bool pinned;
 } programs[GATE_HOOKS] = {
-        [GATE_HOOK_MAP] = { "gate_map", true },
-        [GATE_HOOK_PROGRAM] = { "gate_program", true },
-        [GATE_HOOK_PROGRAM_LOADED] = { "gate_program_loaded", true },
-        [GATE_HOOK_UPDATE] = { "gate_update", true },
-        [GATE_HOOK_MAP_FREE] = { "gate_map_free", true },
-        [GATE_HOOK_PROGRAM_FREE] = { "gate_program_free", true },
-        [GATE_HOOK_MAP_DENIED] = { "gate_map_denied", true },
-        [GATE_HOOK_PROGRAM_DENIED] = { "gate_program_denied", true },
-        [GATE_HOOK_MKDIR] = { "gate_mkdir", false }, /* is of use to the daemon only */
+        [GATE_HOOK_MAP] = { "gate_map" },
+        [GATE_HOOK_PROGRAM] = { "gate_program" },
+        [GATE_HOOK_PROGRAM_LOADED] = { "gate_program_loaded" },
+        [GATE_HOOK_UPDATE] = { "gate_update" },
+        [GATE_HOOK_BATCH] = { "gate_batch" },
+        [GATE_HOOK_PAGES] = { "gate_pages" },
+        [GATE_HOOK_MAP_FREE] = { "gate_map_free" },
+        [GATE_HOOK_PROGRAM_FREE] = { "gate_program_free" },
+        [GATE_HOOK_MAP_DENIED] = { "gate_map_denied" },
+        [GATE_HOOK_PROGRAM_DENIED] = { "gate_program_denied" },
+        [GATE_HOOK_MKDIR] = { "gate_mkdir" },
+        [GATE_HOOK_RMDIR] = { "gate_rmdir" },
 };
 
 /*
@@ -76,8 +81,10 @@ struct gate {
         bool probed;  /* the fallback programs are there */
         bool started; /* the pinned settings, if any, are this one's: taken over, or pinned since */
         struct ring_buffer *ring;
-        struct gate_settings *settings;      /* mapped */
-        struct gate_settlement *settlements; /* mapped */
+        struct gate_settings *settings;    /* mapped */
+        struct skeleton_array settlements; /* struct gate_settlement */
+        struct automaton_entry *automata;  /* mapped, both halves */
+        struct gate_limits *limits;        /* mapped, likewise */
 
         /* While gate_take_events() runs. */
         gate_event_t callback;
@@ -214,9 +221,16 @@ static int open_skeleton(struct gate *gate, const char *types_path)
                 return -errno;
         gate->skeleton->rodata->machine = machine->settings;
         gate->skeleton->rodata->program_by_aux = machine->program_by_aux;
+        gate->skeleton->rodata->pages_argument = machine->pages_argument;
         gate->skeleton->rodata->instance = new_instance();
         bpf_map__set_max_entries(gate->skeleton->maps.gate_domains, gate->options.domains_max);
+        bpf_map__set_max_entries(gate->skeleton->maps.gate_left, gate->options.domains_max);
         bpf_map__set_max_entries(gate->skeleton->maps.gate_objects, gate->options.objects_max);
+        gate->skeleton->rodata->objects_max = gate->options.objects_max;
+        bpf_map__set_max_entries(gate->skeleton->maps.gate_automaton, 2 * gate->options.automaton_max);
+        bpf_map__set_max_entries(gate->skeleton->maps.gate_limits, 2 * gate->options.budgets_max);
+        gate->skeleton->rodata->automaton_half = gate->options.automaton_max;
+        gate->skeleton->rodata->limits_half = gate->options.budgets_max;
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
                 r = set_target(gate, i);
         return r < 0 ? r : set_fallbacks(gate);
@@ -238,11 +252,21 @@ static int open_tables(struct gate *gate)
 
         r = skeleton_map_values(gate->skeleton->maps.gate_settings, (void **) &gate->settings);
         if (r == 0)
-                r = skeleton_map_values(gate->skeleton->maps.settlements, (void **) &gate->settlements);
+                r = skeleton_array_init(&gate->settlements, gate->skeleton->maps.settlements,
+                                gate->skeleton->progs.settle_objects);
+        if (r == 0)
+                r = skeleton_map_values(gate->skeleton->maps.gate_automaton, (void **) &gate->automata);
+        if (r == 0)
+                r = skeleton_map_values(gate->skeleton->maps.gate_limits, (void **) &gate->limits);
+        if (r == 0 && gate->options.fresh && gate->options.previous)
+                memcpy(gate->settings->path_seed, gate->options.previous->settings->path_seed,
+                                sizeof(gate->settings->path_seed));
+        if (r == 0 && !gate->settings->path_seed[0] &&
+                        getrandom(gate->settings->path_seed, sizeof(gate->settings->path_seed), 0) < 0)
+                r = -errno;
         if (r < 0)
                 return r;
         gate->settings->layout = GATE_LAYOUT;
-        gate->settings->fail_closed = gate->options.fail_closed;
         gate->settings->own_cgroup = gate->options.own_cgroup;
         r = skeleton_run(gate->skeleton->progs.introduce_gate, &introduction, sizeof(introduction));
         if (r < 0)
@@ -267,7 +291,7 @@ static int attach_hook(struct gate *gate, size_t i)
         if (gate->links[i])
                 return 0;
         r = -errno;
-        log_error("%s cannot be attached to %s: %s", programs[i].name, target->target, strerror(-r));
+        log_error("%s cannot be attached to %s: %s", programs[i].name, target->target, kernel_error(-r));
         return r;
 }
 
@@ -283,7 +307,7 @@ static void attach_fallback(struct gate *gate, size_t i)
                                                                        fallback_of(gate, i), NULL, &opts)
                                                      : bpf_program__attach(fallback_of(gate, i));
         if (!gate->fallback_links[i])
-                log_warning("%s cannot be attached to %s: %s", fallbacks[i].name, target, strerror(errno));
+                log_warning("%s cannot be attached to %s: %s", fallbacks[i].name, target, kernel_error(errno));
 }
 
 static int attach(struct gate *gate)
@@ -307,6 +331,9 @@ static int load_programs(struct gate *gate)
 
         if (r == 0)
                 r = gate_bpf__load(gate->skeleton);
+        /* As in kernel.c. */
+        if (r == 0 && !gate->skeleton->bss)
+                r = -ENOMEM;
         program = r < 0 ? verifier_log_refused(&log, reason) : NULL;
         if (program)
                 log_error("The kernel refuses the gate's program %s: %s", bpf_program__name(program), reason);
@@ -348,7 +375,7 @@ int gate_open(const struct gate_options *options, struct gate **ret)
         int r = gate_pins_lock();
 
         if (r < 0) {
-                log_error("Another bpfbudgetd has the gate (%s)", GATE_DIRECTORY);
+                log_error("Another bpfbudgetd has the gate (PID %d, " GATE_LOCK_FILE ")", gate_pins_holder());
                 return r;
         }
         gate = calloc(1, sizeof(*gate));
@@ -357,7 +384,7 @@ int gate_open(const struct gate_options *options, struct gate **ret)
         gate->options = *options;
         r = load(gate);
         if (r < 0) {
-                log_error("The gate cannot be loaded: %s", strerror(-r));
+                log_error("The gate cannot be loaded: %s", kernel_error(-r));
                 return r;
         }
         r = open_tables(gate);
@@ -373,6 +400,11 @@ int gate_open(const struct gate_options *options, struct gate **ret)
         return 0;
 }
 
+const struct bpf_object *gate_object(const struct gate *gate)
+{
+        return gate->skeleton->obj;
+}
+
 void gate_close(struct gate *gate)
 {
         if (!gate)
@@ -384,8 +416,11 @@ void gate_close(struct gate *gate)
         ring_buffer__free(gate->ring);
         if (gate->settings)
                 munmap(gate->settings, sizeof(*gate->settings));
-        if (gate->settlements)
-                munmap(gate->settlements, GATE_SETTLE_MAX * sizeof(*gate->settlements));
+        if (gate->automata)
+                munmap(gate->automata, 2 * gate->options.automaton_max * sizeof(*gate->automata));
+        if (gate->limits)
+                munmap(gate->limits, 2 * gate->options.budgets_max * sizeof(*gate->limits));
+        skeleton_array_deinit(&gate->settlements);
         gate_bpf__destroy(gate->skeleton);
         free(gate);
 }
@@ -412,7 +447,7 @@ static int for_each_pin(const struct gate *gate, int (*function)(int fd, const c
         for (size_t i = 0; r == 0 && i < sizeof(tables) / sizeof(tables[0]); i++)
                 r = function(bpf_map__fd(bpf_object__find_map_by_name(gate->skeleton->obj, tables[i])), tables[i]);
         for (size_t i = 0; r == 0 && i < GATE_HOOKS; i++)
-                if (gate->links[i] && programs[i].pinned)
+                if (gate->links[i])
                         r = function(bpf_link__fd(gate->links[i]), programs[i].name);
         for (size_t i = 0; r == 0 && i < FALLBACKS; i++)
                 if (gate->fallback_links[i])
@@ -429,7 +464,7 @@ static int pin_all_beside(const struct gate *gate)
                 return -ENODEV;
         }
         if (access(GATE_DIRECTORY, F_OK) == 0 && !is_roots(GATE_DIRECTORY)) {
-                log_warning("%s is not root's alone: it is made anew", GATE_DIRECTORY);
+                log_warning("%s is not only root's: it is created again", GATE_DIRECTORY);
                 gate_pins_remove();
         }
         r = mkdir(GATE_DIRECTORY, 0700) < 0 && errno != EEXIST ? -errno : for_each_pin(gate, gate_pin_beside);
@@ -475,10 +510,27 @@ int gate_release(void)
 
 /* --- Domains and objects ------------------------------------------------------------------------------------------ */
 
-int gate_set_domain(
-                struct gate *gate, uint64_t id, uint64_t parent, const uint64_t max[GATE_RESOURCES], uint64_t denied)
+int gate_set_budgets(
+                struct gate *gate, const struct automaton *automaton, const struct gate_limits *limits, size_t count)
 {
-        struct gate_domain_request request = { .id = id, .domain = { .parent = parent, .denied = denied } };
+        __u64 *half = &gate->skeleton->bss->gate_half;
+        uint32_t index = *half == 0;
+
+        if (!automaton || automaton->count > gate->options.automaton_max || count > gate->options.budgets_max)
+                return -E2BIG;
+        memcpy(gate->automata + index * gate->options.automaton_max, automaton->entries,
+                        automaton->count * sizeof(*automaton->entries));
+        memcpy(gate->limits + index * gate->options.budgets_max, limits, count * sizeof(*limits));
+        __atomic_store_n(half, (uint64_t) automaton->states << 32 | index, __ATOMIC_RELEASE);
+        return 0;
+}
+
+int gate_set_domain(struct gate *gate, uint64_t id, uint64_t parent, const char *path,
+                const uint64_t max[GATE_RESOURCES], uint64_t denied)
+{
+        const uint64_t seed[] = { gate->settings->path_seed[0], gate->settings->path_seed[1] };
+        struct gate_domain_request request = { .id = id,
+                .domain = { .parent = parent, .denied = denied, .path = hash_path(seed, path) } };
         int r;
 
         memcpy(request.domain.max, max, sizeof(request.domain.max));
@@ -495,25 +547,60 @@ static bool is_used(const struct gate_domain *domain)
         return false;
 }
 
+/* What is booked in @domain, the one of @id, is under no limit of its own any more. */
+static void lift_limits(struct gate *gate, uint64_t id, const struct gate_domain *domain)
+{
+        struct gate_domain_request request = { .id = id, .domain = *domain };
+
+        for (int i = 0; i < GATE_RESOURCES; i++)
+                request.domain.max[i] = GATE_UNLIMITED;
+        skeleton_run(gate->skeleton->progs.set_domain, &request, sizeof(request));
+}
+
 int gate_remove_domain(struct gate *gate, uint64_t id)
 {
-        static const uint64_t unlimited[GATE_RESOURCES] = { GATE_UNLIMITED, GATE_UNLIMITED, GATE_UNLIMITED,
-                GATE_UNLIMITED };
         struct gate_domain domain;
 
         if (gate_read_domain(gate, id, &domain) < 0)
                 return 0;
         if (is_used(&domain)) {
-                gate_set_domain(gate, id, domain.parent, unlimited, domain.denied);
+                lift_limits(gate, id, &domain);
                 return -EBUSY;
         }
-        bpf_map_delete_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id);
+        if (bpf_map_delete_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id) == 0)
+                __atomic_sub_fetch(&gate->settings->domains, 1, __ATOMIC_RELAXED);
         return 0;
 }
 
 int gate_read_domain(const struct gate *gate, uint64_t id, struct gate_domain *domain)
 {
         return bpf_map_lookup_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id, domain) < 0 ? -ENOENT : 0;
+}
+
+int gate_read_object(const struct gate *gate, uint64_t key, struct gate_object *object)
+{
+        return bpf_map_lookup_elem(bpf_map__fd(gate->skeleton->maps.gate_objects), &key, object) < 0 ? -ENOENT : 0;
+}
+
+int gate_carry_domain(struct gate *gate, uint64_t id, const struct gate_domain *domain, bool left)
+{
+        struct gate_domain carried = { .parent = domain->parent, .path = domain->path, .gone = 1 };
+
+        for (int i = 0; i < GATE_RESOURCES; i++)
+                carried.max[i] = GATE_UNLIMITED;
+        if (bpf_map_update_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id, &carried, BPF_NOEXIST) < 0)
+                return -errno;
+        __atomic_add_fetch(&gate->settings->domains, 1, __ATOMIC_RELAXED);
+        if (left && bpf_map_update_elem(bpf_map__fd(gate->skeleton->maps.gate_left), &carried.path, &id, BPF_ANY) < 0)
+                return -errno;
+        return 0;
+}
+
+bool gate_is_left(const struct gate *gate, uint64_t id, const struct path_hash *path)
+{
+        uint64_t found;
+
+        return bpf_map_lookup_elem(bpf_map__fd(gate->skeleton->maps.gate_left), path, &found) == 0 && found == id;
 }
 
 int gate_next_domain(const struct gate *gate, uint64_t *id)
@@ -525,20 +612,9 @@ int gate_next_domain(const struct gate *gate, uint64_t *id)
 
 int gate_settle(struct gate *gate, struct gate_settlement *settlements, size_t n)
 {
-        for (size_t done = 0, batch; done < n; done += batch) {
-                struct gate_settle_request request;
-                int r;
+        struct gate_settle_request request = {};
 
-                batch = n - done < GATE_SETTLE_MAX ? n - done : GATE_SETTLE_MAX;
-                request.count = batch;
-                memcpy(gate->settlements, settlements + done, batch * sizeof(*settlements));
-                r = skeleton_run(gate->skeleton->progs.settle_objects, &request, sizeof(request));
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < batch; i++)
-                        settlements[done + i].again = gate->settlements[i].again;
-        }
-        return 0;
+        return skeleton_array_run(&gate->settlements, &request, sizeof(request), settlements, settlements, n);
 }
 
 /* --- Events ------------------------------------------------------------------------------------------------------- */
@@ -553,6 +629,22 @@ int gate_take_events(struct gate *gate, gate_event_t callback, void *context)
         gate->callback = callback;
         gate->context = context;
         return ring_buffer__consume(gate->ring);
+}
+
+void gate_read_fill(const struct gate *gate, struct gate_fill *fill)
+{
+        *fill = (struct gate_fill){
+                .domains = gate->settings->domains,
+                .domains_max = bpf_map__max_entries(gate->skeleton->maps.gate_domains),
+                .objects = gate->settings->objects,
+                .objects_max = bpf_map__max_entries(gate->skeleton->maps.gate_objects),
+                .domains_missing = gate->settings->domains_missing,
+        };
+}
+
+void gate_completed(struct gate *gate)
+{
+        gate->settings->domains_missing = 0;
 }
 
 uint64_t gate_unbooked(const struct gate *gate)
@@ -570,11 +662,11 @@ uint64_t gate_untold(const struct gate *gate)
  */
 static uint64_t undecided(const struct gate *gate, size_t i)
 {
-        uint64_t missed = skeleton_left_out(program_of(gate, i)), by_probe;
+        uint64_t missed = skeleton_missed(program_of(gate, i)), by_probe;
 
         for (size_t k = 0; gate->probed && k < FALLBACKS; k++)
                 if (fallbacks[k].hook == i && gate->fallback_links[k] && fallbacks[k].probe) {
-                        by_probe = skeleton_left_out(fallback_of(gate, k));
+                        by_probe = skeleton_missed(fallback_of(gate, k));
                         return by_probe < missed ? by_probe : missed;
                 }
         return missed;

@@ -21,25 +21,46 @@
 #include "bpf/gaterecords.h"
 #include "kernel/owner.h"
 
+#define LOCK_DIRECTORY "/run/bpfbudget"
+
 /* --- One daemon at a time ----------------------------------------------------------------------------------------- */
 
-/* Of this process: the lock that whoever works with the pins holds, on the root of bpffs. It goes with the process. */
+/* Of this process: the lock that whoever works with the pins holds. It goes with the process. */
 static int lock_fd = -1;
 
 int gate_pins_lock(void)
 {
         _cleanup_close_ int fd = -1;
 
-        if (lock_fd >= 0)
+        if (lock_fd >= 0 || !gate_pins_mounted())
                 return 0;
-        fd = open(BPFFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
+        if (mkdir(LOCK_DIRECTORY, 0755) < 0 && errno != EEXIST)
+                log_debug(LOCK_DIRECTORY " cannot be made: %s", strerror(errno));
+        /* Not on bpffs: whoever can open a file, or a directory, can lock it. */
+        fd = open(GATE_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0) {
+                log_warning(GATE_LOCK_FILE " cannot be opened (%s): a second bpfbudgetd would not be noticed",
+                                strerror(errno));
                 return 0;
+        }
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? -EBUSY : 0;
+        /* For messages only: without room for it the lock holds as well. */
+        if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", getpid()) < 0)
+                log_debug(GATE_LOCK_FILE " cannot be written: %s", strerror(errno));
         lock_fd = fd;
         fd = -1;
         return 0;
+}
+
+pid_t gate_pins_holder(void)
+{
+        _cleanup_close_ int fd = open(GATE_LOCK_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        char text[32] = "";
+
+        if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0)
+                return 0;
+        return (pid_t) strtol(text, NULL, 10);
 }
 
 void gate_pins_unlock(void)
@@ -75,7 +96,7 @@ void gate_pins_stop_enforcing(void)
 
         if (fd < 0 || !is_roots(path) || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ||
                         info.type != BPF_MAP_TYPE_ARRAY || info.key_size != sizeof(key) ||
-                        info.value_size < offsetof(struct gate_settings, fail_closed))
+                        info.value_size < offsetof(struct gate_settings, reserved))
                 return;
         settings = calloc(1, info.value_size);
         if (!settings || bpf_map_lookup_elem(fd, &key, settings) < 0)

@@ -6,13 +6,17 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include <bpf/libbpf.h>
 
-#define BPFFS "/sys/fs/bpf"
+#include "kernel/host.h"
 
 /* Where links and tables are pinned. */
-#define GATE_DIRECTORY "/sys/fs/bpf/bpfbudget"
+#define GATE_DIRECTORY BPFFS "/bpfbudget"
+
+/* Of one process at a time. Nobody but root can open it, and so lock it. */
+#define GATE_LOCK_FILE "/run/bpfbudget/gate.lock"
 
 /*
  * Takes the lock of whoever works with the pins; it goes with the process. Returns 0, also where there is no bpffs and
@@ -20,6 +24,8 @@
  */
 int gate_pins_lock(void);
 void gate_pins_unlock(void);
+/* Which process that is; 0: not known. */
+pid_t gate_pins_holder(void);
 
 /* Whether there is a bpffs to pin on. */
 bool gate_pins_mounted(void);

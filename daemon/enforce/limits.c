@@ -2,6 +2,8 @@
 #include "enforce/limits.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
 #include <sys/stat.h>
@@ -9,63 +11,118 @@
 #include <sys/xattr.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "policy/policy.h"
+#include "policy/utf8.h"
 
-char *limits_directory(const struct cgroupfs *cgroupfs, const struct cgroup *cgroup)
+/* At most so many warnings of what a cgroup's owner wrote in this time: GetCgroup has the last one in any case. */
+#define WARNINGS_MAX           8
+#define WARNINGS_INTERVAL_USEC (60 * 1000 * 1000ULL)
+
+/* What is wrong with the size @text, which parse_bytes() returned @error for. */
+static const char *size_fault(const char *text, int error)
 {
-        return cgroup->path && cgroup->exists ? cgroupfs_file(cgroupfs, cgroup->path) : NULL;
+        if (is_decimal_size(text))
+                return "has a unit that may be a power of 1000 or of 1024";
+        return error == -ERANGE    ? "is too large"
+               : error == -EDOM    ? "is negative"
+               : error == -ENODATA ? "cannot be computed, as the size of RAM is not known"
+                                   : "is not a size such as 64M, 25% or infinity";
 }
 
 /*
- * Reads the size in the xattr @name of the cgroup directory @directory. BUDGET_INFINITY if it is not set, or is no
- * size, which is logged if @complain.
+ * Reads the size in the xattr @name of the cgroup whose directory is @fd. Returns 0, and *bytes is BUDGET_INFINITY if
+ * it is not set, or is no size; then *fault says what is wrong, to be freed. -ENOMEM.
  */
-static uint64_t read_xattr(const char *directory, const char *name, uint64_t ram, bool complain)
+static int read_xattr(int fd, const char *name, uint64_t ram, uint64_t *bytes, char **fault)
 {
         char text[64] = "";
-        uint64_t bytes;
-        ssize_t n = getxattr(directory, name, text, sizeof(text) - 1);
+        uint32_t character;
+        ssize_t n = fgetxattr(fd, name, text, sizeof(text) - 1);
+        int r;
 
+        *fault = NULL;
+        *bytes = BUDGET_INFINITY;
         if (n < 0 && errno != ERANGE)
-                return BUDGET_INFINITY;
+                return 0;
         text[n < 0 ? 0 : n] = '\0';
         text[strcspn(text, "\n")] = '\0';
-        if (n >= 0 && parse_bytes(text, ram, &bytes) == 0)
-                return bytes;
-        if (complain)
-                log_warning("%s: %s: \"%s\" is not a size such as 64M, 25%% or infinity; it is ignored", directory,
-                                name, n < 0 ? "(too long)" : text);
-        return BUDGET_INFINITY;
+        /* As memory.high and memory.max have it. */
+        if (strcmp(text, "max") == 0)
+                return 0;
+        r = n < 0 ? -EINVAL : parse_bytes(text, ram, bytes);
+        if (r == 0)
+                return 0;
+        *bytes = BUDGET_INFINITY;
+        if (n < 0)
+                strcpy(text, "(too long)");
+        else if (utf8_find_bad(text, strlen(text), &character) < strlen(text))
+                strcpy(text, "(not text)");
+        r = asprintf(fault, "%s: \"%s\" %s", name, text, size_fault(text, r));
+        return r < 0 ? -ENOMEM : 0;
 }
 
-static uint32_t owner_of(const char *directory)
+/* Keeps @fault (taken over) of the xattr @limit, and logs it if it is another one than before; owners may make many. */
+static void note_fault(
+                const struct cgroup *cgroup, enum owner_limit limit, const struct cgroupfs *cgroupfs, char *fault)
 {
+        struct policy *policy = cgroup->policy;
+        char *before = policy->ignored[limit];
+        bool changed = fault && (!before || strcmp(before, fault) != 0);
+        uint64_t now = now_usec();
+
+        policy->ignored[limit] = fault;
+        free(before);
+        if (!changed)
+                return;
+        if (policy->warnings == 0 || now - policy->warnings_start_usec >= WARNINGS_INTERVAL_USEC) {
+                policy->warnings_start_usec = now;
+                policy->warnings = 0;
+        }
+        if (policy->warnings++ < WARNINGS_MAX)
+                log_warning("%s%s: %s; it is ignored", cgroupfs->mount, cgroup->path ?: "/(unknown)", fault);
+}
+
+/* The limit that the owner of @cgroup, whose directory is @fd, set by an xattr; BUDGET_INFINITY: none. */
+static uint64_t own_limit(const struct cgroup *cgroup, enum owner_limit limit, const struct cgroupfs *cgroupfs, int fd,
+                uint64_t ram)
+{
+        static const char *const names[OWNER_LIMITS] = { [OWNER_HIGH] = XATTR_HIGH, [OWNER_MAX] = XATTR_MAX };
+        uint64_t bytes;
+        char *fault;
+
+        if (read_xattr(fd, names[limit], ram, &bytes, &fault) < 0)
+                return BUDGET_INFINITY;
+        note_fault(cgroup, limit, cgroupfs, fault);
+        return bytes;
+}
+
+static uint32_t owner_of(const struct cgroupfs *cgroupfs, uint64_t id)
+{
+        _cleanup_close_ int fd = cgroupfs_open(cgroupfs, id);
         struct stat st;
 
-        return directory && stat(directory, &st) == 0 ? st.st_uid : 0;
+        return fd >= 0 && fstat(fd, &st) == 0 ? st.st_uid : 0;
 }
 
-const struct budget *limits_find_budget(const struct config *config, const struct cgroupfs *cgroupfs, const char *path)
+const struct budget *limits_find_budget(const struct config *config, const struct cgroupfs *cgroupfs, uint64_t id,
+                const char *path, const struct workload *workload)
 {
-        _cleanup_free_ char *directory = path ? cgroupfs_file(cgroupfs, path) : NULL;
-        struct match_subject subject = { .path = path, .uid = owner_of(directory) };
+        const struct match_subject subject = { .path = path, .uid = owner_of(cgroupfs, id), .workload = workload };
 
-        if (!path)
-                return NULL;
         return config_match(config, &subject);
 }
 
-bool limits_set(const struct cgroup *cgroup, const struct budget *budget, const struct cgroupfs *cgroupfs, uint64_t ram,
-                bool complain)
+bool limits_set(const struct cgroup *cgroup, const struct budget *budget, const struct cgroupfs *cgroupfs, uint64_t ram)
 {
-        _cleanup_free_ char *directory = limits_directory(cgroupfs, cgroup);
+        _cleanup_close_ int fd = cgroupfs_open(cgroupfs, cgroup->id);
         struct policy *policy = cgroup->policy;
         uint64_t high = policy->lowered_high, max = policy->lowered_max, before = policy->max;
 
-        if (directory) {
-                uint64_t own_high = read_xattr(directory, XATTR_HIGH, ram, complain);
-                uint64_t own_max = read_xattr(directory, XATTR_MAX, ram, complain);
+        if (fd >= 0) {
+                uint64_t own_high = own_limit(cgroup, OWNER_HIGH, cgroupfs, fd, ram);
+                uint64_t own_max = own_limit(cgroup, OWNER_MAX, cgroupfs, fd, ram);
 
                 high = MIN(high, own_high);
                 max = MIN(max, own_max);

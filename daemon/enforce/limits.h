@@ -13,16 +13,17 @@
 #define XATTR_HIGH "user.bpfbudget.high"
 #define XATTR_MAX  "user.bpfbudget.max"
 
-/* Where @cgroup is mounted; to be freed. NULL if it has no path, is gone, or there is no memory. */
-char *limits_directory(const struct cgroupfs *cgroupfs, const struct cgroup *cgroup);
-
-/* The budget in @config of the cgroup at @path (NULL: not known) and of who owns its directory; NULL: none. */
-const struct budget *limits_find_budget(const struct config *config, const struct cgroupfs *cgroupfs, const char *path);
+/*
+ * The budget in @config of the cgroup @id at @path, which is complete, of who owns its directory, and of the @workload
+ * whose own it is (NULL: none's); NULL: it has none.
+ */
+const struct budget *limits_find_budget(const struct config *config, const struct cgroupfs *cgroupfs, uint64_t id,
+                const char *path, const struct workload *workload);
 
 /*
  * Sets the limits of @cgroup's policy: those of @budget, lowered by what the owner asked the daemon for and by xattrs,
  * in which sizes may be in percent of @ram (bytes). xattrs change without notice, so this is done whenever usage
- * changed; nonsense in them is logged if @complain. Returns whether Max changed.
+ * changed; nonsense in them is logged once and kept in the policy. Returns whether Max changed.
  */
-bool limits_set(const struct cgroup *cgroup, const struct budget *budget, const struct cgroupfs *cgroupfs, uint64_t ram,
-                bool complain);
+bool limits_set(const struct cgroup *cgroup, const struct budget *budget, const struct cgroupfs *cgroupfs,
+                uint64_t ram);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "enforce/limits.h"
+#include "enforce/refusal.h"
 #include "kernel/probe.h"
 
 /* --- Which budget ------------------------------------------------------------------------------------------------- */
@@ -19,21 +20,39 @@ static void count_level(struct manager *manager, enum budget_level from, enum bu
         manager->over_high += (to != LEVEL_OK) - (from != LEVEL_OK);
 }
 
-static void set_limits(struct manager *manager, struct cgroup *cgroup, const struct budget *budget, bool complain)
+static void set_limits(struct manager *manager, struct cgroup *cgroup, const struct budget *budget, bool first)
 {
-        bool changed = limits_set(cgroup, budget, &manager->monitor->cgroupfs, manager->ram, complain);
+        bool changed = limits_set(cgroup, budget, &manager->monitor->cgroupfs, manager->ram);
 
-        if (complain || changed)
+        if (first || changed)
                 admission_set(&manager->admission, cgroup);
+}
+
+/* Sets *@budget to that of @cgroup, NULL: it has none. Returns 0 or -ENOMEM. */
+static int find_budget(struct manager *manager, struct cgroup *cgroup, const struct budget **budget)
+{
+        _cleanup_free_ char *path = NULL;
+        int r = cgroup_full_path(cgroup, &path);
+
+        *budget = NULL;
+        if (r < 0)
+                path = NULL;
+        if (r == 0 && manager->workloads)
+                r = workloads_name(manager->workloads, cgroup);
+        if (r == 0)
+                *budget = limits_find_budget(
+                                &manager->config, &manager->monitor->cgroupfs, cgroup->id, path, cgroup->workload);
+        return r == -ENOENT ? 0 : r;
 }
 
 /* Gives @cgroup the policy of its budget, with the events that were kept of it. Returns 0 or -ENOMEM. */
 static int adopt(struct manager *manager, struct cgroup *cgroup)
 {
-        const struct budget *budget = limits_find_budget(&manager->config, &manager->monitor->cgroupfs, cgroup->path);
+        const struct budget *budget;
+        int r = find_budget(manager, cgroup, &budget);
 
-        if (!budget)
-                return 0;
+        if (r < 0 || !budget)
+                return r;
         cgroup->policy = calloc(1, sizeof(*cgroup->policy));
         if (!cgroup->policy)
                 return -ENOMEM;
@@ -51,8 +70,37 @@ static void abandon(struct manager *manager, struct cgroup *cgroup)
         if (!cgroup->policy)
                 return;
         count_level(manager, cgroup->policy->level, LEVEL_OK);
+        policy_deinit(cgroup->policy);
         free(cgroup->policy);
         cgroup->policy = NULL;
+}
+
+/* The name of @cgroup's workload is known now, or known to be none: another budget may be its. Returns 0 or -ENOMEM. */
+static int match_again(struct manager *manager, struct cgroup *cgroup)
+{
+        const struct budget *budget;
+        int r = find_budget(manager, cgroup, &budget);
+
+        if (r < 0 || budget == (cgroup->policy ? cgroup->policy->budget : NULL))
+                return r;
+        if (cgroup->policy) {
+                r = event_store_keep(&manager->events, cgroup->id, cgroup->policy);
+                if (r < 0)
+                        return r;
+                if (!budget || budget->on_max != ACTION_DENY)
+                        admission_remove(&manager->admission, cgroup);
+        }
+        abandon(manager, cgroup);
+        return adopt(manager, cgroup);
+}
+
+void manager_take_names(struct manager *manager)
+{
+        struct cgroup *cgroup;
+
+        while ((cgroup = workloads_take_resolved(manager->workloads)))
+                if (match_again(manager, cgroup) < 0)
+                        log_error("Out of memory: %s may be without its budget", cgroup->path ?: "a cgroup");
 }
 
 void manager_adopt_added(struct manager *manager)
@@ -68,6 +116,8 @@ void manager_adopt_added(struct manager *manager)
 static void forget(struct manager *manager, struct cgroup *cgroup)
 {
         enforce_forget(&manager->enforce, cgroup->id);
+        if (manager->workloads)
+                workloads_forget(manager->workloads, cgroup);
         if (cgroup->policy)
                 admission_remove(&manager->admission, cgroup);
         abandon(manager, cgroup);
@@ -191,6 +241,19 @@ static void take_denied(struct manager *manager, struct cgroup *cgroup)
         event_store_note(&manager->events, cgroup);
 }
 
+/* Whether the RSS of @cgroup is 0 only because it has processes since it was read; reads it, once in manager_apply().
+ */
+static bool is_rss_unknown(struct manager *manager, const struct cgroup *cgroup)
+{
+        if (!cgroup->policy->budget->footprint_ratio_high || usage_rss(&cgroup->total) > 0 ||
+                        cgroup->total.allocated == 0)
+                return false;
+        if (!manager->rss_asked)
+                manager->rss_unknown = monitor_refresh_rss(manager->monitor) < 0;
+        manager->rss_asked = true;
+        return manager->rss_unknown;
+}
+
 static void evaluate(struct manager *manager, struct cgroup *cgroup)
 {
         struct policy *policy = cgroup->policy;
@@ -203,11 +266,18 @@ static void evaluate(struct manager *manager, struct cgroup *cgroup)
         usage = policy_usage(policy, &cgroup->total);
         before = policy->last_usage;
         policy->last_usage = usage;
+        policy->rss_unknown = is_rss_unknown(manager, cgroup);
         if (!policy_update(policy, &cgroup->total, &change))
                 return;
         count_level(manager, change.from, change.to);
         event_store_note(&manager->events, cgroup);
         emit_change(manager, cgroup, &change, usage, before, true);
+}
+
+void manager_evaluate(struct manager *manager, struct cgroup *cgroup)
+{
+        if (cgroup->policy)
+                evaluate(manager, cgroup);
 }
 
 /* The rate limit must not leave the reader with a state that is not so any more. */
@@ -313,7 +383,8 @@ void manager_thaw(struct manager *manager)
 
 uint64_t manager_due_usec(const struct manager *manager)
 {
-        uint64_t due = manager->held_due_usec;
+        uint64_t due = MIN(manager->held_due_usec,
+                        orphan_watch_due_usec(&manager->orphan_watch, &manager->config.settings));
 
         if (manager->over_high)
                 due = MIN(due, manager->remeasured_usec + MANAGER_REMEASURE_INTERVAL_USEC);
@@ -375,7 +446,7 @@ bool manager_needs_rss(const struct manager *manager)
         for (size_t i = 0; i < manager->config.count; i++)
                 if (manager->config.budgets[i].footprint_ratio_high)
                         return true;
-        return false;
+        return fills_wanted(&manager->config);
 }
 
 /* --- The gate ----------------------------------------------------------------------------------------------------- */
@@ -384,58 +455,11 @@ bool manager_needs_rss(const struct manager *manager)
 static struct cgroup *find_grower(struct manager *manager, uint64_t id)
 {
         struct cgroup *cgroup = tree_find(&manager->monitor->tree, id);
-        _cleanup_free_ char *path = NULL;
-        uint64_t parent;
 
-        if (cgroup || cgroupfs_lookup(&manager->monitor->cgroupfs, id, &path, &parent) < 0)
+        if (cgroup || cgroupfs_exists(&manager->monitor->cgroupfs, id) < 0)
                 return cgroup;
         kernel_watch_cgroup(manager->monitor->kernel, id);
         return tree_get(&manager->monitor->tree, id, &cgroup) < 0 ? NULL : cgroup;
-}
-
-/* What the gate's record @refused about @cgroup says as an event. @comm: room for the name of the process. */
-static struct budget_event refusal_event(
-                const struct cgroup *cgroup, const struct gate_event *refused, char comm[OBJECT_NAME_SIZE + 1])
-{
-        static const enum budget_limit limits[GATE_RESOURCES] = {
-                [GATE_ALLOCATED] = LIMIT_MAX,
-                [GATE_CHARGED] = LIMIT_MAX,
-                [GATE_MAPS] = LIMIT_MAPS,
-                [GATE_PROGRAMS] = LIMIT_PROGRAMS,
-        };
-        bool bytes = limits[refused->resource] == LIMIT_MAX;
-        struct budget_event event = {
-                .kind = EVENT_REFUSAL,
-                .cgroup = cgroup,
-                .policy = cgroup->policy,
-                .payer = cgroup,
-                /* As it was then, not at the last flush. */
-                .usage = bytes ? refused->usage : policy_usage(cgroup->policy, &cgroup->total),
-                .publish = true,
-                .limit = limits[refused->resource],
-                .pid = refused->pid,
-                .comm = comm,
-                .object = {
-                        .kind = refused->kind == GATE_REFUSED_PROGRAM ? OBJECT_PROGRAM : OBJECT_MAP,
-                        .type = refused->type,
-                },
-                .growth = refused->kind == GATE_REFUSED_GROWTH,
-                .size = bytes ? refused->wanted : 0,
-                .used = refused->usage,
-                .max = refused->max,
-        };
-
-        memcpy(event.object.name, refused->name, sizeof(event.object.name));
-        memcpy(comm, refused->comm, OBJECT_NAME_SIZE);
-        comm[OBJECT_NAME_SIZE] = '\0';
-        return event;
-}
-
-/* Whether @refused is a record that this version knows, whatever wrote it. */
-static bool is_refusal(const struct gate_event *refused)
-{
-        return refused->kind >= GATE_REFUSED_MAP && refused->kind <= GATE_REFUSED_GROWTH &&
-               refused->resource < GATE_RESOURCES;
 }
 
 static void take_refusal(struct manager *manager, const struct gate_event *refused)
@@ -450,7 +474,9 @@ static void take_refusal(struct manager *manager, const struct gate_event *refus
         cgroup->policy->refused = true;
         tree_mark_changed(&manager->monitor->tree, cgroup);
         event = refusal_event(cgroup, refused, comm);
-        event.alert = may_alert(manager, cgroup, LEVEL_MAX, &event.suppressed);
+        event.grower = tree_find(&manager->monitor->tree, refused->cgroup_id);
+        /* Of a process that was killed the journal hears in any case. */
+        event.alert = may_alert(manager, cgroup, LEVEL_MAX, &event.suppressed) || event.killed;
         if (event.alert) {
                 take_denied(manager, cgroup);
                 event.grower = find_grower(manager, refused->cgroup_id);
@@ -491,10 +517,15 @@ void manager_apply(struct manager *manager)
         new_cgroups_flush(&manager->new_cgroups, gate ? gate_untold(gate) : 0);
         manager_adopt_added(manager);
         admission_flush(&manager->admission);
+        manager->rss_asked = false;
         while ((cgroup = tree_take_changed(&manager->monitor->tree)))
                 if (cgroup->policy)
                         evaluate(manager, cgroup);
         emit_held(manager);
+        fills_flush(&manager->fills, manager->monitor, &manager->config, now_usec(), manager->dry_run, manager->sink,
+                        manager->sink_context);
+        orphan_watch_flush(&manager->orphan_watch, manager->monitor, &manager->config.settings, now_usec(),
+                        manager->dry_run, manager->sink, manager->sink_context);
         throttle(manager);
         event_store_save(&manager->events);
 }
@@ -533,7 +564,7 @@ static int set_gate(struct manager *manager)
         manager->obstacle = admission_obstacle(&manager->admission);
         if (!manager->obstacle) {
                 find_new_cgroups(manager);
-                if (admission_start(&manager->admission, &manager->config.settings) < 0)
+                if (admission_start(&manager->admission, &manager->config) < 0)
                         manager->obstacle = admission_obstacle(&manager->admission) ?: "the gate cannot be loaded";
                 else
                         find_new_cgroups(manager); /* those that were made before it reported new ones */
@@ -593,6 +624,7 @@ int manager_init(struct manager *manager, const struct manager_options *options,
 
         *manager = (struct manager){
                 .monitor = monitor,
+                .workloads = options->workloads,
                 .config = *config,
                 .dry_run = options->dry_run,
                 .ram = options->ram,
@@ -614,7 +646,7 @@ int manager_init(struct manager *manager, const struct manager_options *options,
                 return r;
         r = set_gate(manager);
         if (r < 0)
-                log_error("Strict=yes: not without OnMax=deny");
+                log_error("Strict=yes: the daemon does not run, because OnMax=deny is not available");
         return r;
 }
 
@@ -633,6 +665,7 @@ int manager_reload(struct manager *manager, struct config *config)
         config_deinit(&manager->config);
         manager->config = *config;
         *config = (struct config){};
+        enforce_reload(&manager->enforce);
         log_throttle_obstacle(manager);
         r = adopt_all(manager);
         if (r < 0)

@@ -10,10 +10,13 @@
 #include <stdint.h>
 
 #include "account/monitor.h"
+#include "account/workloads.h"
 #include "enforce/admission.h"
 #include "enforce/enforce.h"
 #include "enforce/eventstore.h"
+#include "enforce/fills.h"
 #include "enforce/newcgroups.h"
+#include "enforce/orphanwatch.h"
 #include "policy/config.h"
 #include "policy/event.h"
 #include "policy/policy.h"
@@ -23,17 +26,19 @@
 
 /* How a manager begins. */
 struct manager_options {
-        struct monitor *monitor; /* whose tree it watches */
-        const char *state_file;  /* is read if it exists; NULL: events are not kept */
-        const char *frozen_file; /* record of what is paused; NULL: nothing can be */
-        uint64_t ram;            /* bytes, for values in percent */
-        bool dry_run;            /* decide, and do nothing */
-        budget_sink_t sink;      /* gets all that happens */
+        struct monitor *monitor;     /* whose tree it watches */
+        struct workloads *workloads; /* of that tree; NULL: they have no names */
+        const char *state_file;      /* is read if it exists; NULL: events are not kept */
+        const char *frozen_file;     /* record of what is paused; NULL: nothing can be */
+        uint64_t ram;                /* bytes, for values in percent */
+        bool dry_run;                /* decide, and do nothing */
+        budget_sink_t sink;          /* gets all that happens */
         void *sink_context;
 };
 
 struct manager {
         struct monitor *monitor;
+        struct workloads *workloads; /* NULL: they have no names */
         struct config config;
         bool dry_run;
         uint64_t ram;         /* bytes, for values in percent */
@@ -44,11 +49,14 @@ struct manager {
         /* Private to manager.c. */
         budget_sink_t sink;
         void *sink_context;
-        uint64_t held_due_usec;   /* when the first alert that was held back is to be sent; UINT64_MAX: there is none */
-        uint64_t remeasured_usec; /* when the cgroups over High were measured again */
+        uint64_t held_due_usec; /* when the first alert that was held back is to be sent; UINT64_MAX: there is none */
+        bool rss_asked, rss_unknown; /* in this manager_apply(): whether RSS was read, and whether that failed */
+        uint64_t remeasured_usec;    /* when the cgroups over High were measured again */
         struct enforce enforce;
         struct admission admission;
         struct event_store events;
+        struct fills fills;
+        struct orphan_watch orphan_watch;
         struct new_cgroups new_cgroups;
 };
 
@@ -60,6 +68,12 @@ struct manager {
 int manager_init(struct manager *manager, const struct manager_options *options, struct config *config);
 void manager_deinit(struct manager *manager);
 
+/* Why OnHigh=throttle is not in force; NULL: it is. */
+static inline const char *manager_throttle_obstacle(const struct manager *manager)
+{
+        return enforce_obstacle(&manager->enforce);
+}
+
 /* Puts @config, which it takes over, in force instead. Levels and events of cgroups that still have a budget are kept.
  */
 int manager_reload(struct manager *manager, struct config *config);
@@ -67,8 +81,17 @@ int manager_reload(struct manager *manager, struct config *config);
 /* After a flush: evaluates the cgroups whose usage changed, pauses what grew over High, and emits what happened. */
 void manager_apply(struct manager *manager);
 
+/* Evaluates @cgroup though its usage did not change: its owner may have changed its xattrs. */
+void manager_evaluate(struct manager *manager, struct cgroup *cgroup);
+
 /* Gives the cgroups that came to the tree outside of a flush their budgets. */
 void manager_adopt_added(struct manager *manager);
+
+/*
+ * After workloads_resolve(): gives the cgroups whose names are known since the budget that they have with it. To be
+ * followed by manager_apply().
+ */
+void manager_take_names(struct manager *manager);
 
 /* When manager_prepare() and a flush have to come though nothing is updated: CLOCK_MONOTONIC; UINT64_MAX: never. */
 uint64_t manager_due_usec(const struct manager *manager);
@@ -101,5 +124,5 @@ void manager_take_gate(struct manager *manager);
  */
 int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high, uint64_t max);
 
-/* Whether any budget looks at RSS, which sensors do not wake the daemon for. */
+/* Whether any budget looks at RSS, or at how full maps are, which sensors do not wake the daemon for. */
 bool manager_needs_rss(const struct manager *manager);

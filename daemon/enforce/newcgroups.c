@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "enforce/limits.h"
@@ -20,18 +21,36 @@ struct unfound_cgroup {
         unsigned int flushes; /* left */
 };
 
-/* Puts the cgroup @id into the tree if its budget refuses. Returns 0 or -ENOMEM. */
+/* Whether the budget of the cgroup @id at @path may refuse. What only the name of its workload tells is not known yet.
+ */
+static int may_refuse(const struct new_cgroups *new, uint64_t id, const char *path)
+{
+        struct workload *workload = NULL;
+        const struct budget *budget;
+        int r = config_refuses_names(new->config) ? workload_from_path(path, &workload) : 0;
+
+        if (r < 0)
+                return r;
+        if (workload) {
+                workload_free(workload);
+                return true;
+        }
+        budget = limits_find_budget(new->config, &new->monitor->cgroupfs, id, path, NULL);
+        return budget && budget->on_max == ACTION_DENY;
+}
+
+/* Puts the cgroup @id into the tree if its budget may refuse. Returns 0 or -ENOMEM. */
 static int add_if_refused(void *context, uint64_t id, const char *path)
 {
         struct new_cgroups *new = context;
-        const struct budget *budget;
         struct cgroup *cgroup;
+        int r;
 
         if (tree_find(&new->monitor->tree, id))
                 return 0;
-        budget = limits_find_budget(new->config, &new->monitor->cgroupfs, path);
-        if (!budget || budget->on_max != ACTION_DENY)
-                return 0;
+        r = may_refuse(new, id, path);
+        if (r <= 0)
+                return r;
         kernel_watch_cgroup(new->monitor->kernel, id);
         return tree_get(&new->monitor->tree, id, &cgroup);
 }
@@ -40,29 +59,26 @@ static int add_if_refused(void *context, uint64_t id, const char *path)
 static bool find(struct new_cgroups *new, uint64_t id)
 {
         _cleanup_free_ char *path = NULL;
-        uint64_t parent;
 
-        if (cgroupfs_lookup(&new->monitor->cgroupfs, id, &path, &parent) < 0)
+        if (cgroupfs_path(&new->monitor->cgroupfs, id, &path) < 0) {
+                path = NULL;
                 return false;
+        }
         if (add_if_refused(new, id, path) < 0)
-                log_error("Out of memory: %s may pass its Max until it holds something", path);
+                log_error("Out of memory: %s may exceed its Max until it has an object", path);
         return true;
 }
 
 static void note_unfound(struct new_cgroups *new, uint64_t id)
 {
-        if (new->unfound_count == new->unfound_size) {
-                size_t size = new->unfound_size ? 2 * new->unfound_size : 16;
-                struct unfound_cgroup *grown = reallocarray(new->unfound, size, sizeof(*grown));
+        struct unfound_cgroup *grown = array_grow(new->unfound, new->unfound_count, sizeof(*grown));
 
-                if (!grown) {
-                        log_error("Out of memory: a new cgroup may pass its Max until it holds something");
-                        return;
-                }
-                new->unfound = grown;
-                new->unfound_size = size;
+        if (!grown) {
+                log_error("Out of memory: a new cgroup may exceed its Max until it has an object");
+                return;
         }
-        new->unfound[new->unfound_count++] = (struct unfound_cgroup){ id, LOOK_FOR_FLUSHES };
+        new->unfound = grown;
+        grown[new->unfound_count++] = (struct unfound_cgroup){ id, LOOK_FOR_FLUSHES };
 }
 
 void new_cgroups_take(struct new_cgroups *new, uint64_t id)
@@ -76,7 +92,7 @@ void new_cgroups_find_all(struct new_cgroups *new)
         int r = cgroupfs_walk(&new->monitor->cgroupfs, add_if_refused, new);
 
         if (r < 0)
-                log_warning("Not all cgroups could be visited (%s): new ones have their Max once they hold something",
+                log_warning("Not all cgroups could be visited (%s): new ones have no Max until they have an object",
                                 strerror(-r));
 }
 

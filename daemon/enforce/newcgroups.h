@@ -18,7 +18,7 @@ struct new_cgroups {
         struct monitor *monitor;
         const struct config *config;
         struct unfound_cgroup *unfound; /* made a moment ago, and not to be found yet */
-        size_t unfound_count, unfound_size;
+        size_t unfound_count;
         uint64_t unreported; /* that the gate had no room to report, when all were visited last */
 };
 

@@ -90,37 +90,13 @@ void throttle_ended(struct throttle *throttle, uint64_t now, uint64_t usec)
 
 bool throttle_may_alert(struct throttle *throttle, uint64_t now, uint64_t interval, uint32_t *suppressed)
 {
-        if (throttle->told && now - throttle->told_usec < interval) {
+        if (throttle->reported && now - throttle->reported_usec < interval) {
                 throttle->suppressed++;
                 return false;
         }
-        throttle->told = true;
-        throttle->told_usec = now;
+        throttle->reported = true;
+        throttle->reported_usec = now;
         *suppressed = throttle->suppressed;
         throttle->suppressed = 0;
         return true;
-}
-
-/* Whether @path is @ancestor or below it. */
-static bool is_at_or_below(const char *path, const char *ancestor)
-{
-        size_t length = strlen(ancestor);
-
-        return strncmp(path, ancestor, length) == 0 && (path[length] == '\0' || path[length] == '/');
-}
-
-bool throttle_is_protected(const char *path, const char *own, const struct patterns *never)
-{
-        static const char *const always[] = {
-                "/init.scope",
-                "/system.slice/systemd-journald.service",
-                "/system.slice/system-systemd\\x2djournald.slice",
-        };
-
-        if (!path || strcmp(path, "/") == 0 || is_at_or_below(own, path))
-                return true;
-        for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
-                if (is_at_or_below(path, always[i]))
-                        return true;
-        return patterns_match(never, path);
 }

@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "policy/config.h"
-
 /* A cgroup is paused at most half of any ten seconds: it gets slow, not stuck, and can be diagnosed and stopped. */
 #define THROTTLE_WINDOW_USEC (10ULL * 1000 * 1000)
 #define THROTTLE_DUTY_USEC   (THROTTLE_WINDOW_USEC / 2)
@@ -35,8 +33,8 @@ struct throttle {
         uint64_t owed_usec;                   /* for growth that was not paid for yet */
 
         /* Rate limit of the alerts. */
-        bool told;
-        uint64_t told_usec;
+        bool reported;
+        uint64_t reported_usec;
         uint32_t suppressed;
 };
 
@@ -59,11 +57,5 @@ uint64_t throttle_grow(
 /* A pause of @usec has ended at @now. */
 void throttle_ended(struct throttle *throttle, uint64_t now, uint64_t usec);
 
-/* Whether a pause at @now may be told: one in @interval. If so *suppressed is how many were not since the last. */
+/* Whether a pause at @now may be reported: one in @interval. If so *suppressed is how many were not since the last. */
 bool throttle_may_alert(struct throttle *throttle, uint64_t now, uint64_t interval, uint32_t *suppressed);
-
-/*
- * Whether the cgroup @path must not be paused: the root, init.scope, the journal, which the daemon waits for when it
- * writes, the daemon's own cgroup @own with those above it, and what matches @never. NULL is a path that is not known.
- */
-bool throttle_is_protected(const char *path, const char *own, const struct patterns *never);

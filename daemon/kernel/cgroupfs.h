@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The cgroup file system of the memory controller: from a cgroup's id to its path and back, by file handle and without
- * scanning. An id is the kernfs id, as the kernel's struct kernfs_node has it.
+ * The cgroup file system of the memory controller: from a cgroup's id to its name and its parent, by file
+ * handle. An id is the kernfs id, as the kernel's struct kernfs_node has it; a path is for people.
  */
 #pragma once
 
@@ -14,31 +14,47 @@ struct cgroupfs {
         char *mount;      /* mount point */
         int version;      /* of the hierarchy the memory controller is on: 2 or 1; 0: none */
         uint64_t root_id; /* id of the mount's root */
+        bool part;        /* the mount shows a part of the hierarchy only; what is outside is not visible */
         bool by_handle;   /* open_by_handle_at() works; it needs CAP_DAC_READ_SEARCH */
+
+        struct directory_names *names; /* private to cgroupfs.c; NULL: none are kept */
 };
 
 /*
- * Finds the mount that the memory controller is on, v1 first, as a controller is on one hierarchy only. Returns 0;
- * -ENOENT: memory is on no mounted hierarchy; another negative errno. @fs is to be given to cgroupfs_deinit() in any
- * case.
+ * Finds the mount that the memory controller is on, v1 first, as a controller is on one hierarchy only: of several one
+ * that shows it from its root on, else the first, a part. Returns 0; -ENOENT: memory is on no mounted hierarchy;
+ * another negative errno. @fs is to be given to cgroupfs_deinit() in any case.
  */
 int cgroupfs_init(struct cgroupfs *fs);
 void cgroupfs_deinit(struct cgroupfs *fs);
 
+/* Opens the directory of the cgroup @id. Returns a file descriptor; -ESTALE: there is no such cgroup (any more); -EPERM
+ * or another negative errno. */
+int cgroupfs_open(const struct cgroupfs *fs, uint64_t id);
+
+/* Whether there is a cgroup @id: 0, or as cgroupfs_open() fails. */
+int cgroupfs_exists(const struct cgroupfs *fs, uint64_t id);
+
+/* The id of the parent of the cgroup @id, 0 for the root. Returns as cgroupfs_lookup(), and costs less. */
+int cgroupfs_parent(const struct cgroupfs *fs, uint64_t id, uint64_t *parent_id);
+
 /*
- * Looks up the cgroup @id. On success *path is its path below the mount ("/" for the root), to be freed by the caller,
- * and *parent_id its parent's id (0 for the root). Returns 0; -ESTALE: there is no such cgroup (any more);
- * -ENAMETOOLONG: its path is longer than PATH_MAX, and *parent_id is set all the same; -EPERM; -ENOMEM.
+ * Looks up the cgroup @id. On success *name is its name in its parent ("" for the root), to be freed by the caller, and
+ * *parent_id its parent's id (0 for the root). Returns 0; -ESTALE: there is no such cgroup (any more); -EXDEV: it is
+ * there, but not in the part of the hierarchy that the mount shows, so it has no name; the mount's root stands for the
+ * parent of the hierarchy's; -EPERM; -ENOMEM. *parent_id is 0 if it is not known.
  */
-int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **path, uint64_t *parent_id);
+int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **name, uint64_t *parent_id);
 
-/* The id of the cgroup at @path, which begins with a slash. Returns 0, or a negative errno (-ENOENT: no such cgroup).
+/*
+ * The path of the cgroup @id below the mount ("/" for the root), of any length, to be freed. Returns 0 or a negative
+ * errno as cgroupfs_lookup(), of it or of one above it.
  */
+int cgroupfs_path(const struct cgroupfs *fs, uint64_t id, char **path);
+
+/* The id of the cgroup at @path, which begins with a slash and may be longer than PATH_MAX. Returns 0, or a negative
+ * errno (-ENOENT: no such cgroup). */
 int cgroupfs_id(const struct cgroupfs *fs, const char *path, uint64_t *id);
-
-/* Where the cgroup at @path, or the file @path of one, is in the file system; to be freed. NULL if there is no mount,
- * or no memory. */
-char *cgroupfs_file(const struct cgroupfs *fs, const char *path);
 
 /* The id of the cgroup whose directory @fd is. Returns 0 or a negative errno (-EOPNOTSUPP: it is none). */
 int cgroupfs_id_of(int fd, uint64_t *id);
@@ -55,12 +71,13 @@ int cgroupfs_may_freeze(const struct cgroupfs *fs);
 typedef int (*cgroupfs_walk_t)(void *context, uint64_t id, const char *path);
 
 /*
- * Visits all cgroups of the hierarchy, parents first, with id and path as cgroupfs_lookup() has them; the root is not
+ * Visits all cgroups of the hierarchy, parents first, with id and path, which is complete at any depth; the root is not
  * among them. A negative return of @callback ends it and is returned. Cgroups that come or go meanwhile may be missed.
- * Returns 0 or a negative errno.
+ * However deep it goes, it has one directory open at a time, and another one while it changes. Returns 0 or a negative
+ * errno.
  */
 int cgroupfs_walk(const struct cgroupfs *fs, cgroupfs_walk_t callback, void *context);
 
-/* The memory cgroup of the calling process: its id, and whether no other process is in it. Returns 0 or a negative
- * errno. */
+/* The memory cgroup of the calling process: its id, and whether no other process is in it. Returns 0; -EXDEV: it is
+ * outside of what is mounted; or another negative errno. */
 int cgroupfs_own(const struct cgroupfs *fs, uint64_t *id, bool *alone);

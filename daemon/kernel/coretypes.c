@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fileio.h"
 #include "base/uthash-nonfatal.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -127,19 +128,6 @@ static int add_names(const struct btf *object, struct name *room, struct name **
                 HASH_ADD_KEYPTR(hh, *names, text, length, name);
                 if (!HASH_ADDED(name))
                         return -ENOMEM;
-        }
-        return 0;
-}
-
-static int write_all(int fd, const char *data, size_t size)
-{
-        while (size > 0) {
-                ssize_t n = write(fd, data, size);
-
-                if (n < 0)
-                        return -errno;
-                data += n;
-                size -= n;
         }
         return 0;
 }

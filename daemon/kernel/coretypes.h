@@ -19,7 +19,7 @@ int core_types_open(char path[static CORE_TYPES_PATH_MAX]);
 
 /*
  * Writes to @fd what @kernel, the BTF of vmlinux, has of the types that @object names, flavours (name___flavour)
- * included, with all types that are within those. What they merely point to is left out: no relocation follows a
+ * included, with all types that are within those. What they merely point to is omitted: no relocation follows a
  * pointer (bpf_core_fields_are_compat() and bpf_core_parse_spec() in libbpf's relo_core.c). Returns 0 or a negative
  * errno.
  */

@@ -6,17 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "bpf/bpfbudget.skel.h"
 #include "kernel/coretypes.h"
 #include "kernel/memlock.h"
+#include "kernel/ownobjects.h"
 #include "kernel/probe.h"
 #include "kernel/skeleton.h"
 #include "kernel/verifierlog.h"
@@ -26,7 +28,7 @@
 
 /*
  * Tables by cgroup have room for twice the cgroups of the start, but a daemon that starts with the machine sees few: so
- * also for some hundreds a CPU, as larger machines run more. Within these bounds.
+ * also for some hundreds a CPU that is online, as larger machines run more. Within these bounds.
  */
 #define CGROUPS_PER_CPU 512
 #define CGROUPS_MIN     1024
@@ -41,10 +43,9 @@ struct kernel {
         struct bpfbudget *skeleton;
         struct bpf_link *links[HOOKS];
         struct ring_buffer *ring;
-        struct object_record *reread; /* mapped: what measure_objects works on */
-        uint64_t *flushed;            /* mapped: what clean_cgroups works on */
-        uint64_t *own;                /* kind and id of the daemon's objects, sorted */
-        size_t own_count;
+        struct skeleton_array reread;  /* of measure_objects: struct object_record */
+        struct skeleton_array flushed; /* of clean_cgroups: ids, uint64_t */
+        struct own_objects own;
         bool sensors, relations;
         uint32_t cgroups_max;
         _Alignas(8) char buffer[ITERATOR_BUFFER_SIZE]; /* records, from its start on */
@@ -78,8 +79,8 @@ static uint32_t cgroup_table_size(const struct machine *machine)
 {
         uint32_t wanted = 2 * machine->memory_cgroups;
 
-        if (wanted < CGROUPS_PER_CPU * machine->settings.possible_cpus)
-                wanted = CGROUPS_PER_CPU * machine->settings.possible_cpus;
+        if (wanted < CGROUPS_PER_CPU * (uint32_t) get_nprocs())
+                wanted = CGROUPS_PER_CPU * (uint32_t) get_nprocs();
         return skeleton_table_size(wanted, CGROUPS_MIN, CGROUPS_MAX);
 }
 
@@ -173,6 +174,9 @@ static int load(struct kernel *kernel, const struct cgroupfs *cgroupfs, const st
                 if (r < 0)
                         return r;
                 r = bpfbudget__load(kernel->skeleton);
+                /* A probe of libbpf's has failed for a moment: it takes the kernel for one without mmap() of arrays. */
+                if (r == 0 && !kernel->skeleton->bss)
+                        return -ENOMEM;
                 if (r == 0 || !note_refused(kernel, &log, r))
                         return r;
                 bpfbudget__destroy(kernel->skeleton);
@@ -181,16 +185,42 @@ static int load(struct kernel *kernel, const struct cgroupfs *cgroupfs, const st
         return r;
 }
 
+/* Returns 0 or a negative errno. */
+static int attach_hook(struct kernel *kernel, size_t i)
+{
+        struct bpf_program *program = bpf_object__find_program_by_name(kernel->skeleton->obj, hooks[i].program);
+
+        kernel->links[i] = bpf_program__attach(program);
+        return kernel->links[i] ? 0 : -errno;
+}
+
 static void attach(struct kernel *kernel)
 {
         for (size_t i = 0; i < HOOKS; i++) {
-                struct bpf_program *program = bpf_object__find_program_by_name(kernel->skeleton->obj, hooks[i].program);
+                int r = wanted(kernel, i) && hooks[i].kind != HOOK_SYSCALL ? attach_hook(kernel, i) : 0;
 
-                if (!wanted(kernel, i) || hooks[i].kind == HOOK_SYSCALL)
-                        continue;
-                kernel->links[i] = bpf_program__attach(program);
-                if (!kernel->links[i])
-                        capability_lost(&kernel->capabilities[i], "it cannot be attached: %s", strerror(errno));
+                if (r < 0)
+                        capability_lost(&kernel->capabilities[i], "it cannot be attached: %s", kernel_error(-r));
+        }
+}
+
+/* The hooks that nothing but RSS needs. */
+static const size_t rss_hooks[] = { HOOK_RSS_STAT, HOOK_FORK, HOOK_EXEC, HOOK_EXIT, HOOK_ATTACH_TASK };
+#define RSS_HOOKS (sizeof(rss_hooks) / sizeof(rss_hooks[0]))
+
+void kernel_watch_rss(struct kernel *kernel, bool watch)
+{
+        for (size_t i = 0; i < RSS_HOOKS; i++) {
+                size_t hook = rss_hooks[i];
+                int r = 0;
+
+                if (!watch) {
+                        bpf_link__destroy(kernel->links[hook]);
+                        kernel->links[hook] = NULL;
+                } else if (!kernel->links[hook] && wanted(kernel, hook))
+                        r = attach_hook(kernel, hook);
+                if (r < 0)
+                        log_debug("%s cannot be attached: %s", hooks[hook].program, strerror(-r));
         }
 }
 
@@ -205,61 +235,19 @@ static int handle_update(void *context, void *data, size_t size)
 
 /* --- What is our own ---------------------------------------------------------------------------------------------- */
 
-static uint64_t own_key(uint32_t kind, uint32_t id)
+int kernel_note_own(struct kernel *kernel, const struct bpf_object *object)
 {
-        return (uint64_t) kind << 32 | id;
+        return own_objects_add(&kernel->own, object);
 }
 
-static int compare_keys(const void *a, const void *b)
+bool kernel_own(const struct kernel *kernel, size_t i, uint32_t *kind, uint32_t *id)
 {
-        uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
-
-        return (x > y) - (x < y);
+        return own_objects_get(&kernel->own, i, kind, id);
 }
 
-/* Notes that the map or program behind @fd is our own; without effect if it is not loaded. */
-static int add_own(struct kernel *kernel, uint32_t kind, int fd)
+bool kernel_is_own(const struct kernel *kernel, const struct object_record *record)
 {
-        /* The heads of struct bpf_map_info and struct bpf_prog_info. */
-        struct {
-                uint32_t type, id;
-        } info = {};
-        uint32_t size = sizeof(info);
-        uint64_t *own;
-
-        if (fd < 0)
-                return 0;
-        if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
-                return -errno;
-        own = reallocarray(kernel->own, kernel->own_count + 1, sizeof(*own));
-        if (!own)
-                return -ENOMEM;
-        own[kernel->own_count++] = own_key(kind, info.id);
-        kernel->own = own;
-        return 0;
-}
-
-static int note_own(struct kernel *kernel)
-{
-        struct bpf_program *program;
-        struct bpf_map *map;
-        int r = 0;
-
-        bpf_object__for_each_map (map, kernel->skeleton->obj)
-                if (r == 0)
-                        r = add_own(kernel, OBJECT_MAP, bpf_map__fd(map));
-        bpf_object__for_each_program (program, kernel->skeleton->obj)
-                if (r == 0)
-                        r = add_own(kernel, OBJECT_PROGRAM, bpf_program__fd(program));
-        qsort(kernel->own, kernel->own_count, sizeof(*kernel->own), compare_keys);
-        return r;
-}
-
-static bool is_own(const struct kernel *kernel, const struct object_record *record)
-{
-        uint64_t key = own_key(record->kind, record->id);
-
-        return bsearch(&key, kernel->own, kernel->own_count, sizeof(key), compare_keys);
+        return own_objects_has(&kernel->own, record->kind, record->id);
 }
 
 static int open_sensors(struct kernel *kernel)
@@ -271,10 +259,12 @@ static int open_sensors(struct kernel *kernel)
                 return -errno;
         if (kernel->capabilities[HOOK_INTRODUCE].available)
                 skeleton_run(kernel->skeleton->progs.introduce_daemon, NULL, 0);
-        r = skeleton_map_values(kernel->skeleton->maps.reread, (void **) &kernel->reread);
+        r = skeleton_array_init(
+                        &kernel->reread, kernel->skeleton->maps.reread, kernel->skeleton->progs.measure_objects);
         if (r < 0)
                 return r;
-        return skeleton_map_values(kernel->skeleton->maps.flushed, (void **) &kernel->flushed);
+        return skeleton_array_init(
+                        &kernel->flushed, kernel->skeleton->maps.flushed, kernel->skeleton->progs.clean_cgroups);
 }
 
 /* Says in one line why nothing can be measured: BTF, which comes after the hooks, is the deeper reason. */
@@ -290,39 +280,16 @@ static void log_missing(const struct kernel *kernel)
         }
 }
 
-int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgroupfs, struct kernel **ret)
+/* Loads and attaches what was found available. Returns 0 or a negative errno, logged. */
+static int start(struct kernel *kernel, const struct cgroupfs *cgroupfs, const struct btf *btf)
 {
-        struct kernel *kernel = calloc(1, sizeof(*kernel));
-        _cleanup_(cleanup_btf) struct btf *btf = NULL;
-        int r;
+        int r = load(kernel, cgroupfs, btf);
 
-        if (!kernel) {
-                log_error("Out of memory");
-                return -ENOMEM;
-        }
-        *ret = kernel;
-        kernel->sensors = options->sensors;
-        kernel->cgroups_max = options->cgroups_max;
-        kernel->relations = options->relations;
-        libbpf_set_print(print_libbpf);
-        btf = btf__load_vmlinux_btf();
-        r = probe(btf, cgroupfs, kernel->capabilities, &kernel->machine);
-        if (r == -ENOMEM) {
-                log_error("Out of memory");
-                return r;
-        }
-        if (options->probe_only)
-                return 0;
         if (r < 0) {
-                log_missing(kernel);
+                log_error("The BPF programs cannot be loaded: %s", kernel_error(-r));
                 return r;
         }
-        r = load(kernel, cgroupfs, btf);
-        if (r < 0) {
-                log_error("The BPF programs cannot be loaded: %s", strerror(-r));
-                return r;
-        }
-        r = note_own(kernel);
+        r = kernel_note_own(kernel, kernel->skeleton->obj);
         if (r < 0) {
                 log_error("The daemon's own BPF objects cannot be listed: %s", strerror(-r));
                 return r;
@@ -332,12 +299,46 @@ int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgr
                 log_missing(kernel);
                 return -EOPNOTSUPP;
         }
-        if (!kernel->sensors)
-                return 0;
-        r = open_sensors(kernel);
+        r = kernel->sensors ? open_sensors(kernel) : 0;
         if (r < 0)
                 log_error("The queue of updates cannot be opened: %s", strerror(-r));
         return r;
+}
+
+static void cleanup_kernel(struct kernel **kernel)
+{
+        kernel_close(*kernel);
+}
+
+int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgroupfs, struct kernel **ret)
+{
+        _cleanup_(cleanup_kernel) struct kernel *kernel = calloc(1, sizeof(*kernel));
+        _cleanup_(cleanup_btf) struct btf *btf = NULL;
+        int r;
+
+        if (!kernel) {
+                log_error("Out of memory");
+                return -ENOMEM;
+        }
+        kernel->sensors = options->sensors;
+        kernel->cgroups_max = options->cgroups_max;
+        kernel->relations = options->relations;
+        libbpf_set_print(print_libbpf);
+        btf = btf__load_vmlinux_btf();
+        r = probe(btf, cgroupfs, kernel->capabilities, &kernel->machine);
+        if (r == -ENOMEM)
+                log_error("Out of memory");
+        else if (options->probe_only)
+                r = 0;
+        else if (r < 0)
+                log_missing(kernel);
+        else
+                r = start(kernel, cgroupfs, btf);
+        if (r < 0)
+                return r;
+        *ret = kernel;
+        kernel = NULL;
+        return 0;
 }
 
 void kernel_close(struct kernel *kernel)
@@ -347,12 +348,10 @@ void kernel_close(struct kernel *kernel)
         for (size_t i = 0; i < HOOKS; i++)
                 bpf_link__destroy(kernel->links[i]);
         ring_buffer__free(kernel->ring);
-        if (kernel->reread)
-                munmap(kernel->reread, REREAD_MAX * sizeof(*kernel->reread));
-        if (kernel->flushed)
-                munmap(kernel->flushed, FLUSH_MAX * sizeof(*kernel->flushed));
+        skeleton_array_deinit(&kernel->reread);
+        skeleton_array_deinit(&kernel->flushed);
         bpfbudget__destroy(kernel->skeleton);
-        free(kernel->own);
+        own_objects_deinit(&kernel->own);
         free(kernel);
 }
 
@@ -386,16 +385,17 @@ bool kernel_tells_growth(const struct kernel *kernel)
 
 bool kernel_tells_rss(const struct kernel *kernel)
 {
-        return kernel->links[HOOK_RSS_STAT] && kernel->links[HOOK_FORK] && kernel->links[HOOK_EXIT] &&
-               kernel->links[HOOK_ATTACH_TASK] && kernel->capabilities[HOOK_CLEAN].available;
+        for (size_t i = 0; i < RSS_HOOKS; i++)
+                if (!kernel->links[rss_hooks[i]])
+                        return false;
+        return kernel->capabilities[HOOK_CLEAN].available;
 }
 
 /* --- Iterators ---------------------------------------------------------------------------------------------------- */
 
-typedef int (*record_t)(void *context, const void *record);
-
 /* Reads all records of @size bytes that the iterator @link gives. A read may end in the middle of a record. */
-static int read_records(struct kernel *kernel, struct bpf_link *link, size_t size, record_t callback, void *context)
+static int read_records(
+                struct kernel *kernel, struct bpf_link *link, size_t size, kernel_record_t callback, void *context)
 {
         _cleanup_close_ int fd = bpf_iter_create(bpf_link__fd(link));
         size_t filled = 0;
@@ -441,7 +441,7 @@ static void complete(const struct kernel *kernel, struct object_record *record)
 {
         if (record->marks & OBJECT_UNKNOWN_TYPE)
                 take_memlock(record);
-        if (is_own(kernel, record))
+        if (kernel_is_own(kernel, record))
                 record->marks |= OBJECT_OWN;
 }
 
@@ -471,94 +471,44 @@ int kernel_read_objects(struct kernel *kernel, kernel_object_t callback, void *c
         return read_records(kernel, kernel->links[HOOK_PROGRAMS], sizeof(struct object_record), read_object, &reader);
 }
 
-struct rss_reader {
-        kernel_rss_t callback;
-        void *context;
-};
-
-static int read_rss(void *context, const void *data)
+int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_record_t callback, void *context)
 {
-        const struct rss_reader *reader = context;
-
-        return reader->callback(reader->context, data);
-}
-
-int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_rss_t callback, void *context)
-{
-        struct rss_reader reader = { callback, context };
-
         if (!kernel->links[HOOK_TASKS])
-                return 0;
+                return -EOPNOTSUPP;
         kernel->skeleton->bss->rss_epoch = epoch;
-        return read_records(kernel, kernel->links[HOOK_TASKS], sizeof(struct rss_record), read_rss, &reader);
+        return read_records(kernel, kernel->links[HOOK_TASKS], sizeof(struct rss_record), callback, context);
 }
 
-struct holder_reader {
-        kernel_holder_t callback;
-        void *context;
-};
-
-static int read_holder(void *context, const void *data)
+int kernel_read_holders(struct kernel *kernel, kernel_record_t callback, void *context)
 {
-        const struct holder_reader *reader = context;
-
-        return reader->callback(reader->context, data);
-}
-
-int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *context)
-{
-        struct holder_reader reader = { callback, context };
-
         if (!kernel->links[HOOK_FILES])
                 return -EOPNOTSUPP;
         kernel->skeleton->bss->file_examples = (struct file_examples){
                 .map_fd = bpf_map__fd(kernel->skeleton->maps.cgroups),
                 .program_fd = bpf_program__fd(kernel->skeleton->progs.snapshot_files),
         };
-        return read_records(kernel, kernel->links[HOOK_FILES], sizeof(struct holder_record), read_holder, &reader);
+        return read_records(kernel, kernel->links[HOOK_FILES], sizeof(struct holder_record), callback, context);
 }
 
-struct use_reader {
-        kernel_use_t callback;
-        void *context;
-};
-
-static int read_use(void *context, const void *data)
+int kernel_read_uses(struct kernel *kernel, kernel_record_t callback, void *context)
 {
-        const struct use_reader *reader = context;
-
-        return reader->callback(reader->context, data);
-}
-
-int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context)
-{
-        struct use_reader reader = { callback, context };
-
         if (!kernel->links[HOOK_USES])
                 return -EOPNOTSUPP;
-        return read_records(kernel, kernel->links[HOOK_USES], sizeof(struct use_record), read_use, &reader);
+        return read_records(kernel, kernel->links[HOOK_USES], sizeof(struct use_record), callback, context);
 }
 
 /* --- Updates ------------------------------------------------------------------------------------------------------ */
 
 int kernel_measure(struct kernel *kernel, struct object_record *records, size_t n)
 {
-        for (size_t done = 0, batch; done < n; done += batch) {
-                struct reread_request request;
-                int r;
+        struct reread_request request = {};
+        int r;
 
-                batch = n - done < REREAD_MAX ? n - done : REREAD_MAX;
-                request.count = batch;
-                memcpy(kernel->reread, records + done, batch * sizeof(*records));
-                r = skeleton_run(kernel->skeleton->progs.measure_objects, &request, sizeof(request));
-                if (r < 0)
-                        return r;
-                memcpy(records + done, kernel->reread, batch * sizeof(*records));
-                for (size_t i = done; i < done + batch; i++)
-                        if (!(records[i].marks & OBJECT_GONE))
-                                complete(kernel, &records[i]);
-        }
-        return 0;
+        r = skeleton_array_run(&kernel->reread, &request, sizeof(request), records, records, n);
+        for (size_t i = 0; r == 0 && i < n; i++)
+                if (!(records[i].marks & OBJECT_GONE))
+                        complete(kernel, &records[i]);
+        return r;
 }
 
 int kernel_updates_fd(const struct kernel *kernel)
@@ -604,18 +554,9 @@ bool kernel_is_dirty(const struct kernel *kernel)
 /* Marks @n cgroups clean that were taken from the queue @taken. */
 static int clean(struct kernel *kernel, const uint64_t *ids, size_t n, uint32_t taken, uint32_t epoch)
 {
-        for (size_t done = 0, batch; done < n; done += batch) {
-                struct flush_request request = { .taken = taken, .epoch = epoch };
-                int r;
+        struct flush_request request = { .taken = taken, .epoch = epoch };
 
-                batch = n - done < FLUSH_MAX ? n - done : FLUSH_MAX;
-                request.count = batch;
-                memcpy(kernel->flushed, ids + done, batch * sizeof(*ids));
-                r = skeleton_run(kernel->skeleton->progs.clean_cgroups, &request, sizeof(request));
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return skeleton_array_run(&kernel->flushed, &request, sizeof(request), ids, NULL, n);
 }
 
 int kernel_clean_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n)
@@ -635,30 +576,70 @@ int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_popped_t callba
 {
         int queue = bpf_map__fd(kernel->skeleton->maps.rss_updated), count = 0, r;
         uint64_t ids[FLUSH_MAX];
+        bool all;
         size_t n;
 
         if (!kernel->ring || !kernel_tells_rss(kernel))
                 return -EAGAIN;
+        /* First: a task that moves from here on, with its old cgroup marked by then, is in the next pass, which has
+         * all. */
+        all = __atomic_exchange_n(&kernel->skeleton->bss->rss_full, 0, __ATOMIC_SEQ_CST);
         do {
                 for (n = 0; n < FLUSH_MAX; n++)
                         if (bpf_map_lookup_and_delete_elem(queue, NULL, &ids[n]) < 0)
                                 break;
                 r = clean(kernel, ids, n, CGROUP_UPDATED_RSS, epoch);
-                if (r < 0)
+                if (r < 0) {
+                        kernel->skeleton->bss->rss_full = 1;
                         return r;
+                }
                 for (size_t i = 0; i < n; i++)
                         callback(context, ids[i]);
                 count += n;
         } while (n == FLUSH_MAX);
-        return __atomic_exchange_n(&kernel->skeleton->bss->rss_full, 0, __ATOMIC_SEQ_CST) ? -EAGAIN : count;
+        return all ? -EAGAIN : count;
 }
 
 void kernel_watch_cgroup(struct kernel *kernel, uint64_t id)
 {
         struct cgroup_state clean = {};
+        int r;
 
-        if (kernel->ring)
-                bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &id, &clean, BPF_NOEXIST);
+        if (!kernel->ring)
+                return;
+        r = bpf_map_update_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &id, &clean, BPF_NOEXIST);
+        if (r < 0 && r != -EEXIST)
+                kernel->skeleton->bss->cgroups_full = 1;
+}
+
+bool kernel_lost_cgroups(struct kernel *kernel)
+{
+        return kernel->ring && __atomic_exchange_n(&kernel->skeleton->bss->cgroups_full, 0, __ATOMIC_SEQ_CST);
+}
+
+int kernel_forget_cgroups(struct kernel *kernel, bool (*gone)(void *context, uint64_t id), void *context)
+{
+        _cleanup_free_ uint64_t *ids = NULL;
+        uint64_t id, *previous = NULL;
+        size_t count = 0;
+        int fd;
+
+        if (!kernel->ring)
+                return 0;
+        fd = bpf_map__fd(kernel->skeleton->maps.cgroups);
+        ids = calloc(bpf_map__max_entries(kernel->skeleton->maps.cgroups), sizeof(*ids));
+        if (!ids)
+                return -ENOMEM;
+        /* The key that was deleted last has no next one. One that goes meanwhile begins anew, within the bound. */
+        while (count < bpf_map__max_entries(kernel->skeleton->maps.cgroups) &&
+                        bpf_map_get_next_key(fd, previous, &id) == 0) {
+                ids[count] = id;
+                previous = &ids[count++];
+        }
+        for (size_t i = 0; i < count; i++)
+                if (gone(context, ids[i]))
+                        bpf_map_delete_elem(fd, &ids[i]);
+        return 0;
 }
 
 void kernel_forget_cgroup(struct kernel *kernel, uint64_t id)
@@ -667,13 +648,13 @@ void kernel_forget_cgroup(struct kernel *kernel, uint64_t id)
                 bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &id);
 }
 
-uint64_t kernel_left_out(const struct kernel *kernel)
+uint64_t kernel_missed(const struct kernel *kernel)
 {
         uint64_t count = 0;
 
         for (size_t i = 0; i < HOOKS; i++)
                 if (hooks[i].kind == HOOK_FUNCTION && kernel->links[i])
-                        count += skeleton_left_out(
+                        count += skeleton_missed(
                                         bpf_object__find_program_by_name(kernel->skeleton->obj, hooks[i].program));
         return count;
 }

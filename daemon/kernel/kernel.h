@@ -17,7 +17,7 @@ struct kernel;
 struct machine;
 
 struct kernel_options {
-        bool probe_only;      /* only fill the capability table */
+        bool probe_only;      /* only fill the capability table, whatever is missing */
         bool sensors;         /* load and attach the sensors; else only what a snapshot needs */
         bool relations;       /* load what kernel_read_holders() and kernel_read_uses() need */
         uint32_t cgroups_max; /* size of the tables by cgroup; 0: from the machine */
@@ -26,8 +26,7 @@ struct kernel_options {
 /*
  * Probes, loads and attaches. What the kernel refuses is noted in the capability table and does without. Returns 0;
  * -EOPNOTSUPP: no BTF, or no iterator, so nothing can be measured; -EPERM: CAP_BPF and CAP_PERFMON are missing; another
- * negative errno. It has logged why. With an error other than -ENOMEM *kernel is set all the same, for its
- * capabilities.
+ * negative errno. It has logged why.
  */
 int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgroupfs, struct kernel **kernel);
 void kernel_close(struct kernel *kernel);
@@ -41,15 +40,30 @@ const struct machine *kernel_machine(const struct kernel *kernel);
 /* Notes that capability @index (probe.h) cannot be used after all, and why. */
 void kernel_capability_lost(struct kernel *kernel, size_t index, const char *reason);
 
-/* Whether creation and release of maps and programs are told by hooks; else only a full pass finds them. */
+struct bpf_object;
+
+/* Notes that the maps and programs of @object, which is loaded, are the daemon's own. Returns 0 or a negative errno. */
+int kernel_note_own(struct kernel *kernel, const struct bpf_object *object);
+/* The @i-th of them. Returns false if there are not so many. */
+bool kernel_own(const struct kernel *kernel, size_t i, uint32_t *kind, uint32_t *id);
+/* Whether the object of @record is one of these. */
+bool kernel_is_own(const struct kernel *kernel, const struct object_record *record);
+
+/* Whether creation and release of maps and programs are reported by hooks; else only a full pass finds them. */
 bool kernel_tells_objects(const struct kernel *kernel);
 /* Whether any sensor tells of growth. */
 bool kernel_tells_growth(const struct kernel *kernel);
-/* Whether any sensor tells of RSS changes. */
+/* Whether sensors tell of RSS changes now. */
 bool kernel_tells_rss(const struct kernel *kernel);
+/*
+ * Attaches these sensors, which kernel_open() does as well, or detaches them: they cost each page fault something. One
+ * that cannot be attached again is left out; kernel_tells_rss() is false then.
+ */
+void kernel_watch_rss(struct kernel *kernel, bool watch);
 
 typedef int (*kernel_object_t)(void *context, const struct object_record *record);
-typedef int (*kernel_rss_t)(void *context, const struct rss_record *record);
+/* A negative return ends the pass and is returned. */
+typedef int (*kernel_record_t)(void *context, const void *record);
 
 /*
  * One pass over all maps and programs: @callback for each; a negative return ends it and is returned. A map of a type
@@ -64,18 +78,18 @@ int kernel_read_objects(struct kernel *kernel, kernel_object_t callback, void *c
  */
 int kernel_measure(struct kernel *kernel, struct object_record *records, size_t n);
 
-/* The RSS of all address spaces, or only those of the cgroups popped with @epoch (0: all). As kernel_read_objects(). */
-int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_rss_t callback, void *context);
-
-typedef int (*kernel_holder_t)(void *context, const struct holder_record *record);
-typedef int (*kernel_use_t)(void *context, const struct use_record *record);
+/*
+ * The RSS of all address spaces, or only those of the cgroups popped with @epoch (0: all): @callback for each, with a
+ * struct rss_record. As kernel_read_objects(); -EOPNOTSUPP: this kernel does not report it.
+ */
+int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_record_t callback, void *context);
 
 /*
- * All open files that are maps or programs, and all maps that programs use; only if opened with relations. As
- * kernel_read_objects(); -EOPNOTSUPP: this kernel does not tell.
+ * All open files that are maps or programs, with a struct holder_record each, and all maps that programs use, with a
+ * struct use_record; only if opened with relations. -EOPNOTSUPP: this kernel does not tell.
  */
-int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *context);
-int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context);
+int kernel_read_holders(struct kernel *kernel, kernel_record_t callback, void *context);
+int kernel_read_uses(struct kernel *kernel, kernel_record_t callback, void *context);
 
 typedef int (*kernel_update_t)(void *context, const struct update *update);
 typedef void (*kernel_popped_t)(void *context, uint64_t cgroup_id);
@@ -89,18 +103,26 @@ int kernel_updates_fd(const struct kernel *kernel);
 int kernel_take_updates(struct kernel *kernel, kernel_update_t callback, void *context);
 /* Whether there may be updates that nobody will wake the daemon for: it has to take them by itself, a little later. */
 bool kernel_is_dirty(const struct kernel *kernel);
-/* Marks the @n cgroups @ids clean: what changes in them from now on is told again. Returns 0 or a negative errno. */
+/* Marks the @n cgroups @ids clean: what changes in them from now on is reported again. Returns 0 or a negative errno.
+ */
 int kernel_clean_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n);
 /*
  * Takes the cgroups whose RSS changed and marks them with @epoch: @callback for each. Returns their number,
- * -EAGAIN if all tasks must be read because some changes could not be told by cgroup, or another negative errno.
+ * -EAGAIN if all tasks must be read because some changes could not be attributed to a cgroup, or another negative
+ * errno.
  */
 int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_popped_t callback, void *context);
-/* Asks to be told of the removal of the cgroup @id, in which nothing has happened yet. */
+/* Asks for a report of the removal of the cgroup @id, in which nothing has happened yet. */
 void kernel_watch_cgroup(struct kernel *kernel, uint64_t id);
+
+/* Whether the removal of some cgroup may not be reported, as the table was full, since this was asked last. */
+bool kernel_lost_cgroups(struct kernel *kernel);
+
+/* Has the sensors forget the cgroups that are @gone. Returns 0 or -ENOMEM. */
+int kernel_forget_cgroups(struct kernel *kernel, bool (*gone)(void *context, uint64_t id), void *context);
 /* Forgets the removed cgroup @id. */
 void kernel_forget_cgroup(struct kernel *kernel, uint64_t id);
-/* How often the kernel left out a program that would have told of objects and their growth (skeleton_left_out()). */
-uint64_t kernel_left_out(const struct kernel *kernel);
+/* How often the kernel missed a program that would have reported objects and their growth (skeleton_missed()). */
+uint64_t kernel_missed(const struct kernel *kernel);
 /* The sensors' counters; all 0 without sensors. */
 struct sensor_counters kernel_counters(const struct kernel *kernel);

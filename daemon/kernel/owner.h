@@ -5,10 +5,24 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-/* Whether only root can have made or changed what is at @path, or set a user.* xattr of it; of a symlink, itself. */
+/* Whether only root can have made or changed what @st is of, or set a user.* xattr of it. */
+static inline bool stat_is_roots(const struct stat *st)
+{
+        return st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* The same of what is at @path; of a symlink, itself. */
 static inline bool is_roots(const char *path)
 {
         struct stat st;
 
-        return lstat(path, &st) == 0 && st.st_uid == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+        return lstat(path, &st) == 0 && stat_is_roots(&st);
+}
+
+/* The same of what is open as @fd. */
+static inline bool is_roots_at(int fd)
+{
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && stat_is_roots(&st);
 }

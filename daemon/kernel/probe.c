@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -17,7 +16,11 @@
 #include <linux/capability.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/uthash-nonfatal.h"
+#include "kernel/kmalloc.h"
+#include "kernel/security.h"
+#include "kernel/trampoline.h"
 #include "kernel/verifierlog.h"
 
 const struct hook hooks[HOOKS] = {
@@ -39,6 +42,8 @@ const struct hook hooks[HOOKS] = {
                         .sensor = true },
         [HOOK_FORK] = { "tracepoint:sched_process_fork", "sched_process_fork", HOOK_TRACEPOINT, "sched_process_fork",
                         "RSS of new processes", .sensor = true },
+        [HOOK_EXEC] = { "tracepoint:sched_process_exec", "sched_process_exec", HOOK_TRACEPOINT, "sched_process_exec",
+                        "RSS of programs that begin", .sensor = true },
         [HOOK_EXIT] = { "tracepoint:sched_process_exit", "sched_process_exit", HOOK_TRACEPOINT, "sched_process_exit",
                         "RSS of processes that end", .sensor = true },
         [HOOK_ATTACH_TASK] = { "tracepoint:cgroup_attach_task", "cgroup_attach_task", HOOK_TRACEPOINT,
@@ -48,7 +53,7 @@ const struct hook hooks[HOOKS] = {
         [HOOK_MOD_MEMCG_STATE] = { "tracepoint:mod_memcg_state", "mod_memcg_state", HOOK_TRACEPOINT, "mod_memcg_state",
                         "noticing charges without trampolines (since 6.15)", .sensor = true },
         [HOOK_PERCPU_ALLOC] = { "tracepoint:percpu_alloc_percpu", "percpu_alloc_percpu", HOOK_TRACEPOINT,
-                        "percpu_alloc_percpu", "noticing per-CPU memory that is charged to nobody", .sensor = true },
+                        "percpu_alloc_percpu", "noticing per-CPU memory that is uncharged", .sensor = true },
         [HOOK_AREA_ALLOC] = { "function:bpf_map_area_alloc", "bpf_map_area_alloc", HOOK_FUNCTION, "bpf_map_area_alloc",
                         "noticing map creation", .sensor = true },
         [HOOK_MAP_ALLOC_PERCPU] = { "function:bpf_map_alloc_percpu", "bpf_map_alloc_percpu", HOOK_FUNCTION,
@@ -108,6 +113,10 @@ static const struct {
                         HOOK_FUNCTION, { "perf_event_bpf_event" } },
         [GATE_HOOK_UPDATE] = { "gate:update", "refusing elements past Max (OnMax=deny)", HOOK_REFUSAL,
                         { "security_bpf" }, { "bpf" } },
+        [GATE_HOOK_BATCH] = { "gate:batch", "elements that come in by an exchanged descriptor", HOOK_FUNCTION,
+                        { "generic_map_update_batch" } },
+        [GATE_HOOK_PAGES] = { "gate:pages", "booking pages of arenas at once (since 6.9)", HOOK_FUNCTION,
+                        { "bpf_map_alloc_pages" } },
         [GATE_HOOK_MAP_FREE] = { "gate:map_free", "what the gate counts of maps", HOOK_FUNCTION,
                         { "security_bpf_map_free" }, { "bpf_map_free", "bpf_map_free_security" } },
         [GATE_HOOK_PROGRAM_FREE] = { "gate:program_free", "what the gate counts of programs", HOOK_FUNCTION,
@@ -118,6 +127,8 @@ static const struct {
                         { "security_bpf_prog_load", "security_bpf_prog_alloc" } },
         [GATE_HOOK_MKDIR] = { "gate:cgroup_mkdir", "limits of cgroups that are new", HOOK_TRACEPOINT,
                         { "cgroup_mkdir" } },
+        [GATE_HOOK_RMDIR] = { "gate:cgroup_rmdir", "limits for what removed cgroups leave behind", HOOK_TRACEPOINT,
+                        { "cgroup_rmdir" } },
 };
 
 /* What needs a capability(7) of the process and nothing of the kernel. */
@@ -147,7 +158,7 @@ void capability_lost(struct capability *capability, const char *format, ...)
 
 void capability_refused(struct capability *capability, int error, const char *reason)
 {
-        capability_lost(capability, "the kernel refuses the program: %s%s%s", strerror(-error), *reason ? ": " : "",
+        capability_lost(capability, "the kernel refuses the program: %s%s%s", kernel_error(-error), *reason ? ": " : "",
                         reason);
 }
 
@@ -160,6 +171,13 @@ static int load_return_0(enum bpf_prog_type type, const struct bpf_prog_load_opt
         };
 
         return bpf_prog_load(type, "bpfbudget_probe", "GPL", return_0, sizeof(return_0) / sizeof(return_0[0]), opts);
+}
+
+int probe_bpf(void)
+{
+        _cleanup_close_ int fd = load_return_0(BPF_PROG_TYPE_KPROBE, NULL);
+
+        return fd < 0 ? fd : 0;
 }
 
 /* Loads such a program of @kind. Returns 0, or a negative errno with what the verifier says in @reason. */
@@ -184,7 +202,7 @@ enum {
         PREEMPT_VOLUNTARY,
 };
 
-/* Addresses of the kernel's symbols @names from /proc/kallsyms; 0: not told. It takes tens of milliseconds. */
+/* Addresses of the kernel's symbols @names from /proc/kallsyms; 0: not known. It takes tens of milliseconds. */
 static void find_symbols(const char *const names[], uint64_t addresses[], size_t n)
 {
         _cleanup_fclose_ FILE *file = fopen("/proc/kallsyms", "re");
@@ -256,6 +274,9 @@ bool probe_entry(const char *function)
         return link >= 0;
 }
 
+/* The kernel's function that attaches a trampoline; without CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS it is none. */
+#define DIRECT_CALLS "register_ftrace_direct"
+
 /* Of a target's name, with the 0 at its end. */
 #define TARGET_NAME_SIZE 64
 
@@ -269,12 +290,14 @@ struct target {
 
 /* All targets of all hooks by name, and what has been learned of them. */
 struct targets {
-        struct target room[HOOKS + 4 * GATE_HOOKS];
+        struct target room[HOOKS + 4 * GATE_HOOKS + 1];
         size_t count;
         struct target *by_name;
         bool tracepoint_tried;
         int tracepoint; /* 0: a program for one was loaded; or a negative errno */
         char tracepoint_reason[VERIFIER_REASON_MAX];
+        bool trampoline_tried;
+        int trampoline; /* 0: one can be attached; or a negative errno */
 };
 
 static void target_name(char name[static TARGET_NAME_SIZE], enum hook_kind kind, const char *target)
@@ -303,7 +326,7 @@ static int add_target(struct targets *targets, enum hook_kind kind, const char *
 
 static int add_targets(struct targets *targets)
 {
-        int r = 0;
+        int r = add_target(targets, HOOK_FUNCTION, DIRECT_CALLS);
 
         for (size_t i = 0; r == 0 && i < HOOKS; i++)
                 r = add_target(targets, hooks[i].kind, hooks[i].target);
@@ -368,9 +391,22 @@ static int trial(struct targets *known, enum hook_kind kind, int btf_id, char re
         return known->tracepoint;
 }
 
+/* Whether a program that was loaded for the function @btf_id can be attached; tried once, and where there is a doubt.
+ */
+static int try_attach(struct targets *known, int btf_id)
+{
+        if (find_target(known, HOOK_FUNCTION, DIRECT_CALLS) >= 0)
+                return 0;
+        if (!known->trampoline_tried)
+                known->trampoline = trampoline_try(btf_id);
+        known->trampoline_tried = true;
+        return known->trampoline;
+}
+
 /* Tries to load a program of @kind for @btf_id, which may be an error. */
 static void probe_kind(struct targets *known, enum hook_kind kind, int btf_id, struct capability *capability)
 {
+        bool function = kind == HOOK_FUNCTION || kind == HOOK_REFUSAL || kind == HOOK_LSM;
         char reason[VERIFIER_REASON_MAX];
         int r;
 
@@ -380,26 +416,18 @@ static void probe_kind(struct targets *known, enum hook_kind kind, int btf_id, s
                 return;
         }
         r = trial(known, kind, btf_id, reason);
-        if (r == -EPERM && (kind == HOOK_FUNCTION || kind == HOOK_REFUSAL || kind == HOOK_LSM))
+        if (r == -EPERM && function)
                 capability_lost(capability, "this kernel refuses trampolines (%s)", strerror(-r));
         else if (r < 0)
                 capability_refused(capability, r, reason);
+        else if (function && try_attach(known, btf_id) < 0)
+                capability_lost(capability,
+                                "this kernel attaches nothing to functions (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)");
 }
 
 static void probe_hook(const struct hook *hook, struct targets *targets, struct capability *capability)
 {
         probe_kind(targets, hook->kind, hook->target ? find_target(targets, hook->kind, hook->target) : 0, capability);
-}
-
-/* The effective capabilities of this process, one bit each; 0 if they cannot be read. */
-static uint64_t read_own_capabilities(void)
-{
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-        if (syscall(SYS_capget, &header, data) < 0)
-                return 0;
-        return (uint64_t) data[1].effective << 32 | data[0].effective;
 }
 
 static bool has(uint64_t own, unsigned int cap)
@@ -438,18 +466,6 @@ static void probe_permissions(uint64_t own, struct capability *table)
                 capability_lost(capability, "%s is missing", permission->cap_name);
                 capability->permission = true;
         }
-}
-
-/* Whether bpf is among the LSMs that run; without it programs attach to the LSM's hooks and are never called. */
-static bool read_bpf_lsm(void)
-{
-        _cleanup_fclose_ FILE *file = fopen("/sys/kernel/security/lsm", "re");
-        char name[64];
-
-        while (file && fscanf(file, "%63[^,\n]%*c", name) == 1)
-                if (strcmp(name, "bpf") == 0)
-                        return true;
-        return false;
 }
 
 static void probe_gate(
@@ -499,6 +515,34 @@ static int find_enumerators(const struct btf *btf, const char *const names[], ui
         return -ENOENT;
 }
 
+/* Which argument of the function @id is called @name, or -ENOENT. */
+static int find_argument(const struct btf *btf, uint32_t id, const char *name)
+{
+        const struct btf_type *type = btf__type_by_id(btf, btf__type_by_id(btf, id)->type);
+
+        for (int i = 0; i < btf_vlen(type); i++)
+                if (strcmp(btf__name_by_offset(btf, btf_params(type)[i].name_off), name) == 0)
+                        return i;
+        return -ENOENT;
+}
+
+/* The arguments of bpf_map_alloc_pages() changed after 6.12. */
+static void probe_pages(
+                const struct btf *btf, struct targets *known, struct machine *machine, struct capability *capability)
+{
+        int r;
+
+        if (!capability->available)
+                return;
+        r = find_argument(btf, find_target(known, HOOK_FUNCTION, "bpf_map_alloc_pages"), "nr_pages");
+        if (r >= 0) {
+                machine->pages_argument = r;
+                return;
+        }
+        capability_lost(capability, "this kernel's has other arguments");
+        machine->gate[GATE_HOOK_PAGES].target = NULL;
+}
+
 /* The highest CPU number that may ever appear, plus one: the last number in the kernel's list. */
 static uint32_t read_cpu_ids(uint32_t fallback)
 {
@@ -535,22 +579,6 @@ static uint32_t read_memory_cgroups(const struct cgroupfs *cgroupfs)
         return 0;
 }
 
-/* cgroup.memory=nobpf on the kernel's command line, since 6.3 (b6c1a8af5b1e). */
-static bool read_nobpf(void)
-{
-        _cleanup_fclose_ FILE *file = fopen("/proc/cmdline", "re");
-        _cleanup_free_ char *line = NULL;
-        const char *option;
-        size_t size = 0;
-
-        if (!file || getline(&line, &size, file) < 0)
-                return false;
-        option = strstr(line, "cgroup.memory=");
-        if (!option)
-                return false;
-        return memmem(option, strcspn(option, " \n"), "nobpf", strlen("nobpf")) != NULL;
-}
-
 /*
  * Where the functions of the workers are that free maps and programs. Of use only where mod_memcg_state has to stand in
  * for hooks that need trampolines.
@@ -577,7 +605,8 @@ static void read_machine(
                 .settings = {
                         .page_size = sysconf(_SC_PAGESIZE),
                         .possible_cpus = cpus > 0 ? cpus : sysconf(_SC_NPROCESSORS_CONF),
-                        .nobpf = read_nobpf(),
+                        .nobpf = security_boot_option("cgroup.memory=", "nobpf"), /* since 6.3 (b6c1a8af5b1e) */
+                        .kmalloc_min = kmalloc_smallest("/sys/kernel/slab"),
                 },
                 .memory_cgroups = read_memory_cgroups(cgroupfs),
         };
@@ -617,10 +646,10 @@ static void probe_freezer(const struct cgroupfs *cgroupfs, struct capability *ca
 
 int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capability *table, struct machine *machine)
 {
-        uint64_t own = read_own_capabilities();
-        const char *denied = probe_permission(own);
+        uint64_t own = security_own_capabilities();
+        const char *denied = probe_permission(own), *obstacle = denied ?: security_obstacle();
         struct targets targets = { 0 };
-        bool lsm = read_bpf_lsm();
+        bool lsm = security_has_bpf();
         int missing = 0;
 
         table[CAPABILITY_BTF] = (struct capability){ "btf", "everything", .available = btf != NULL, .essential = true };
@@ -630,14 +659,14 @@ int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capabil
         probe_cgroup(cgroupfs, table);
         probe_permissions(own, table);
         probe_freezer(cgroupfs, &table[CAPABILITY_FREEZE]);
-        if (!denied && btf && find_targets(btf, &targets) < 0) {
+        if (!obstacle && btf && find_targets(btf, &targets) < 0) {
                 HASH_CLEAR(hh, targets.by_name);
                 return -ENOMEM;
         }
         for (size_t i = 0; i < HOOKS; i++) {
                 table[i] = (struct capability){ hooks[i].name, hooks[i].purpose, .essential = hooks[i].essential };
-                if (denied)
-                        capability_lost(&table[i], "%s", denied);
+                if (obstacle)
+                        capability_lost(&table[i], "%s", obstacle);
                 else if (!btf)
                         capability_lost(&table[i], "no kernel BTF");
                 else
@@ -650,11 +679,15 @@ int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capabil
                 *capability = (struct capability){ gate_hooks[i].name, gate_hooks[i].purpose };
                 if (denied)
                         capability_lost(capability, "no permission: CAP_BPF and CAP_PERFMON are missing");
+                else if (obstacle)
+                        capability_lost(capability, "%s", obstacle);
                 else if (!btf)
                         capability_lost(capability, "no kernel BTF");
                 else
                         probe_gate(&targets, i, lsm, machine, capability);
         }
+        machine->lsm_hooks = find_target(&targets, HOOK_LSM, "bpf") >= 0;
+        probe_pages(btf, &targets, machine, &table[CAPABILITY_GATE + GATE_HOOK_PAGES]);
         if (table[HOOK_MOD_MEMCG_STATE].available && !table[HOOK_MEM_REFILL].available)
                 read_free_functions(machine->free_functions);
 

@@ -44,6 +44,7 @@ enum {
         HOOK_INTRODUCE,
         HOOK_RSS_STAT,
         HOOK_FORK,
+        HOOK_EXEC,
         HOOK_EXIT,
         HOOK_ATTACH_TASK,
         HOOK_RMDIR,
@@ -71,11 +72,14 @@ enum {
         GATE_HOOK_PROGRAM,
         GATE_HOOK_PROGRAM_LOADED,
         GATE_HOOK_UPDATE,
+        GATE_HOOK_BATCH,
+        GATE_HOOK_PAGES,
         GATE_HOOK_MAP_FREE,
         GATE_HOOK_PROGRAM_FREE,
         GATE_HOOK_MAP_DENIED,
         GATE_HOOK_PROGRAM_DENIED,
         GATE_HOOK_MKDIR,
+        GATE_HOOK_RMDIR,
         GATE_HOOKS,
 };
 
@@ -103,9 +107,11 @@ struct machine {
         struct machine_settings settings;
         uint32_t memory_cgroups;                /* that exist now */
         uint32_t rss_member_index[RSS_MEMBERS]; /* the kernel's numbers */
-        uint64_t free_functions[2];             /* addresses of the workers that free maps and programs; 0: not told */
+        uint64_t free_functions[2];             /* addresses of the workers that free maps and programs; 0: not known */
         struct gate_target gate[GATE_HOOKS];    /* of those that are available */
+        bool lsm_hooks;                         /* the kernel has those of the BPF LSM, which may not run */
         bool program_by_aux;                    /* the hook for programs has prog->aux as its argument: until 6.8 */
+        uint32_t pages_argument;                /* which argument of bpf_map_alloc_pages() is the number of pages */
 };
 
 /*
@@ -114,10 +120,14 @@ struct machine {
  */
 int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capability *table, struct machine *machine);
 
-/* Whether a task can be preempted while it is in the kernel; true as well if that cannot be told. */
+/* Whether this process may load a program that traces, on any kernel: 0 or a negative errno. */
+int probe_bpf(void);
+
+/* Whether a task can be preempted while it is in the kernel; true as well if that is not known. */
 bool probe_preemption(void);
 
-/* Whether a BPF program can be run at the entry of the kernel's @function: kprobe.multi, which takes CONFIG_FPROBE. */
+/* Whether a BPF program can be run at the entry of the kernel's @function: kprobe.multi, which requires CONFIG_FPROBE.
+ */
 bool probe_entry(const char *function);
 
 /* Notes that @capability cannot be used, and why. */

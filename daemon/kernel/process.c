@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -37,16 +38,41 @@ static bool find_build_id(const unsigned char *notes, size_t size, char buffer[B
         return false;
 }
 
-char *read_build_id(uint32_t pid, char buffer[BUILD_ID_MAX])
+/*
+ * Whether to open and read the file @fd (O_PATH) waits for a local disk at most. A server of FUSE, which anybody may
+ * have in a user namespace, or of a network file system can let a reader hang that not even SIGKILL ends, and overlayfs
+ * may be on top of one. A file system on a block device has its number (st_dev), others have anonymous ones, whose
+ * major is 0. AT_STATX_DONT_SYNC asks no server.
+ */
+static bool is_on_disk(int fd)
 {
-        unsigned char notes[4096];
-        _cleanup_close_ int fd = -1;
-        Elf64_Ehdr header;
+        struct statx st;
+
+        return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) == 0 && st.stx_dev_major != 0;
+}
+
+/* Opens the program that process @pid runs. Returns a descriptor, or -1: there is none, or to read it may not end. */
+static int open_program(uint32_t pid)
+{
+        _cleanup_close_ int file = -1;
         char path[64];
 
-        buffer[0] = '\0';
         snprintf(path, sizeof(path), "/proc/%u/exe", pid);
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        file = open(path, O_PATH | O_CLOEXEC);
+        if (file < 0 || !is_on_disk(file))
+                return -1;
+        /* The same file, whatever the process runs by now. */
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+        return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+char *read_build_id(uint32_t pid, char buffer[BUILD_ID_MAX])
+{
+        _cleanup_close_ int fd = open_program(pid);
+        unsigned char notes[4096];
+        Elf64_Ehdr header;
+
+        buffer[0] = '\0';
         if (fd < 0 || pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
                         memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64)
                 return buffer;

@@ -4,7 +4,10 @@
 
 #include <stdint.h>
 
-/* The build id of the program that process @pid runs, in hexadecimal; "" if there is none. Returns @buffer. */
+/*
+ * The build id of the program that process @pid runs, in hexadecimal; "" if there is none, or the program is not on a
+ * file system with a block device: to read it could take for ever. Returns @buffer.
+ */
 #define BUILD_ID_MAX 41
 char *read_build_id(uint32_t pid, char buffer[BUILD_ID_MAX]);
 

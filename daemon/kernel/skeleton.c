@@ -2,6 +2,7 @@
 #include "kernel/skeleton.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <bpf/bpf.h>
@@ -51,7 +52,7 @@ int skeleton_run(const struct bpf_program *program, void *context, size_t size)
         return bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
 }
 
-uint64_t skeleton_left_out(const struct bpf_program *program)
+uint64_t skeleton_missed(const struct bpf_program *program)
 {
         struct bpf_prog_info info = {};
         uint32_t size = sizeof(info);
@@ -68,6 +69,43 @@ int skeleton_map_values(const struct bpf_map *map, void **address)
                 return 0;
         *address = NULL;
         return -errno;
+}
+
+int skeleton_array_init(struct skeleton_array *array, const struct bpf_map *map, const struct bpf_program *program)
+{
+        *array = (struct skeleton_array){
+                .program = program,
+                .size = bpf_map__value_size(map),
+                .max = bpf_map__max_entries(map),
+        };
+        return skeleton_map_values(map, &array->elements);
+}
+
+void skeleton_array_deinit(struct skeleton_array *array)
+{
+        if (array->elements)
+                munmap(array->elements, array->size * array->max);
+        *array = (struct skeleton_array){};
+}
+
+int skeleton_array_run(const struct skeleton_array *array, void *request, size_t request_size, const void *elements,
+                void *results, size_t n)
+{
+        uint32_t *count = request;
+
+        for (size_t done = 0; done < n; done += *count) {
+                size_t offset = done * array->size;
+                int r;
+
+                *count = n - done < array->max ? n - done : array->max;
+                memcpy(array->elements, (const char *) elements + offset, *count * array->size);
+                r = skeleton_run(array->program, request, request_size);
+                if (r < 0)
+                        return r;
+                if (results)
+                        memcpy((char *) results + offset, array->elements, *count * array->size);
+        }
+        return 0;
 }
 
 uint32_t skeleton_table_size(size_t wanted, uint32_t min, uint32_t max)

@@ -24,13 +24,32 @@ void skeleton_free_unpacked(void);
 int skeleton_run(const struct bpf_program *program, void *context, size_t size);
 
 /*
- * How often the kernel has left out the attached @program because another task was preempted in it on that CPU
- * (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()); 0 if that cannot be told.
+ * How often the kernel has missed the attached @program (a recursion miss) because another task was preempted in it on
+ * that CPU (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()); 0 if that is not known.
  */
-uint64_t skeleton_left_out(const struct bpf_program *program);
+uint64_t skeleton_missed(const struct bpf_program *program);
 
 /* Maps the values of the array @map, to be given to munmap(). Returns 0 or a negative errno; then *address is NULL. */
 int skeleton_map_values(const struct bpf_map *map, void **address);
+
+/* A mapped array, and the program that is run on its elements. */
+struct skeleton_array {
+        const struct bpf_program *program;
+        void *elements;   /* NULL: not mapped */
+        size_t size, max; /* bytes of an element, and how many there is room for */
+};
+
+/* Maps @map, whose elements have a multiple of 8 bytes. Returns 0 or a negative errno. */
+int skeleton_array_init(struct skeleton_array *array, const struct bpf_map *map, const struct bpf_program *program);
+void skeleton_array_deinit(struct skeleton_array *array);
+
+/*
+ * Runs the program on the @n @elements, as many at a time as there is room for. @request, of @request_size bytes, is
+ * its context, and begins with their number, a uint32_t, which is set here. @results has room for the elements as the
+ * program leaves them, and may be @elements; NULL: they are of no interest. Returns 0 or a negative errno.
+ */
+int skeleton_array_run(const struct skeleton_array *array, void *request, size_t request_size, const void *elements,
+                void *results, size_t n);
 
 /* Entries of a table that @wanted shall fit into: @min doubled until they do, or @max is reached. */
 uint32_t skeleton_table_size(size_t wanted, uint32_t min, uint32_t max);

@@ -2,25 +2,19 @@
 #include "policy/config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "policy/automaton.h"
+#include "policy/budgetcheck.h"
 #include "policy/files.h"
 #include "policy/keys.h"
 #include "policy/lines.h"
 #include "policy/source.h"
-
-static void budget_deinit(struct budget *budget)
-{
-        free(budget->name);
-        free(budget->file);
-        patterns_deinit(&budget->cgroups);
-        patterns_deinit(&budget->units);
-        patterns_deinit(&budget->users);
-        free(budget->uids);
-}
+#include "policy/unitbudgets.h"
 
 void config_deinit(struct config *config)
 {
@@ -28,46 +22,64 @@ void config_deinit(struct config *config)
                 budget_deinit(&config->budgets[i]);
         free(config->budgets);
         patterns_deinit(&config->settings.never_throttle);
+        automaton_free(config->automaton);
+        free(config->late);
         *config = (struct config){ 0 };
 }
 
-/* Where the key @name of [Budget] was given. */
-static const struct given *given(const struct source *source, const char *name)
+static bool has_match(const struct budget *budget)
 {
-        return &source->given[find_key(source->format, "Budget", name) - source->format->keys];
+        return budget->cgroups.count > 0 || budget->units.count > 0 || budget_needs_more_than_path(budget);
 }
 
-/* What only shows when a whole budget has been read. */
-static void check_budget(struct source *source, const struct budget *budget)
+/* What only shows when a whole budget has been read, of @file and its drop-ins. */
+static void check_budget(struct source *source, const struct budget *budget, const char *file)
 {
-        const struct given *high = given(source, "High"), *max = given(source, "Max");
-
-        if (!source->matched ||
-                        (!budget->cgroups.count && !budget->units.count && !budget->users.count && !source->errors))
+        source->file = file;
+        if (!source->matched || (!has_match(budget) && !source->errors))
                 report_at(source, 0, true,
-                                "[Match] has no Cgroup=, Unit= or User=: say which cgroups the budget is for");
-        if (high->line && max->line && budget->high > budget->max && budget->max != BUDGET_INFINITY &&
-                        budget->high != BUDGET_INFINITY)
-                report_at(source, high->line > max->line ? high->line : max->line, true,
-                                "High=%s (line %u) is more than Max=%s (line %u): lower High= or raise Max=",
-                                high->text.text, high->line, max->text.text, max->line);
+                                "[Match] has no Cgroup=, Unit=, User=, Pod= or Container=: say which cgroups the "
+                                "budget "
+                                "is for");
+        check_limits(source, budget);
 }
 
-static void load_settings(struct loader *loader, const char *file, struct settings *settings)
+/* Reads @file into the target of @source. */
+static void load_file(struct source *source, const char *file)
 {
-        struct source source = { .loader = loader, .format = &settings_format, .file = file, .target = settings };
-        ssize_t size = read_file(loader, file);
+        ssize_t size = read_file(source->loader, file);
 
         if (size < 0)
                 return;
-        parse_source(&source, size);
+        source->file = file;
+        parse_source(source, size);
+}
+
+/* Reads the drop-ins of the file @name. */
+static void load_dropins(struct source *source, const struct listing *dropins, const char *name)
+{
+        for (size_t i = 0; i < dropins->count && source->loader->error == 0; i++)
+                if (is_dropin_of(&dropins->list[i], name))
+                        load_file(source, dropins->list[i].file);
+}
+
+static void load_settings(struct loader *loader, const struct listing *files, const struct listing *dropins,
+                struct settings *settings)
+{
+        struct source source = { .loader = loader, .format = &settings_format, .target = settings };
+
+        for (size_t i = 0; i < files->count; i++)
+                if (strcmp(files->list[i].name, SETTINGS_FILE) == 0)
+                        load_file(&source, files->list[i].file);
+        load_dropins(&source, dropins, SETTINGS_FILE);
         report_rest(&source);
 }
 
-static void load_budget(struct loader *loader, const struct entry *entry, struct config *config)
+static void load_budget(
+                struct loader *loader, const struct entry *entry, const struct listing *dropins, struct config *config)
 {
         struct budget *budget = &config->budgets[config->count];
-        struct source source = { .loader = loader, .format = &budget_format, .file = entry->file, .target = budget };
+        struct source source = { .loader = loader, .format = &budget_format, .target = budget };
         ssize_t size = read_file(loader, entry->file);
 
         if (size < 0)
@@ -80,27 +92,89 @@ static void load_budget(struct loader *loader, const struct entry *entry, struct
                 loader->error = -ENOMEM;
                 return;
         }
+        source.file = entry->file;
         parse_source(&source, size);
-        check_budget(&source, budget);
+        load_dropins(&source, dropins, entry->name);
+        check_budget(&source, budget, entry->file);
+        source.file = entry->file;
         report_rest(&source);
 }
 
-static void load_files(struct loader *loader, const struct listing *files, const struct listing *dropins,
-                struct config *config)
+/*
+ * Puts budgets of unit files in front of number @place of @config. What units say is for one unit, and comes with its
+ * package as those of the vendor's directory do. Returns 0 or -ENOMEM.
+ */
+static int insert_units(struct config *config, size_t place, struct unit_budgets *units)
 {
+        struct budget *budgets = reallocarray(
+                        config->budgets, config->count + units->count + 1, sizeof(*config->budgets));
+
+        if (!budgets)
+                return -ENOMEM;
+        config->budgets = budgets;
+        memmove(budgets + place + units->count, budgets + place, (config->count - place) * sizeof(*budgets));
+        if (units->count > 0)
+                memcpy(budgets + place, units->list, units->count * sizeof(*budgets));
+        config->count += units->count;
+        units->count = 0;
+        return 0;
+}
+
+/* Adds the budgets of unit files below @root: behind those of the administrator that come before the vendor's first. */
+static void load_units(struct loader *loader, const char *root, size_t place, struct config *config)
+{
+        _cleanup_(unit_budgets_deinit) struct unit_budgets units = {};
+        int r = unit_budgets_load(&units, loader, root);
+
+        if (r == 0)
+                r = insert_units(config, place, &units);
+        config->units_fingerprint = units.fingerprint;
+        if (r < 0)
+                loader->error = r;
+}
+
+/* Loads all; *place is the number of the first budget of the vendor's, or that of all if there is none. */
+static void load_files(struct loader *loader, const struct listing *files, const struct listing *dropins,
+                struct config *config, size_t *place)
+{
+        bool vendor = false;
+
         config->budgets = calloc(files->count + 1, sizeof(*config->budgets));
         if (!config->budgets) {
                 loader->error = -ENOMEM;
                 return;
         }
-        for (size_t i = 0; i < files->count; i++)
+        load_settings(loader, files, dropins, &config->settings);
+        for (size_t i = 0; i < files->count && loader->error == 0; i++) {
                 if (strcmp(files->list[i].name, SETTINGS_FILE) == 0)
-                        load_settings(loader, files->list[i].file, &config->settings);
-        for (size_t i = 0; i < dropins->count && loader->error == 0; i++)
-                load_settings(loader, dropins->list[i].file, &config->settings);
-        for (size_t i = 0; i < files->count && loader->error == 0; i++)
-                if (strcmp(files->list[i].name, SETTINGS_FILE) != 0)
-                        load_budget(loader, &files->list[i], config);
+                        continue;
+                if (!vendor)
+                        *place = config->count;
+                vendor |= is_vendors(&files->list[i]);
+                load_budget(loader, &files->list[i], dropins, config);
+        }
+        if (!vendor)
+                *place = config->count;
+}
+
+/* Makes the automaton of all budgets, and reports which have no room in it, where that matters to anybody. */
+static void build_automaton(struct loader *loader, struct config *config)
+{
+        config->late = calloc(config->count + 1, sizeof(*config->late));
+        loader->error = config->late ? automaton_fit(config->budgets, config->count, config->late, &config->automaton)
+                                     : -ENOMEM;
+        for (size_t i = 0; loader->error == 0 && i < config->count; i++) {
+                struct source source = { .loader = loader, .file = config->budgets[i].file };
+
+                if (!config->late[i])
+                        continue;
+                config->any_late = true;
+                if (config->budgets[i].on_max != ACTION_DENY)
+                        continue;
+                report_at(&source, 0, false,
+                                "its patterns make matching too large with those of all budgets: a new cgroup has its "
+                                "limits a moment after it is made, not from the start; use fewer \"*\" and \"**\"");
+        }
 }
 
 uint64_t config_read_ram(void)
@@ -117,15 +191,22 @@ int config_load(struct config *config, const char *root, const char *directory, 
                 .machine = machine, .message = message, .context = context, .buffer = buffer, .value = value
         };
 
+        size_t place = 0;
+
         *config = (struct config){};
         keys_reset(&settings_format, &config->settings);
         if (!buffer || !value)
                 return -ENOMEM;
         list_all(&loader, root, directory, &files, &dropins);
+        warn_of_strays(&loader, &files, &dropins);
         listing_resolve(&files);
         listing_resolve(&dropins);
         if (loader.error == 0)
-                load_files(&loader, &files, &dropins, config);
+                load_files(&loader, &files, &dropins, config, &place);
+        if (loader.error == 0 && !directory)
+                load_units(&loader, root, place, config);
+        if (loader.error == 0 && !loader.failed)
+                build_automaton(&loader, config);
         if (loader.error == 0 && !loader.failed)
                 return 0;
         config_deinit(config);

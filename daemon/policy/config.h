@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Settings and budgets from configuration files: files.h has precedence, lines.h lines, keys.h the table of keys,
- * values.h values, match.h which budget is a cgroup's.
+ * Settings and budgets from configuration files (and budgets in unit files, unitbudgets.h): files.h has precedence,
+ * lines.h lines, keys.h the table of keys, values.h values, match.h which budget is a cgroup's.
  *
  * Directories, the first one wins for files of the same name: /etc/bpfbudget, /run/bpfbudget, /usr/lib/bpfbudget.
- * bpfbudgetd.conf, then bpfbudgetd.conf.d/NAME.conf hold the settings; NAME.budget one budget each, ordered by file
- * name. A file that is a link to /dev/null, or empty, masks those of the same name below.
+ * bpfbudgetd.conf, then bpfbudgetd.conf.d/NAME.conf hold the settings; NAME.budget, then the drop-ins
+ * NAME.budget.d/NAME.conf, one budget each, ordered by file name. A file that is a link to /dev/null, or empty, masks
+ * those of the same name below.
  */
 #pragma once
 
@@ -23,8 +24,9 @@ uint64_t config_read_ram(void);
 /*
  * Reads everything below @root ("" for the system; a test directory otherwise) from the three directories, or only the
  * one directory @directory if that is not NULL (--check-config DIR). All files are read to their end, so that all that
- * is wrong is reported at once. Returns 0; -EINVAL if there was anything fatal, then *config is empty; -ENOMEM. @config
- * is to be given to config_deinit() in any case.
+ * is wrong is reported at once. Returns 0; -EINVAL if there was anything fatal, then *config is empty; -ENOMEM. What is
+ * wrong in a unit file is reported as fatal, too, but costs only its own budget. @config is to be given to
+ * config_deinit() in any case.
  */
 int config_load(struct config *config, const char *root, const char *directory, const struct config_machine *machine,
                 config_message_t message, void *context);

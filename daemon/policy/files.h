@@ -14,9 +14,22 @@
 #define SETTINGS_FILE "bpfbudgetd.conf"
 #define BUDGET_SUFFIX ".budget"
 
+/* Drop-ins of a file have the second suffix, in the directory of its name with the first one; units have them, too. */
+#define DROPIN_DIRECTORY_SUFFIX ".d"
+#define DROPIN_SUFFIX           ".conf"
+
+/* Whether @name ends in @suffix, and is more than that. */
+bool has_suffix(const char *name, const char *suffix);
+
+/*
+ * Whether the file @name in the directory @directory (AT_FDCWD) is a link to /dev/null or an empty file: it only hides
+ * those of the same name below it.
+ */
+bool is_mask(int directory, const char *name);
+
 struct entry {
         char *file;       /* path */
-        const char *name; /* its last component */
+        const char *name; /* the part of it below the directory of the configuration */
         unsigned int rank;
 };
 
@@ -29,14 +42,23 @@ void listing_deinit(struct listing *listing);
 #define _cleanup_listing_ _cleanup_(listing_deinit)
 
 /*
- * Lists the settings and budgets in *files and the drop-ins of settings in *dropins: of all directories below @root, or
- * only of @directory if that is not NULL. what is wrong is reported; loader->error is -ENOMEM if there was no memory.
+ * Lists the settings and budgets in *files and the drop-ins of both in *dropins: of all directories below @root, or
+ * only of @directory if that is not NULL. What is wrong is reported; loader->error is -ENOMEM if there was no memory.
  */
 void list_all(struct loader *loader, const char *root, const char *directory, struct listing *files,
                 struct listing *dropins);
 
 /* Orders by name and leaves of each name the file that has precedence, if that is not a mask. */
 void listing_resolve(struct listing *listing);
+
+/* Whether @entry, of all directories, is in that of the vendor. */
+bool is_vendors(const struct entry *entry);
+
+/* Whether @dropin is one of the file of settings or budgets @name. */
+bool is_dropin_of(const struct entry *dropin, const char *name);
+
+/* Warns of drop-ins of budgets that none of @files is, which has to have those that are masked, too. */
+void warn_of_strays(struct loader *loader, const struct listing *files, const struct listing *dropins);
 
 /* Reads @file into the loader's buffer. Returns its size in bytes, or a negative errno after reporting. */
 ssize_t read_file(struct loader *loader, const char *file);

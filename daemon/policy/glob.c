@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "policy/utf8.h"
 #include "policy/values.h"
 
@@ -223,7 +224,7 @@ void patterns_deinit(struct patterns *patterns)
 
 int patterns_add(struct patterns *patterns, const char *glob, bool exclude)
 {
-        struct pattern *list = reallocarray(patterns->list, patterns->count + 1, sizeof(*list));
+        struct pattern *list = array_grow(patterns->list, patterns->count, sizeof(*list));
         char *copy;
 
         if (!list)

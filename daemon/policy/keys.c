@@ -12,7 +12,13 @@
 static const struct word on_high_words[] = { { "alert", ACTION_ALERT }, { "throttle", ACTION_THROTTLE }, { NULL } };
 static const struct word on_max_words[] = { { "alert", ACTION_ALERT }, { "deny", ACTION_DENY }, { NULL } };
 static const struct word attribution_words[] = { { "charged", BUDGET_CHARGED }, { "holder", BUDGET_HOLDER }, { NULL } };
-static const struct word count_words[] = { { "allocated", COUNT_ALLOCATED }, { "charged", COUNT_CHARGED }, { NULL } };
+static const struct word count_words[] = {
+        { "allocated", COUNT_ALLOCATED },
+        { "charged", COUNT_CHARGED },
+        { "committed", COUNT_COMMITTED },
+        { NULL },
+};
+static const struct word unbounded_words[] = { { "refuse", UNBOUNDED_REFUSE }, { "allow", UNBOUNDED_ALLOW }, { NULL } };
 static const struct word fail_words[] = { { "open", false }, { "closed", true }, { NULL } };
 static const struct word boolean_words[] = {
         { "yes", true },
@@ -44,6 +50,10 @@ static const struct word boolean_words[] = {
 /* The kernel numbers memory cgroups with 16 bits; some room for those that are gone and still hold maps. */
 #define CGROUPS_LIMIT (1024 * 1024)
 
+/* More series than any server wants of one machine. */
+#define METRICS_CGROUPS_LIMIT 100000
+#define METRICS_MAPS_LIMIT    10000
+
 #define BUDGET_FIELD(field)   offsetof(struct budget, field), sizeof(((struct budget *) NULL)->field)
 #define SETTINGS_FIELD(field) offsetof(struct settings, field), sizeof(((struct settings *) NULL)->field)
 
@@ -56,10 +66,14 @@ static const struct key budget_keys[] = {
         { "Match", "User", KEY_USERS, offsetof(struct budget, users),
           .unit = "users", .help = "Owners of cgroups that the budget is for",
           .expected = "names or numbers of users" },
+        { "Match", "Pod", KEY_PODS, offsetof(struct budget, pods),
+          .unit = "globs", .help = "Pods of Kubernetes that the budget is for" },
+        { "Match", "Container", KEY_CONTAINERS, offsetof(struct budget, containers),
+          .unit = "globs", .help = "Containers that the budget is for" },
         { "Budget", "High", KEY_SIZE, BUDGET_FIELD(high), 0, INT64_MAX, BUDGET_INFINITY, .runtime = true,
-          .unit = "bytes", .help = "Soft limit of usage", .expected = EXPECTED_SIZE },
+          .unit = "bytes", .help = "Usage that OnHigh= applies to", .expected = EXPECTED_SIZE },
         { "Budget", "Max", KEY_SIZE, BUDGET_FIELD(max), 0, INT64_MAX, BUDGET_INFINITY, .runtime = true,
-          .unit = "bytes", .help = "Hard limit of usage", .expected = EXPECTED_SIZE },
+          .unit = "bytes", .help = "Usage that OnMax= applies to", .expected = EXPECTED_SIZE },
         { "Budget", "MapsMax", KEY_COUNT, BUDGET_FIELD(maps_max), 0, UINT32_MAX, BUDGET_INFINITY, .runtime = true,
           .unit = "maps", .help = "Limit of the number of maps", .expected = EXPECTED_COUNT },
         { "Budget", "ProgramsMax", KEY_COUNT, BUDGET_FIELD(programs_max), 0, UINT32_MAX, BUDGET_INFINITY,
@@ -67,17 +81,25 @@ static const struct key budget_keys[] = {
           .unit = "programs", .help = "Limit of the number of programs", .expected = EXPECTED_COUNT },
         { "Budget", "FootprintRatioHigh", KEY_RATIO, BUDGET_FIELD(footprint_ratio_high), 1, RATIO_MAX,
           BUDGET_INFINITY, .runtime = true,
-          .unit = "percent", .help = "Soft limit of usage in percent of RSS",
+          .unit = "percent", .help = "Usage in percent of RSS that OnHigh= applies to",
           .expected = "a whole percentage of 1% to 1000000%, or infinity" },
+        { "Budget", "MapFillHigh", KEY_RATIO, BUDGET_FIELD(map_fill_high), 1, 100, BUDGET_INFINITY, .runtime = true,
+          .unit = "percent", .help = "Alert for maps that are so full",
+          .expected = "a whole percentage of 1% to 100%, or infinity" },
         { "Budget", "OnHigh", KEY_WORD, BUDGET_FIELD(on_high), .initial = ACTION_ALERT, .words = on_high_words,
-          .runtime = true, .unit = "action", .help = "What a soft limit does", .expected = "alert or throttle" },
+          .runtime = true, .unit = "action", .help = "What happens over High=", .expected = "alert or throttle" },
         { "Budget", "OnMax", KEY_WORD, BUDGET_FIELD(on_max), .initial = ACTION_ALERT, .words = on_max_words,
-          .runtime = true, .unit = "action", .help = "What a hard limit does", .expected = "alert or deny" },
+          .runtime = true, .unit = "action", .help = "What happens at Max=", .expected = "alert or deny" },
         { "Budget", "Attribution", KEY_WORD, BUDGET_FIELD(attribution), .initial = BUDGET_CHARGED,
           .words = attribution_words,
           .unit = "cgroup", .help = "Whose cgroup an object counts in", .expected = "charged or holder" },
         { "Budget", "Count", KEY_WORD, BUDGET_FIELD(count), .initial = COUNT_ALLOCATED, .words = count_words,
-          .runtime = true, .unit = "bytes", .help = "Which bytes count", .expected = "allocated or charged" },
+          .runtime = true, .unit = "bytes", .help = "Which bytes count",
+          .expected = "allocated, charged or committed" },
+        { "Budget", "Unbounded", KEY_WORD, BUDGET_FIELD(unbounded), .initial = UNBOUNDED_REFUSE,
+          .words = unbounded_words, .runtime = true,
+          .unit = "action", .help = "What Count=committed does with maps that have no ceiling",
+          .expected = "refuse or allow" },
         { "Budget", "ClearPercent", KEY_PERCENT, BUDGET_FIELD(clear_percent), 1, 100, BUDGET_CLEAR_PERCENT,
           .runtime = true,
           .unit = "percent", .help = "Usage in percent of a limit below which it is clear again",
@@ -109,6 +131,21 @@ static const struct key settings_keys[] = {
           .unit = "mode", .help = "What the gate does without the daemon", .expected = "open or closed" },
         { "Daemon", "Strict", KEY_FLAG, SETTINGS_FIELD(strict), .initial = SETTINGS_STRICT, .words = boolean_words,
           .unit = "boolean", .help = "Whether to fail where OnMax=deny is not available", .expected = "yes or no" },
+        { "Daemon", "OrphansHigh", KEY_SIZE, SETTINGS_FIELD(orphans_high), 0, INT64_MAX, BUDGET_INFINITY,
+          .unit = "bytes", .help = "Alert for what nobody living holds", .expected = EXPECTED_SIZE },
+        { "Daemon", "History", KEY_FLAG, SETTINGS_FIELD(history), .initial = SETTINGS_HISTORY, .words = boolean_words,
+          .unit = "boolean", .help = "Whether a history of usage is kept on disk", .expected = "yes or no" },
+        { "Daemon", "MetricsListen", KEY_ADDRESS, offsetof(struct settings, metrics_listen),
+          .unit = "address", .help = "Where metrics are served",
+          .expected = "a path, IPV4:PORT or [IPV6]:PORT, such as /run/bpfbudget/metrics or 127.0.0.1:9843" },
+        { "Daemon", "MetricsCgroupsMax", KEY_NUMBER, SETTINGS_FIELD(metrics_cgroups_max), 0, METRICS_CGROUPS_LIMIT,
+          SETTINGS_METRICS_CGROUPS_MAX,
+          .unit = "cgroups", .help = "How many cgroups without a budget have metrics of their own",
+          .expected = "a whole number of 0 to 100000" },
+        { "Daemon", "MetricsMapsMax", KEY_NUMBER, SETTINGS_FIELD(metrics_maps_max), 0, METRICS_MAPS_LIMIT,
+          SETTINGS_METRICS_MAPS_MAX,
+          .unit = "maps", .help = "How many maps have metrics of their own",
+          .expected = "a whole number of 0 to 10000" },
 };
 /* clang-format on */
 

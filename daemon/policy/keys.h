@@ -30,6 +30,9 @@ enum key_type {
         KEY_PATHS,   /* struct patterns, as all below */
         KEY_UNITS,
         KEY_USERS, /* users and uids of struct budget */
+        KEY_PODS,
+        KEY_CONTAINERS,
+        KEY_ADDRESS, /* struct listen_address */
 };
 
 struct word {
@@ -40,7 +43,7 @@ struct word {
 struct key {
         const char *section, *name;
         enum key_type type;
-        size_t offset, size;       /* of the field; size 0: a list */
+        size_t offset, size;       /* of the field; size 0: a list or an address */
         uint64_t minimum, maximum; /* of numbers */
         uint64_t initial;          /* what it is if nothing is given, as key_get() has it */
         const struct word *words;  /* of words, up to one without text */

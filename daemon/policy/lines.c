@@ -81,6 +81,8 @@ static int handle_key(void *user, const char *section, const char *name, const c
                 report_unknown_key(source, section, name);
                 return 1;
         }
+        if (source->refused)
+                return 1;
         r = set_key(source, key, value);
         if (r < 0)
                 source->loader->error = r;
@@ -126,6 +128,12 @@ static bool is_name_character(char c)
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
+/* Names of sections and keys that begin so are other programs', as in the files of systemd. */
+static bool is_extension(const char *name, size_t length)
+{
+        return length >= 2 && name[0] == 'X' && name[1] == '-';
+}
+
 /* How long the name before "=" is, 0 if @line does not begin with "KEY=". */
 static size_t name_length(const struct line *line)
 {
@@ -137,6 +145,12 @@ static size_t name_length(const struct line *line)
         while (i < line->length && is_blank(line->text[i]))
                 i++;
         return i < line->length && line->text[i] == '=' ? length : 0;
+}
+
+/* Whether @line is "X-NAME=VALUE". */
+static bool is_extension_key(const struct line *line)
+{
+        return is_extension(line->text, line->length) && memchr(line->text, '=', line->length);
 }
 
 static void report_long(struct source *source, const struct line *line)
@@ -182,6 +196,29 @@ static bool check_characters(struct source *source, const struct line *line)
         return false;
 }
 
+/* Reports what is behind the section in @line, from @end on: a comment may be there, but nothing that would be lost. */
+static void check_behind_section(struct source *source, const struct line *line, const char *name, const char *end)
+{
+        struct line behind = strip(end, line->text + line->length);
+
+        if (behind.length > 0 && *behind.text != ';' && *behind.text != '#')
+                report_error(source, "[%s] has \"%s\" behind it: put it in a line of its own", name,
+                                excerpt_of(behind.text, behind.length).text);
+}
+
+/* Reports that there is no section @name; the nearest one is at @distance. */
+static void report_section(struct source *source, const char *name, const char *nearest, unsigned int distance)
+{
+        char names[MESSAGE_SIZE / 2];
+
+        name_sections(source->format, names, sizeof(names));
+        if (is_near(distance, nearest))
+                report_error(source, "[%s] is not a section of %s: did you mean [%s]?", name, source->format->what,
+                                nearest);
+        else
+                report_error(source, "[%s] is not a section of %s, which has %s", name, source->format->what, names);
+}
+
 /*
  * Writes the section line that inih is to see: where the name is a slip, the section that was meant, so that the keys
  * below it are checked too; where it is none at all, "[?]", whose keys are passed over.
@@ -190,19 +227,16 @@ static void write_section(struct source *source, const struct line *line, char *
 {
         const char *end = memchr(line->text, ']', line->length);
         struct excerpt name = excerpt_of(line->text + 1, (end ?: line->text + line->length) - line->text - 1);
-        char names[MESSAGE_SIZE / 2];
         unsigned int distance;
         const char *nearest = nearest_section(source->format, name.text, &distance);
 
+        source->extension = end && is_extension(name.text, strlen(name.text));
         if (!end)
                 report_error(source, "[%s has no \"]\": close it", name.text);
-        else if (!is_section(source->format, name.text) && is_near(distance, nearest))
-                report_error(source, "[%s] is not a section of %s: did you mean [%s]?", name.text, source->format->what,
-                                nearest);
-        else if (!is_section(source->format, name.text)) {
-                name_sections(source->format, names, sizeof(names));
-                report_error(source, "[%s] is not a section of %s, which has %s", name.text, source->format->what,
-                                names);
+        else if (!source->extension) {
+                check_behind_section(source, line, name.text, end + 1);
+                if (!is_section(source->format, name.text))
+                        report_section(source, name.text, nearest, distance);
         }
         snprintf(buffer, size, "[%s]\n", is_near(distance, nearest) ? nearest : "?");
 }
@@ -218,20 +252,35 @@ static void write_piece(struct source *source, char *buffer, size_t size)
         rest->length -= length;
 }
 
-/* The value of @line, without what inih takes for a comment: a semicolon behind a blank, and what follows. */
+/* The value of @line. */
 static struct line find_value(const struct line *line)
 {
-        const char *start = (const char *) memchr(line->text, '=', line->length) + 1, *end = line->text + line->length;
+        const char *start = (const char *) memchr(line->text, '=', line->length) + 1;
 
-        for (const char *p = start; p < end; p++)
-                if (*p == ';' && is_blank(p[-1]))
-                        end = p;
-        return strip(start, end);
+        return strip(start, line->text + line->length);
+}
+
+/* Reports what inih would take for a comment and cut off: a semicolon behind a blank, and what follows. */
+static bool check_comment(struct source *source, const struct line *line, size_t name)
+{
+        const char *value = (const char *) memchr(line->text, '=', line->length) + 1, *end = line->text + line->length;
+
+        for (const char *p = value; p < end; p++)
+                if (*p == ';' && is_blank(p[-1])) {
+                        report_comment(source, excerpt_of(line->text, name).text, excerpt_of(p, end - p).text);
+                        return false;
+                }
+        return true;
 }
 
 /* Writes the "KEY=VALUE" line that inih is to see, or what is at the start of it that there is room for. */
 static void write_pair(struct source *source, const struct line *line, size_t name, char *buffer, size_t size)
 {
+        source->refused = !check_comment(source, line, name);
+        if (source->refused) {
+                snprintf(buffer, size, "%.*s=\n", (int) MIN(name, EXCERPT_LENGTH_MAX), line->text);
+                return;
+        }
         if (line->length + strlen("\n") < size) {
                 snprintf(buffer, size, "%.*s\n", (int) line->length, line->text);
                 return;
@@ -270,6 +319,8 @@ static char *read_line(char *buffer, int size, void *stream)
                 return buffer;
         if (*line.text == '[')
                 write_section(source, &line, buffer, size);
+        else if (source->extension || is_extension_key(&line))
+                ;
         else if ((name = name_length(&line)) == 0)
                 report_error(source,
                                 "\"%s\" is neither KEY=VALUE nor [SECTION]: a line cannot be continued in the next",
@@ -285,6 +336,9 @@ void parse_source(struct source *source, size_t size)
         const char *text = source->loader->buffer;
         int r;
 
+        source->line = 0;
+        source->rest.length = 0;
+        source->crlf = source->extension = source->refused = false;
         source->next = text;
         source->end = text + size;
         if (size >= sizeof(bom) && memcmp(text, bom, sizeof(bom)) == 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/policy.h"
 
+#include <stdlib.h>
+
 const char *budget_level_name(enum budget_level level)
 {
         static const char *const names[] = {
@@ -21,9 +23,18 @@ const char *budget_limit_name(enum budget_limit limit)
                 [LIMIT_FOOTPRINT_RATIO] = "FootprintRatioHigh",
                 [LIMIT_MAPS] = "MapsMax",
                 [LIMIT_PROGRAMS] = "ProgramsMax",
+                [LIMIT_UNBOUNDED] = "Unbounded",
+                [LIMIT_MAP_FILL] = "MapFillHigh",
+                [LIMIT_ORPHANS] = "OrphansHigh",
         };
 
         return names[limit];
+}
+
+void policy_deinit(struct policy *policy)
+{
+        for (size_t i = 0; i < OWNER_LIMITS; i++)
+                free(policy->ignored[i]);
 }
 
 static uint64_t min_bytes(uint64_t a, uint64_t b)
@@ -43,7 +54,14 @@ void policy_set(struct policy *policy, const struct budget *budget, uint64_t own
 
 uint64_t policy_usage(const struct policy *policy, const struct usage *usage)
 {
-        return policy->budget->count == COUNT_CHARGED ? usage->charged : usage->allocated;
+        switch (policy->budget->count) {
+        case COUNT_CHARGED:
+                return usage->charged;
+        case COUNT_COMMITTED:
+                return usage->committed;
+        default:
+                return usage->allocated;
+        }
 }
 
 /* @percent of @limit without overflow. */
@@ -63,7 +81,7 @@ static const enum budget_level limit_levels[LIMITS] = {
 };
 
 /* Whether @value is over @bound, or has been and has not fallen to @clear percent of it. */
-static void look_at_limit(
+static void evaluate_limit(
                 struct policy *policy, enum budget_limit limit, uint64_t value, uint64_t bound, uint32_t clear)
 {
         uint32_t bit = 1u << limit;
@@ -75,19 +93,21 @@ static void look_at_limit(
                 policy->over &= ~bit;
 }
 
-static void look_at_limits(struct policy *policy, const struct usage *usage)
+static void evaluate_limits(struct policy *policy, const struct usage *usage)
 {
         const struct budget *budget = policy->budget;
         uint64_t bytes = policy_usage(policy, usage);
-        uint64_t rss = usage->rss[RSS_ANON] + usage->rss[RSS_FILE] + usage->rss[RSS_SHMEM];
-        uint64_t ratio = budget->footprint_ratio_high && rss ? percent_of(rss, budget->footprint_ratio_high)
-                                                             : BUDGET_INFINITY;
+        uint64_t rss = usage_rss(usage), ratio = BUDGET_INFINITY;
 
-        look_at_limit(policy, LIMIT_MAX, bytes, policy->max, budget->clear_percent);
-        look_at_limit(policy, LIMIT_MAPS, usage->map_count, budget->maps_max, 100);
-        look_at_limit(policy, LIMIT_PROGRAMS, usage->program_count, budget->programs_max, 100);
-        look_at_limit(policy, LIMIT_HIGH, bytes, policy->high, budget->clear_percent);
-        look_at_limit(policy, LIMIT_FOOTPRINT_RATIO, bytes, ratio, budget->clear_percent);
+        /* What is left when the last process has ended is over any ratio. */
+        if (budget->footprint_ratio_high && (rss > 0 || !policy->rss_unknown))
+                ratio = percent_of(rss, budget->footprint_ratio_high);
+
+        evaluate_limit(policy, LIMIT_MAX, bytes, policy->max, budget->clear_percent);
+        evaluate_limit(policy, LIMIT_MAPS, usage->map_count, budget->maps_max, 100);
+        evaluate_limit(policy, LIMIT_PROGRAMS, usage->program_count, budget->programs_max, 100);
+        evaluate_limit(policy, LIMIT_HIGH, bytes, policy->high, budget->clear_percent);
+        evaluate_limit(policy, LIMIT_FOOTPRINT_RATIO, bytes, ratio, budget->clear_percent);
 }
 
 /* The first passed limit of the highest level: they are in that order. */
@@ -116,7 +136,7 @@ bool policy_update(struct policy *policy, const struct usage *usage, struct poli
         enum budget_limit before = policy->limit;
         enum budget_level level;
 
-        look_at_limits(policy, usage);
+        evaluate_limits(policy, usage);
         policy->limit = passed_limit(policy);
         level = limit_levels[policy->limit];
         if (level == policy->level)
@@ -141,14 +161,14 @@ bool policy_may_alert(struct policy *policy, enum budget_level level, uint64_t n
         if (policy->sent == 0 || now_usec - policy->window_start_usec >= interval_usec) {
                 policy->window_start_usec = now_usec;
                 policy->sent = 0;
-                policy->told = LEVEL_OK;
+                policy->reported = LEVEL_OK;
         }
-        if (policy->sent >= burst && level <= policy->told) {
+        if (policy->sent >= burst && level <= policy->reported) {
                 policy->suppressed++;
                 return false;
         }
-        if (level > policy->told)
-                policy->told = level;
+        if (level > policy->reported)
+                policy->reported = level;
         policy->sent++;
         *suppressed = policy->suppressed;
         policy->suppressed = 0;

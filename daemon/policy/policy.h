@@ -13,7 +13,7 @@
 
 enum budget_level {
         LEVEL_OK,
-        LEVEL_HIGH, /* over High=, or another soft limit */
+        LEVEL_HIGH, /* over High= or FootprintRatioHigh= */
         LEVEL_MAX,  /* over Max=, MapsMax= or ProgramsMax= */
 };
 
@@ -35,6 +35,9 @@ enum budget_limit {
         LIMIT_HIGH,
         LIMIT_FOOTPRINT_RATIO,
         LIMITS,
+        LIMIT_UNBOUNDED = LIMITS, /* no usage passes it: maps without a ceiling are refused by it */
+        LIMIT_MAP_FILL,           /* of single maps, not of a cgroup: enforce/fills.h */
+        LIMIT_ORPHANS,            /* of all orphans: enforce/orphanwatch.h */
 };
 
 /* The answer of policy_update(). */
@@ -43,11 +46,19 @@ struct policy_change {
         enum budget_limit limit; /* that is passed now; the one that was, if to is LEVEL_OK */
 };
 
+/* The limits that a cgroup's owner may set by xattrs. */
+enum owner_limit {
+        OWNER_HIGH,
+        OWNER_MAX,
+        OWNER_LIMITS,
+};
+
 /* The budget of one cgroup. */
 struct policy {
         const struct budget *budget;
         uint64_t high, max; /* in force: the budget's, lowered by the cgroup's owner; BUDGET_INFINITY: none */
         uint64_t lowered_high, lowered_max; /* what the owner asked the daemon for; BUDGET_INFINITY: nothing */
+        char *ignored[OWNER_LIMITS]; /* what is wrong with an xattr of the owner's, which is ignored; NULL: nothing */
         enum budget_level level;
         enum budget_limit limit; /* that is passed; of several the first of the highest level */
         uint32_t over;           /* bit n: limit n is passed and not yet clear again */
@@ -55,13 +66,25 @@ struct policy {
         uint64_t last_usage; /* bytes, when it was last looked at */
         bool refused;        /* by the gate since it was last looked at: its count is to be read */
         bool has_domain;     /* the gate knows its limits */
+        bool rss_unknown;    /* an RSS of 0 means that nobody has read it, and is not compared with */
 
         /* Rate limit of the alerts. */
         uint64_t window_start_usec;
         uint32_t sent, suppressed;
-        enum budget_level told;    /* the highest one in this window */
-        struct policy_change held; /* the last one that was not told; from is to: none */
+        enum budget_level reported; /* the highest one in this window */
+
+        /* The same of the alerts of maps that are nearly full. */
+        uint64_t fills_start_usec;
+        uint32_t fills, fills_suppressed;
+
+        /* The same of the warnings of ignored. */
+        uint64_t warnings_start_usec;
+        uint32_t warnings;
+        struct policy_change held; /* the last one that was not reported; from is to: none */
 };
+
+/* Frees what @policy has of its own. */
+void policy_deinit(struct policy *policy);
 
 /*
  * Sets the limits in force: those of @budget, lowered to @own_high and @own_max (bytes; BUDGET_INFINITY: not set) where

@@ -26,6 +26,15 @@ void report_file(struct loader *loader, const char *file, const char *format, ..
         va_end(list);
 }
 
+void warn_file(struct loader *loader, const char *file, const char *format, ...)
+{
+        va_list list;
+
+        va_start(list, format);
+        report_list(loader, file, 0, false, format, list);
+        va_end(list);
+}
+
 void report_at(struct source *source, unsigned int line, bool fatal, const char *format, ...)
 {
         va_list list;
@@ -39,9 +48,14 @@ void report_at(struct source *source, unsigned int line, bool fatal, const char 
         va_end(list);
 }
 
+void report_comment(struct source *source, const char *name, const char *comment)
+{
+        report_error(source, "%s= has a comment behind its value (\"%s\"): put it in a line of its own", name, comment);
+}
+
 void report_rest(struct source *source)
 {
         if (source->messages > FILE_MESSAGES_MAX)
-                report_file(source->loader, source->file, "%u more messages are left out: correct those above first",
+                report_file(source->loader, source->file, "%u more messages were suppressed: correct those above first",
                                 source->messages - FILE_MESSAGES_MAX);
 }

@@ -27,7 +27,9 @@ struct loader {
 
 /* A value as it was written, for messages that come when the file has been read. */
 struct given {
-        unsigned int line; /* 0: not given, or not valid */
+        const char *file;
+        unsigned int line;  /* 0: not given, or not valid */
+        unsigned int order; /* of what was given, over all files */
         struct excerpt text;
 };
 
@@ -37,32 +39,42 @@ struct line {
         size_t length;
 };
 
-/* A file that is being read. */
+/* A file that is being read, and what the files of the same target before it gave. */
 struct source {
         struct loader *loader;
         const struct format *format;
-        const char *file;
         void *target; /* struct settings or struct budget */
+        unsigned int messages, errors, given_count;
+        bool matched;                 /* anything was given in [Match], right or wrong */
+        struct given given[KEYS_MAX]; /* by the key's place in the format */
+
+        /* Of this file. */
+        const char *file;
         const char *next, *end;
         unsigned int line;
         struct line rest;    /* of the value of a long line: what inih has not seen yet */
         size_t value_length; /* of the pieces of it in the loader's value */
-        unsigned int messages, errors;
         bool crlf;
-        bool matched;                 /* anything was given in [Match], right or wrong */
-        struct given given[KEYS_MAX]; /* by the key's place in the format */
+        bool extension; /* in a section [X-...], which is other programs' */
+        bool refused;   /* the value of this line was reported already and is not handed over */
 };
 
 /* Reports what is wrong with the file or directory @file as a whole. */
 __attribute__((format(printf, 3, 4))) void report_file(
                 struct loader *loader, const char *file, const char *format, ...);
 
-/* Reports what is wrong in @line of @source, up to a number of messages. */
+/* Reports what is doubtful about it. */
+__attribute__((format(printf, 3, 4))) void warn_file(struct loader *loader, const char *file, const char *format, ...);
+
+/* Reports what is wrong in @line of the file of @source, up to a number of messages. */
 __attribute__((format(printf, 4, 5))) void report_at(
                 struct source *source, unsigned int line, bool fatal, const char *format, ...);
 
 #define report_error(source, ...)   report_at(source, (source)->line, true, __VA_ARGS__)
 #define report_warning(source, ...) report_at(source, (source)->line, false, __VA_ARGS__)
+
+/* Reports that the value of the key @name has @comment behind it, which only a line of its own may have. */
+void report_comment(struct source *source, const char *name, const char *comment);
 
 /* Reports how many messages about @source were not reported. */
 void report_rest(struct source *source);

@@ -35,5 +35,8 @@ unsigned int edit_distance(const char *a, const char *b)
 
 bool is_near(unsigned int distance, const char *valid)
 {
-        return distance <= 1 + strlen(valid) / 3;
+        size_t length = strlen(valid);
+
+        /* Of a short one half of the letters have to be right. */
+        return distance <= MIN(1 + length / 3, length / 2);
 }

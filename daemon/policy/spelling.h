@@ -8,7 +8,7 @@
 #define NAME_MAX_COMPARED 31
 
 /*
- * How many letters must be put in, left out, replaced or swapped with the next to make @a into @b (optimal string
+ * How many letters must be inserted, deleted, replaced or swapped with the next to make @a into @b (optimal string
  * alignment), in upper or lower case. @b is not longer than NAME_MAX_COMPARED.
  */
 unsigned int edit_distance(const char *a, const char *b);

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Characters of text in UTF-8, whole or broken. */
+/* Text of files and arguments: what in it is bad, and what of it a message quotes. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Code points from here on are bytes that are not UTF-8: names of cgroups may be anything. */
-#define CHARACTER_INVALID 0x110000
-
-/* No character has more bytes. */
-#define UTF8_LENGTH_MAX 4
-
-/* Decodes the character at @text, at most @left (> 0) bytes. Returns its length in bytes. */
-size_t utf8_decode(const char *text, size_t left, uint32_t *character);
+#include "base/utf8.h"
 
 /*
  * The offset of the first character of @text, @length bytes, that is not UTF-8 or is a control character but a tab;

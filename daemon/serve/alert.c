@@ -6,29 +6,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
-#include <unistd.h>
-
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 
 #include <linux/bpf.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "base/text.h"
 #include "kernel/process.h"
+#include "policy/unit.h"
 #include "serve/messages.h"
 #include "serve/report.h"
+#include "serve/workload-json.h"
 
-/* journald listens here; sd_journal_send() drops silently what nobody takes. */
-#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define FIELDS_MAX 32
 
-#define FIELDS_MAX 24
+/* A message names two cgroups at most, and says what happened. */
+#define TEXT_SIZE LOG_LINE_SIZE
+/* Longer lines are hard to read: the list of the largest objects is cut to it. */
+#define TEXT_GOOD_LENGTH 200
+/* Of the list of the largest objects. */
+#define TOP_SIZE 256
 
 struct fields {
-        struct iovec list[FIELDS_MAX];
+        struct iovec *list; /* FIELDS_MAX; NULL: there is none yet */
         size_t count;
         int error;
 };
@@ -43,10 +45,12 @@ static void add_field(struct fields *fields, const char *format, ...)
 
         if (fields->error < 0)
                 return;
+        if (!fields->list)
+                fields->list = calloc(FIELDS_MAX, sizeof(*fields->list));
         va_start(ap, format);
         n = vasprintf(&text, format, ap);
         va_end(ap);
-        if (n < 0 || fields->count == FIELDS_MAX) {
+        if (n < 0 || !fields->list || fields->count == FIELDS_MAX) {
                 if (n >= 0)
                         free(text);
                 fields->error = -ENOMEM;
@@ -59,6 +63,31 @@ static void free_fields(struct fields *fields)
 {
         for (size_t i = 0; i < fields->count; i++)
                 free(fields->list[i].iov_base);
+        free(fields->list);
+}
+
+/* The workload that @cgroup is, or is in, so that journalctl finds its entries. */
+static void add_workload(struct fields *fields, const struct cgroup *cgroup)
+{
+        const struct cgroup *own = cgroup_of_workload(cgroup);
+        const struct workload *workload = own ? own->workload : NULL;
+
+        if (!workload)
+                return;
+        if (workload->pod) {
+                const char *name = strchr(workload->pod, '/') + 1;
+
+                add_field(fields, "BPFBUDGET_NAMESPACE=%.*s", (int) (name - 1 - workload->pod), workload->pod);
+                add_field(fields, "BPFBUDGET_POD=%s", name);
+        }
+        if (workload->pod_uid)
+                add_field(fields, "BPFBUDGET_POD_UID=%s", workload->pod_uid);
+        if (workload->container)
+                add_field(fields, "BPFBUDGET_CONTAINER=%s", workload->container);
+        if (workload->container_id)
+                add_field(fields, "BPFBUDGET_CONTAINER_ID=%s", workload->container_id);
+        if (workload->machine)
+                add_field(fields, "BPFBUDGET_MACHINE=%s", workload->machine);
 }
 
 /* --- The entry ---------------------------------------------------------------------------------------------------- */
@@ -112,12 +141,12 @@ static const struct message {
         return event->from == LEVEL_MAX ? &eased : &high;
 }
 
-static void format_limit(char buffer[FORMAT_SIZE_MAX], uint64_t bytes)
+static void format_limit(char buffer[FORMAT_SIZE_MAX], uint64_t bytes, unsigned int precision)
 {
         if (bytes == BUDGET_INFINITY)
                 strcpy(buffer, "infinity");
         else
-                format_size(buffer, bytes);
+                format_size_to(buffer, bytes, precision);
 }
 
 static void add_limit(struct fields *fields, const char *name, uint64_t bytes)
@@ -142,21 +171,71 @@ static const char *known_comm(const struct budget_event *event)
         return event->pid && event->comm ? event->comm : NULL;
 }
 
+/* What people call @cgroup, its path if they have no name for it: as much as a message has room for beside the figures.
+ */
+static const char *show_cgroup(const struct cgroup *cgroup, char buffer[TEXT_PATH_SIZE])
+{
+        _cleanup_free_ char *title = cgroup ? cgroup_title(cgroup) : NULL;
+
+        return title ? text_plain(title, buffer, TEXT_PATH_SIZE) : "(unknown)";
+}
+
+/* The cgroup was removed: what is left of it does not go with it. */
+static void describe_gone(const struct budget_event *event, const char *missing, char *text, size_t size)
+{
+        const struct cgroup *cgroup = event->cgroup;
+        char left[FORMAT_SIZE_MAX], title[TEXT_PATH_SIZE], above[TEXT_PATH_SIZE];
+
+        if (cgroup->left > 0)
+                snprintf(text, size, "%s%s, of budget %s, is gone; %s of its BPF memory remain, in %s%s",
+                                event->dry_run ? "(dry run) " : "", show_cgroup(cgroup, title),
+                                event->policy->budget->name, format_size(left, cgroup->left),
+                                show_cgroup(cgroup->parent, above), missing);
+        else
+                snprintf(text, size, "%s%s, of budget %s, is gone, and its BPF memory%s",
+                                event->dry_run ? "(dry run) " : "", show_cgroup(cgroup, title),
+                                event->policy->budget->name, missing);
+}
+
+/* Drops the last of @list, "map counts (12.0M), map flows (3.1M)". Returns false if it is empty. */
+static bool drop_last(char *list)
+{
+        char *comma = strrchr(list, ',');
+
+        if (!*list)
+                return false;
+        *(comma ?: list) = '\0';
+        return true;
+}
+
 static void describe_change(const struct budget_event *event, const struct message *message, const char *top,
                 char *text, size_t size)
 {
-        char usage[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX], max[FORMAT_SIZE_MAX], missing[64];
+        char usage[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX], max[FORMAT_SIZE_MAX], missing[64], title[TEXT_PATH_SIZE];
+        char largest[TOP_SIZE];
         const char *comm = known_comm(event);
+        /* What is over a limit is to be seen to be. */
+        unsigned int precision = size_precision(event->usage, 0,
+                        event->to == LEVEL_MAX    ? event->policy->max
+                        : event->to == LEVEL_HIGH ? event->policy->high
+                                                  : BUDGET_INFINITY);
 
-        format_size(usage, event->usage);
-        format_limit(high, event->policy->high);
-        format_limit(max, event->policy->max);
+        format_size_to(usage, event->usage, precision);
+        format_limit(high, event->policy->high, precision);
+        format_limit(max, event->policy->max, precision);
         describe_suppressed(event, "messages were suppressed", missing, sizeof(missing));
-        snprintf(text, size, "%sBPF memory of %s %s %s of budget %s: %s (High %s, Max %s)%s%s%s%s%s",
-                        event->dry_run ? "(dry run) " : "", event->cgroup->path ?: "(unknown)", message->text,
-                        event->to == LEVEL_OK ? "the limits" : budget_limit_name(event->limit),
-                        event->policy->budget->name, usage, high, max, *top ? "; largest: " : "", top,
-                        comm ? "; growth by " : "", comm ?: "", missing);
+        if (event->to == LEVEL_OK && !event->cgroup->exists) {
+                describe_gone(event, missing, text, size);
+                return;
+        }
+        snprintf(largest, sizeof(largest), "%s", top);
+        do {
+                snprintf(text, size, "%s%s: BPF memory %s %s of budget %s: %s (High %s, Max %s)%s%s%s%s%s",
+                                event->dry_run ? "(dry run) " : "", show_cgroup(event->cgroup, title), message->text,
+                                event->to == LEVEL_OK ? "the limits" : budget_limit_name(event->limit),
+                                event->policy->budget->name, usage, high, max, *largest ? "; largest: " : "", largest,
+                                comm ? "; growth by " : "", comm ?: "", missing);
+        } while (strlen(text) > TEXT_GOOD_LENGTH && drop_last(largest));
 }
 
 static void add_cause(struct fields *fields, const struct budget_event *event)
@@ -174,34 +253,33 @@ static void add_cause(struct fields *fields, const struct budget_event *event)
                 add_field(fields, "BPFBUDGET_BUILD_ID=%s", build_id);
 }
 
-/* Begins an entry with what journalctl finds it by. Without a journal @text goes to the log, and it returns false. */
-static bool begin_entry(struct fields *fields, const char *text, const char *id, int priority, const char *path)
+/* Begins an entry with what journalctl finds it by: exact bytes, whatever MESSAGE= shows. */
+static void begin_entry(struct fields *fields, const char *id, const struct cgroup *cgroup)
 {
+        const char *path = cgroup->path ?: "";
         size_t length;
         const char *unit = path_unit(path, &length);
 
-        if (access(JOURNAL_SOCKET, W_OK) < 0) {
-                log_message(priority, "%s", text);
-                return false;
-        }
-        add_field(fields, "MESSAGE=%s", text);
         add_field(fields, "MESSAGE_ID=%s", id);
-        add_field(fields, "PRIORITY=%d", priority);
         add_field(fields, "CGROUP=%s", path);
         if (unit)
                 add_field(fields, "OBJECT_SYSTEMD_UNIT=%.*s", (int) length, unit);
-        return true;
+        unit = path_user_unit(path, &length);
+        if (unit)
+                add_field(fields, "OBJECT_SYSTEMD_USER_UNIT=%.*s", (int) length, unit);
+        add_workload(fields, cgroup);
 }
 
-/* Sends the entry; where the journal does not take it, @text goes to the log. Returns 0 or a negative errno. */
+/* Sends the entry; without memory for its fields @text goes to the log. Returns 0 or a negative errno. */
 static int send_fields(struct fields *fields, int priority, const char *text)
 {
-        int r = fields->error < 0 ? fields->error : sd_journal_sendv(fields->list, fields->count);
-
-        free_fields(fields);
-        if (r < 0)
+        if (fields->error < 0) {
+                free_fields(fields);
                 log_message(priority, "%s", text);
-        return r < 0 ? r : 0;
+                return fields->error;
+        }
+        log_entry(priority, text, fields->list, fields->count);
+        return 0;
 }
 
 /* --- Changes of level --------------------------------------------------------------------------------------------- */
@@ -211,12 +289,11 @@ static int send_change(const struct budget_event *event, const struct ledger *le
         const struct message *message = message_of(event);
         const struct policy *policy = event->policy;
         struct fields fields = {};
-        char top[256], text[1024];
+        char top[TOP_SIZE], text[TEXT_SIZE];
 
         describe_top(event->cgroup, ledger, top, sizeof(top));
         describe_change(event, message, top, text, sizeof(text));
-        if (!begin_entry(&fields, text, message->id, message->priority, event->cgroup->path ?: ""))
-                return 0;
+        begin_entry(&fields, message->id, event->cgroup);
         add_field(&fields, "BPFBUDGET_STATE=%s", budget_level_name(event->to));
         add_field(&fields, "BPFBUDGET_BUDGET=%s", policy->budget->name);
         add_field(&fields, "BPFBUDGET_LIMIT=%s", budget_limit_name(event->limit));
@@ -225,6 +302,8 @@ static int send_change(const struct budget_event *event, const struct ledger *le
         add_field(&fields, "BPFBUDGET_USAGE=%llu", (unsigned long long) event->usage);
         add_field(&fields, "BPFBUDGET_DELTA=%lld", (long long) event->delta);
         add_field(&fields, "BPFBUDGET_TOP=%s", *top ? top : "none");
+        if (!event->cgroup->exists)
+                add_field(&fields, "BPFBUDGET_LEFT=%llu", (unsigned long long) event->cgroup->left);
         add_field(&fields, "BPFBUDGET_SUPPRESSED=%u", event->suppressed);
         add_cause(&fields, event);
         return send_fields(&fields, message->priority, text);
@@ -235,32 +314,34 @@ static int send_change(const struct budget_event *event, const struct ledger *le
 static void describe_pause(const struct budget_event *event, char *text, size_t size)
 {
         char grown[FORMAT_SIZE_MAX], usage[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX], missing[64];
+        char title[TEXT_PATH_SIZE], payer[TEXT_PATH_SIZE];
         const struct policy *policy = event->policy;
         bool above = event->payer != event->cgroup;
         const char *comm = known_comm(event);
+        unsigned int precision = size_precision(event->usage, 0, policy->high);
 
-        format_limit(high, policy->high);
+        format_limit(high, policy->high, precision);
         describe_suppressed(event, "pauses were not reported", missing, sizeof(missing));
         snprintf(text, size,
                         "%s%s grew by %s of BPF memory over High of budget %s%s%s: paused for %llu ms (%s in use, High "
                         "%s)"
                         "%s%s%s",
-                        event->dry_run ? "(dry run) " : "", event->cgroup->path ?: "(unknown)",
+                        event->dry_run ? "(dry run) " : "", show_cgroup(event->cgroup, title),
                         format_size(grown, event->delta), policy->budget->name, above ? " of " : "",
-                        above ? event->payer->path ?: "(unknown)" : "", (unsigned long long) event->pause_usec / 1000,
-                        format_size(usage, event->usage), high, comm ? "; growth by " : "", comm ?: "", missing);
+                        above ? show_cgroup(event->payer, payer) : "", (unsigned long long) event->pause_usec / 1000,
+                        format_size_to(usage, event->usage, precision), high, comm ? "; growth by " : "", comm ?: "",
+                        missing);
 }
 
 static int send_pause(const struct budget_event *event, const struct ledger *ledger)
 {
         const struct policy *policy = event->policy;
         struct fields fields = {};
-        char text[1024];
+        char text[TEXT_SIZE];
 
         (void) ledger;
         describe_pause(event, text, sizeof(text));
-        if (!begin_entry(&fields, text, BPFBUDGET_MESSAGE_THROTTLED_ID, LOG_WARNING, event->cgroup->path ?: ""))
-                return 0;
+        begin_entry(&fields, BPFBUDGET_MESSAGE_THROTTLED_ID, event->cgroup);
         add_field(&fields, "BPFBUDGET_CGROUP=%s", event->payer->path ?: "");
         add_field(&fields, "BPFBUDGET_BUDGET=%s", policy->budget->name);
         add_limit(&fields, "BPFBUDGET_HIGH", policy->high);
@@ -279,8 +360,9 @@ static int send_pause(const struct budget_event *event, const struct ledger *led
 /* "12.5M", or a bare number of maps and programs. */
 static const char *format_amount(char buffer[FORMAT_SIZE_MAX], const struct budget_event *event, uint64_t amount)
 {
+        /* As many digits as it takes that the reader comes to the same. */
         if (event->limit == LIMIT_MAX)
-                return format_size(buffer, amount);
+                return format_size_to(buffer, amount, size_precision(event->used, event->size, event->max));
         snprintf(buffer, FORMAT_SIZE_MAX, "%llu", (unsigned long long) amount);
         return buffer;
 }
@@ -298,43 +380,54 @@ static void describe_refused(const struct budget_event *event, const char *type,
         const char *what = program ? "load of program" : event->growth ? "growth of map" : "creation of map";
         char amount[FORMAT_SIZE_MAX];
 
-        format_amount(amount, event, wanted(event));
+        if (event->limit == LIMIT_UNBOUNDED)
+                snprintf(amount, sizeof(amount), "no ceiling");
+        else
+                format_amount(amount, event, wanted(event));
         if (program && event->object.type == BPF_PROG_TYPE_UNSPEC)
                 snprintf(text, size, "load of a program (%s)", amount);
         else
                 snprintf(text, size, "%s %.*s (%s, %s)", what, OBJECT_NAME_SIZE, event->object.name, type, amount);
 }
 
-/* @grower: path of who was refused, NULL: not known. */
-static void describe_refusal(
-                const struct budget_event *event, const char *grower, const char *type, char *text, size_t size)
+/* @grower: who was refused. */
+static void describe_refusal(const struct budget_event *event, const struct cgroup *grower, const char *type,
+                char *text, size_t size)
 {
-        const char *limit = budget_limit_name(event->limit), *path = event->cgroup->path;
+        bool other = grower != event->cgroup;
         char used[FORMAT_SIZE_MAX], max[FORMAT_SIZE_MAX], refused[128], missing[64];
+        char buffers[2][TEXT_PATH_SIZE];
+        const char *limit = budget_limit_name(event->limit), *who = show_cgroup(grower, buffers[0]);
+        const char *payer = other ? show_cgroup(event->cgroup, buffers[1]) : "";
 
         describe_refused(event, type, refused, sizeof(refused));
         describe_suppressed(event, "messages were suppressed", missing, sizeof(missing));
-        snprintf(text, size,
-                        "%s in %s was refused the %s: %s of %s of budget %s%s%s are in use, "
-                        "%s is %s%s",
-                        event->comm ?: "(unknown)", grower ?: "(unknown)", refused,
-                        format_amount(used, event, event->used), limit, event->policy->budget->name,
-                        grower == path ? "" : " for ", grower == path ? "" : path ?: "(unknown)", limit,
-                        format_amount(max, event, event->max), missing);
+        if (event->limit == LIMIT_UNBOUNDED) {
+                snprintf(text, size,
+                                "%s: %s was refused the %s: budget %s%s%s counts ceilings, and has "
+                                "Unbounded=refuse%s",
+                                who, event->comm ?: "(unknown)", refused, event->policy->budget->name,
+                                other ? " of " : "", payer, missing);
+                return;
+        }
+        snprintf(text, size, "%s: %s was %s the %s: %s of budget %s%s%s is %s, %s in use%s", who,
+                        event->comm ?: "(unknown)",
+                        event->killed ? "killed, because it exchanged the descriptor of a batch, for" : "refused",
+                        refused, limit, event->policy->budget->name, other ? " of " : "", payer,
+                        format_amount(max, event, event->max), format_amount(used, event, event->used), missing);
 }
 
 static int send_refusal(const struct budget_event *event, const struct ledger *ledger)
 {
-        const char *grower = event->grower && event->grower->path ? event->grower->path : event->cgroup->path;
-        char buffer[FORMAT_SIZE_MAX], text[1024];
+        const struct cgroup *grower = event->grower && event->grower->path ? event->grower : event->cgroup;
+        char buffer[FORMAT_SIZE_MAX], text[TEXT_SIZE];
         const char *type = object_type_name(&event->object, buffer);
         const struct policy *policy = event->policy;
         struct fields fields = {};
 
         (void) ledger;
         describe_refusal(event, grower, type, text, sizeof(text));
-        if (!begin_entry(&fields, text, BPFBUDGET_MESSAGE_DENIED_ID, LOG_ERR, grower ?: ""))
-                return 0;
+        begin_entry(&fields, BPFBUDGET_MESSAGE_DENIED_ID, grower);
         add_field(&fields, "BPFBUDGET_CGROUP=%s", event->cgroup->path ?: "");
         add_field(&fields, "BPFBUDGET_BUDGET=%s", policy->budget->name);
         add_field(&fields, "BPFBUDGET_LIMIT=%s", budget_limit_name(event->limit));
@@ -349,12 +442,68 @@ static int send_refusal(const struct budget_event *event, const struct ledger *l
         return send_fields(&fields, LOG_ERR, text);
 }
 
+/* --- Maps that fill ----------------------------------------------------------------------------------------------- */
+
+static int send_fill(const struct budget_event *event, const struct ledger *ledger)
+{
+        const struct object_record *map = &event->object;
+        char buffer[TYPE_NAME_MAX], text[TEXT_SIZE], title[TEXT_PATH_SIZE], missing[64];
+        const char *type = object_type_name(map, buffer);
+        const struct budget *budget = event->policy->budget;
+        struct fields fields = {};
+
+        (void) ledger;
+        describe_suppressed(event, "messages were suppressed", missing, sizeof(missing));
+        snprintf(text, sizeof(text),
+                        "%sMap %.*s (%s, id %u) of %s is nearly full: %llu of %u entries, MapFillHigh of budget %s is "
+                        "%u%%%s",
+                        event->dry_run ? "(dry run) " : "", OBJECT_NAME_SIZE, map->name, type, map->id,
+                        show_cgroup(event->cgroup, title), (unsigned long long) map->entries, map->max_entries,
+                        budget->name, budget->map_fill_high, missing);
+        begin_entry(&fields, BPFBUDGET_MESSAGE_FILL_ID, event->cgroup);
+        add_field(&fields, "BPFBUDGET_BUDGET=%s", budget->name);
+        add_field(&fields, "BPFBUDGET_LIMIT=%s", budget_limit_name(event->limit));
+        add_field(&fields, "BPFBUDGET_OBJECT=%.*s", OBJECT_NAME_SIZE, map->name);
+        add_field(&fields, "BPFBUDGET_OBJECT_ID=%u", map->id);
+        add_field(&fields, "BPFBUDGET_TYPE=%s", type);
+        add_field(&fields, "BPFBUDGET_ENTRIES=%llu", (unsigned long long) map->entries);
+        add_field(&fields, "BPFBUDGET_MAX_ENTRIES=%u", map->max_entries);
+        add_field(&fields, "BPFBUDGET_HIGH=%u", budget->map_fill_high);
+        add_field(&fields, "BPFBUDGET_SUPPRESSED=%u", event->suppressed);
+        return send_fields(&fields, LOG_WARNING, text);
+}
+
+/* --- Orphans ------------------------------------------------------------------------------------------------------ */
+
+static int send_orphans(const struct budget_event *event, const struct ledger *ledger)
+{
+        char text[TEXT_SIZE], bytes[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX];
+        struct fields fields = {};
+        unsigned int precision = size_precision(event->usage, 0, event->max);
+
+        (void) ledger;
+        format_limit(high, event->max, precision);
+        snprintf(text, sizeof(text),
+                        "%sOrphans have %s of BPF memory in %llu maps and programs, OrphansHigh is %s; "
+                        "\"bpfbudgetctl orphans\" lists them",
+                        event->dry_run ? "(dry run) " : "", format_size_to(bytes, event->usage, precision),
+                        (unsigned long long) event->used, high);
+        add_field(&fields, "MESSAGE_ID=%s", BPFBUDGET_MESSAGE_ORPHANS_ID);
+        add_field(&fields, "BPFBUDGET_LIMIT=%s", budget_limit_name(event->limit));
+        add_field(&fields, "BPFBUDGET_USAGE=%llu", (unsigned long long) event->usage);
+        add_field(&fields, "BPFBUDGET_OBJECTS=%llu", (unsigned long long) event->used);
+        add_limit(&fields, "BPFBUDGET_HIGH", event->max);
+        return send_fields(&fields, LOG_WARNING, text);
+}
+
 int alert_send(const struct budget_event *event, const struct ledger *ledger)
 {
         static int (*const senders[EVENT_KINDS])(const struct budget_event *event, const struct ledger *ledger) = {
                 [EVENT_STATE] = send_change,
                 [EVENT_REFUSAL] = send_refusal,
                 [EVENT_THROTTLE] = send_pause,
+                [EVENT_FILL] = send_fill,
+                [EVENT_ORPHANS] = send_orphans,
         };
 
         return senders[event->kind](event, ledger);

@@ -11,6 +11,6 @@
 /*
  * Sends @event to the journal, with OBJECT_SYSTEMD_UNIT= so that journalctl -u shows it; to stderr where there is no
  * journal. It is the unit whose level changed, that is paused, or that wanted to grow. @ledger: of the objects that a
- * change of level names. Returns 0 or a negative errno.
+ * change of level names. It waits for nobody (base/log.h). Returns 0, or -ENOMEM: it was sent without its fields.
  */
 int alert_send(const struct budget_event *event, const struct ledger *ledger);

@@ -36,7 +36,7 @@ static int put_in_force(struct api *api, struct varlink_call *call, const char *
         }
         s = runtime_restore(api->options.directory, path, before);
         if (s < 0)
-                log_error("The runtime budget of %s cannot be taken back: %s", path, strerror(-s));
+                log_error("The runtime budget of %s cannot be removed: %s", path, strerror(-s));
         if (r == -EINVAL)
                 return varlink_error(call, "io.bpfbudget.InvalidConfiguration", json_pack("{so}", "errors", errors));
         json_decref(errors);
@@ -60,30 +60,31 @@ static int file_error(struct api *api, struct varlink_call *call, int error)
 static int set_root_budget(
                 struct api *api, struct varlink_call *call, const struct cgroup *cgroup, const struct budget *budget)
 {
+        _cleanup_free_ char *path = NULL;
         char *before;
-        int r;
+        int r = cgroup_full_path(cgroup, &path);
 
-        if (!cgroup->path)
+        if (r < 0)
+                path = NULL;
+        if (r == -ENOENT)
                 return api_not_supported(call, "paths of cgroups are not known: CAP_DAC_READ_SEARCH is missing");
-        r = runtime_write(api->options.directory, cgroup->path, budget, &before);
+        if (r == 0)
+                r = runtime_write(api->options.directory, path, budget, &before);
         if (r == -EINVAL)
                 return invalid_budget(call, "cgroup", "its name has blanks or control characters, or is not UTF-8");
         if (r < 0)
                 return file_error(api, call, r);
         log_info("User %u sets a budget for %s", (unsigned int) varlink_uid(call), cgroup->path);
-        return put_in_force(api, call, cgroup->path, before);
+        return put_in_force(api, call, path, before);
 }
 
 /* Whether the caller is the user that @cgroup's directory belongs to. */
 static bool is_owner(const struct api *api, const struct varlink_call *call, const struct cgroup *cgroup)
 {
-        _cleanup_free_ char *directory = NULL;
+        _cleanup_close_ int fd = cgroupfs_open(&api->options.monitor->cgroupfs, cgroup->id);
         struct stat st;
 
-        if (!cgroup->path || !cgroup->exists)
-                return false;
-        directory = cgroupfs_file(&api->options.monitor->cgroupfs, cgroup->path);
-        return directory && stat(directory, &st) == 0 && st.st_uid == varlink_uid(call);
+        return fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == varlink_uid(call);
 }
 
 /* The owner's limits hold beside the budget's, the lower ones: so nothing is raised. */
@@ -112,8 +113,12 @@ static int set_owner_budget(struct api *api, struct varlink_call *call, struct c
                 if (strcmp(name, "cgroup") != 0 && strcmp(name, "high") != 0 && strcmp(name, "max") != 0)
                         return api_not_permitted(call, "the owner of a cgroup may lower high and max, nothing else");
         }
-        if (policy && ((budget->high != BUDGET_INFINITY && budget->high > policy->budget->high) ||
-                                      (budget->max != BUDGET_INFINITY && budget->max > policy->budget->max)))
+        if (!policy)
+                return api_not_permitted(call,
+                                "the owner of a cgroup may only lower its budget, and it has none: root has to set one "
+                                "first, in a budget file or by set-budget");
+        if ((budget->high != BUDGET_INFINITY && budget->high > policy->budget->high) ||
+                        (budget->max != BUDGET_INFINITY && budget->max > policy->budget->max))
                 return api_not_permitted(call, "the owner of a cgroup may lower its budget, not raise it");
         return lower_budget(api, call, cgroup, budget->high, budget->max);
 }
@@ -140,7 +145,7 @@ int api_set_budget(void *context, struct varlink_call *call, json_t *parameters)
 
 int api_unset_budget(void *context, struct varlink_call *call, json_t *parameters)
 {
-        const char *path = parameter_string(parameters, "cgroup");
+        const char *path = parameter_cgroup(parameters);
         struct api *api = context;
         struct cgroup *cgroup;
         char *before;

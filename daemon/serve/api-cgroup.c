@@ -2,7 +2,6 @@
 #include "serve/api-methods.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -16,7 +15,7 @@ static int no_such_cgroup(struct varlink_call *call, const char *path)
 
 bool is_cgroup_path(const char *path)
 {
-        if (*path != '/' || strlen(path) >= PATH_MAX)
+        if (*path != '/')
                 return false;
         if (path[1] == '\0')
                 return true;
@@ -30,13 +29,13 @@ bool is_cgroup_path(const char *path)
         return true;
 }
 
-/* One that is gone, but still charged, has no id that could be looked up. */
-static struct cgroup *find_gone(const struct tree *tree, const char *path)
+/* One that is gone, but still charged, or whose path is abbreviated: the hierarchy has nothing there. */
+static struct cgroup *find_shown(const struct tree *tree, const char *path)
 {
         struct cgroup *cgroup, *next;
 
         HASH_ITER (hh, tree->by_id, cgroup, next)
-                if (!cgroup->exists && cgroup->path && strcmp(cgroup->path, path) == 0)
+                if ((!cgroup->exists || cgroup->abbreviated) && cgroup->path && strcmp(cgroup->path, path) == 0)
                         return cgroup;
         return NULL;
 }
@@ -45,21 +44,18 @@ static struct cgroup *find_gone(const struct tree *tree, const char *path)
 static int find_cgroup(struct api *api, const char *path, struct cgroup **ret)
 {
         struct monitor *monitor = api->options.monitor;
-        _cleanup_free_ char *found = NULL;
-        uint64_t id, parent_id;
+        uint64_t id;
 
         if (cgroupfs_id(&monitor->cgroupfs, path, &id) < 0) {
-                *ret = find_gone(&monitor->tree, path);
+                *ret = find_shown(&monitor->tree, path);
                 return *ret ? 0 : -ENOENT;
         }
         *ret = tree_find(&monitor->tree, id);
         if (*ret)
                 return 0;
         /* A file such as /memory.stat has an id, too. */
-        if (cgroupfs_lookup(&monitor->cgroupfs, id, &found, &parent_id) < 0) {
-                found = NULL;
+        if (cgroupfs_exists(&monitor->cgroupfs, id) < 0)
                 return -ENOENT;
-        }
         /* No object of it would report its removal. */
         kernel_watch_cgroup(monitor->kernel, id);
         if (tree_get(&monitor->tree, id, ret) < 0)
@@ -70,13 +66,37 @@ static int find_cgroup(struct api *api, const char *path, struct cgroup **ret)
 
 int api_take_cgroup(struct api *api, struct varlink_call *call, const json_t *parameters, struct cgroup **cgroup)
 {
-        const char *path = parameter_string(parameters, "cgroup");
+        const char *path = parameter_cgroup(parameters);
         int r;
 
         if (!is_cgroup_path(path))
                 return varlink_invalid_parameter(call, "cgroup") ?: API_ANSWERED;
         r = find_cgroup(api, path, cgroup);
         return r == -ENOENT ? no_such_cgroup(call, path) ?: API_ANSWERED : r;
+}
+
+/* Whether @glob has wildcards. */
+static bool is_pattern(const char *glob)
+{
+        return strpbrk(glob, "*?[");
+}
+
+static bool is_known(struct api *api, const char *path)
+{
+        const struct monitor *monitor = api->options.monitor;
+        uint64_t id;
+
+        return is_cgroup_path(path) &&
+               (cgroupfs_id(&monitor->cgroupfs, path, &id) == 0 || find_shown(&monitor->tree, path));
+}
+
+int api_check_glob(struct api *api, struct varlink_call *call, const json_t *parameters)
+{
+        const char *glob = parameter_cgroup(parameters);
+
+        if (!glob || (is_pattern(glob) ? *glob == '/' || *glob == '*' : is_known(api, glob)))
+                return 0;
+        return no_such_cgroup(call, glob) ?: API_ANSWERED;
 }
 
 int api_get_cgroup(void *context, struct varlink_call *call, json_t *parameters)
@@ -89,6 +109,7 @@ int api_get_cgroup(void *context, struct varlink_call *call, json_t *parameters)
         r = api_take_cgroup(api, call, parameters, &cgroup);
         if (r != 0)
                 return error_only(r);
+        manager_evaluate(api->options.manager, cgroup);
         return varlink_reply(call, json_pack("{so}", "cgroup", cgroup_to_json(cgroup)), false);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "policy/mount.h"
 #include "serve/varlink.h"
 
 /*
@@ -95,6 +96,13 @@ int api_reply_once(struct varlink_call *call, json_t *parameters)
 const char *parameter_string(const json_t *parameters, const char *name)
 {
         return json_string_value(json_object_get(parameters, name));
+}
+
+const char *parameter_cgroup(const json_t *parameters)
+{
+        const char *path = parameter_string(parameters, "cgroup");
+
+        return path ? strip_mount(path) : NULL;
 }
 
 size_t word_index(const char *const *words, const char *word)

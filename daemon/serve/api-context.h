@@ -11,6 +11,8 @@
 #include "account/monitor.h"
 #include "enforce/manager.h"
 #include "policy/event.h"
+#include "serve/metrics.h"
+#include "serve/refusallog.h"
 #include "serve/varlink.h"
 #include "serve/writer.h"
 
@@ -30,6 +32,7 @@ struct api_options {
         struct manager *manager;
         struct api_hooks hooks;
         struct event *flushed; /* is made active after a flush or refresh, which sets what is due anew; NULL: none is */
+        struct history *const *history; /* it comes and goes with History=; NULL: there is none */
         const char *directory; /* of budgets that are set at run time; the configuration is read from there, too */
 };
 
@@ -42,6 +45,8 @@ struct api {
         uint64_t cost_usec;       /* how long that took */
         uint64_t unreported_usec; /* when what no sensor reports was, too */
         uint64_t events[EVENT_KINDS];
+        uint64_t dropped[ALERT_DROPS]; /* alerts, by enum alert_drop */
+        struct refusal_log refusals;
 };
 
 /* What follows when usage or limits have changed: decisions at once, so that answers have them. */
@@ -53,6 +58,8 @@ void api_refresh_if_old(struct api *api);
 
 /* The string parameter @name, NULL: it was not given. */
 const char *parameter_string(const json_t *parameters, const char *name);
+/* The parameter "cgroup", a path or a glob, below the mount point that it may have been given with; NULL likewise. */
+const char *parameter_cgroup(const json_t *parameters);
 /* The index of @word in @words, which it is one of. */
 size_t word_index(const char *const *words, const char *word);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/unit.h"
 #include "serve/api-methods.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "serve/explain.h"
+#include "serve/memoryevents.h"
 #include "serve/report.h"
 
 /* Objects in the answer of Explain. */
@@ -36,7 +38,7 @@ static int take_cgroup_or_unit(
         const char *unit = parameter_string(parameters, "unit");
         _cleanup_free_ char *service = NULL;
 
-        if (!unit == !parameter_string(parameters, "cgroup"))
+        if (!unit == !parameter_cgroup(parameters))
                 return varlink_invalid_parameter(call, unit ? "unit" : "cgroup") ?: API_ANSWERED;
         if (!unit)
                 return api_take_cgroup(api, call, parameters, cgroup);
@@ -116,7 +118,7 @@ static json_t *explanation(struct api *api, const struct cgroup *cgroup, const s
         const struct object *largest;
         json_t *objects = top_objects(api, cgroup, relations, &largest);
 
-        if (!cgroup->path || !cgroup->exists || memory_read(&api->options.monitor->cgroupfs, cgroup->path, &memory) < 0)
+        if (!cgroup->exists || memory_read(&api->options.monitor->cgroupfs, cgroup->id, &memory) < 0)
                 memory = (struct memory){ .current = BUDGET_INFINITY, .max = BUDGET_INFINITY };
         memory.bpf = charged_bytes(api, cgroup);
         summary = explain_summary(cgroup, &memory, largest);
@@ -124,10 +126,12 @@ static json_t *explanation(struct api *api, const struct cgroup *cgroup, const s
                 json_decref(objects);
                 return NULL;
         }
-        return json_pack("{so so so so sI sI so ss}", "cgroup", cgroup_to_json(cgroup), "memoryCurrent",
+        return json_pack("{so so so so sI sI so so so ss}", "cgroup", cgroup_to_json(cgroup), "memoryCurrent",
                         limit_to_json(memory.current), "memoryMax", limit_to_json(memory.max), "shares",
                         shares_to_json(&memory), "bpfCharged", (json_int_t) cgroup->total.charged, "bpfUncharged",
-                        (json_int_t) usage_uncharged(&cgroup->total), "objects", objects, "verdict", summary);
+                        (json_int_t) usage_uncharged(&cgroup->total), "objects", objects, "refusals",
+                        refusal_log_to_json(&api->refusals, &api->options.monitor->tree, cgroup), "memoryEvents",
+                        memory_events_to_json(&api->options.monitor->cgroupfs, cgroup), "verdict", summary);
 }
 
 int api_explain(void *context, struct varlink_call *call, json_t *parameters)
@@ -142,6 +146,7 @@ int api_explain(void *context, struct varlink_call *call, json_t *parameters)
         r = take_cgroup_or_unit(api, call, parameters, &cgroup);
         if (r != 0)
                 return error_only(r);
+        manager_evaluate(api->options.manager, cgroup);
         r = relations_read(&relations, monitor->kernel, &monitor->tree, RELATION_HOLDERS | RELATION_PINS);
         /* Without holders, if the kernel does not report them: the rest is worth an answer. */
         if (r < 0 && r != -ENOMEM) {

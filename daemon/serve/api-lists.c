@@ -3,107 +3,20 @@
 #include "serve/api-methods.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "account/relations.h"
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "policy/runtime.h"
+#include "serve/listing.h"
 #include "serve/report.h"
 #include "serve/writer.h"
-
-/* A reply of a stream ends when it is so long, in bytes. */
-#define BATCH_SIZE (64 * 1024)
 
 static uint64_t parameter_size(const json_t *parameters, const char *name)
 {
         return json_integer_value(json_object_get(parameters, name));
-}
-
-/* What is to be listed, by key: between two replies of a stream an object may go, and another may take its place. */
-struct listing {
-        struct api *api;
-        const char *name; /* of the array */
-        /* Adds the element @key; nothing if it is gone. */
-        void (*write)(struct listing *listing, uint64_t key);
-        uint64_t *keys;
-        size_t count, at;
-        struct relations relations;
-};
-
-static void listing_free(void *state)
-{
-        struct listing *listing = state;
-
-        relations_deinit(&listing->relations);
-        free(listing->keys);
-        free(listing);
-}
-
-/* A listing with room for @room keys, NULL: no memory. */
-static struct listing *listing_new(
-                struct api *api, const char *name, size_t room, void (*write)(struct listing *listing, uint64_t key))
-{
-        struct listing *listing = calloc(1, sizeof(*listing));
-
-        if (!listing)
-                return NULL;
-        listing->api = api;
-        listing->name = name;
-        listing->write = write;
-        listing->keys = calloc(room + 1, sizeof(*listing->keys));
-        if (listing->keys)
-                return listing;
-        free(listing);
-        return NULL;
-}
-
-/* Writes a reply of about @size bytes. What a long one took is not kept. */
-static int listing_reply(struct listing *listing, struct varlink_call *call, size_t size)
-{
-        struct writer *writer = &listing->api->writer;
-        int r;
-
-        writer_reset(writer);
-        writer_open(writer, '{');
-        writer_key(writer, listing->name);
-        writer_open(writer, '[');
-        while (listing->at < listing->count && writer->size < size)
-                listing->write(listing, listing->keys[listing->at++]);
-        writer_close(writer, ']');
-        writer_close(writer, '}');
-        r = writer->error
-                            ?: varlink_reply_text(call, writer->text, writer->size,
-                                               size == BATCH_SIZE && listing->at < listing->count);
-        if (writer->room > 4 * BATCH_SIZE) {
-                writer_deinit(writer);
-                malloc_trim(0);
-        }
-        return r;
-}
-
-static int listing_next(void *state, struct varlink_call *call)
-{
-        return listing_reply(state, call, BATCH_SIZE);
-}
-
-static const struct varlink_stream listing_stream = { .next = listing_next, .end = listing_free };
-
-/* Answers with @listing, which it takes over: in several replies, or in one. */
-static int listing_answer(struct listing *listing, struct varlink_call *call)
-{
-        int r;
-
-        if (varlink_wants_more(call)) {
-                varlink_make_stream(call, &listing_stream, listing);
-                return 0;
-        }
-        r = listing_reply(listing, call, VARLINK_OUTPUT_MAX);
-        if (r == 0 && listing->at < listing->count)
-                r = -EMSGSIZE;
-        listing_free(listing);
-        return r == -EMSGSIZE ? api_reply_too_large(call) : r;
 }
 
 static const char *const states[] = { "ok", "high", "max", NULL };
@@ -120,10 +33,10 @@ static void write_cgroup(struct listing *listing, uint64_t key)
 
 static bool wants_cgroup(const json_t *parameters, const struct cgroup *cgroup)
 {
-        const char *glob = parameter_string(parameters, "cgroup"), *state = parameter_string(parameters, "state");
+        const char *glob = parameter_cgroup(parameters), *state = parameter_string(parameters, "state");
 
         if (cgroup->total.allocated < parameter_size(parameters, "minimum") ||
-                        (usage_footprint(&cgroup->total) == 0 && cgroup->parent))
+                        (usage_footprint(&cgroup->total) == 0 && !cgroup->policy && cgroup->parent))
                 return false;
         if (glob && !(cgroup->path && glob_match(glob, cgroup->path)))
                 return false;
@@ -136,8 +49,12 @@ int api_list_cgroups(void *context, struct varlink_call *call, json_t *parameter
         struct api *api = context;
         const struct tree *tree = &api->options.monitor->tree;
         struct listing *listing;
+        int r;
 
         api_refresh_if_old(api);
+        r = api_check_glob(api, call, parameters);
+        if (r != 0)
+                return error_only(r);
         cgroups = sort_cgroups(tree);
         listing = cgroups ? listing_new(api, "cgroups", tree->count, write_cgroup) : NULL;
         if (!listing)
@@ -178,12 +95,21 @@ static struct object_filter get_filter(const json_t *parameters)
         const char *kind = parameter_string(parameters, "kind");
 
         return (struct object_filter){
-                .cgroup = parameter_string(parameters, "cgroup"),
+                .cgroup = parameter_cgroup(parameters),
                 .name = parameter_string(parameters, "name"),
                 .type = parameter_string(parameters, "type"),
                 .kind = kind ? kind_values[word_index(object_kinds, kind)] : 0,
                 .minimum = parameter_size(parameters, "minimum"),
         };
+}
+
+/* Answers with an error if the filter names what there is not. Returns as api_check_glob(). */
+static int check_filter(struct api *api, struct varlink_call *call, const json_t *parameters,
+                const struct object_filter *filter)
+{
+        if (filter->type && !is_object_type(filter->kind, filter->type))
+                return api_error(call, "io.bpfbudget.NoSuchType", "type", filter->type) ?: API_ANSWERED;
+        return api_check_glob(api, call, parameters);
 }
 
 static bool wants_object(const struct object_filter *filter, const struct object *object)
@@ -225,6 +151,9 @@ int api_list_objects(void *context, struct varlink_call *call, json_t *parameter
         int r;
 
         api_refresh_if_old(api);
+        r = check_filter(api, call, parameters, &filter);
+        if (r != 0)
+                return error_only(r);
         objects = sort_objects(&monitor->ledger);
         listing = objects ? listing_new(api, "objects", monitor->ledger.count, write_listed_object) : NULL;
         if (!listing)

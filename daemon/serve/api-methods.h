@@ -20,11 +20,21 @@ enum { API_ANSWERED = 1 };
 /* Finds the cgroup that the parameter "cgroup" names. Returns 0; API_ANSWERED; a negative errno. */
 int api_take_cgroup(struct api *api, struct varlink_call *call, const json_t *parameters, struct cgroup **cgroup);
 
+/*
+ * Whether the glob in the parameter "cgroup" can match anything: it begins as a path does, and what has no wildcards is
+ * there, or is gone and still charged. Returns 0 if so, or if none was given; API_ANSWERED; a negative errno.
+ */
+int api_check_glob(struct api *api, struct varlink_call *call, const json_t *parameters);
+
 /* api-lists.c */
 extern const struct varlink_parameter list_cgroups_parameters[], list_objects_parameters[];
 int api_list_cgroups(void *context, struct varlink_call *call, json_t *parameters);
 int api_list_objects(void *context, struct varlink_call *call, json_t *parameters);
 int api_list_budgets(void *context, struct varlink_call *call, json_t *parameters);
+
+/* api-orphans.c */
+extern const struct varlink_parameter list_orphans_parameters[];
+int api_list_orphans(void *context, struct varlink_call *call, json_t *parameters);
 
 /* Maps, programs; up to NULL. */
 extern const char *const object_kinds[];
@@ -40,6 +50,15 @@ int api_unset_budget(void *context, struct varlink_call *call, json_t *parameter
 /* api-subscriptions.c */
 extern const struct varlink_parameter subscribe_parameters[];
 int api_subscribe(void *context, struct varlink_call *call, json_t *parameters);
+
+/* api-history.c */
+extern const struct varlink_parameter get_history_parameters[], suggest_parameters[];
+int api_get_history(void *context, struct varlink_call *call, json_t *parameters);
+int api_suggest(void *context, struct varlink_call *call, json_t *parameters);
+
+/* api-metrics.c */
+extern const struct varlink_parameter get_metrics_parameters[];
+int api_get_metrics(void *context, struct varlink_call *call, json_t *parameters);
 
 /* Sends @event to those who subscribed to such. */
 void subscribers_send(struct api *api, const struct budget_event *event);

@@ -24,6 +24,8 @@ static const char *const event_kinds[] = {
         [EVENT_STATE] = "state",
         [EVENT_REFUSAL] = "refusal",
         [EVENT_THROTTLE] = "throttle",
+        [EVENT_FILL] = "fill",
+        [EVENT_ORPHANS] = "orphans",
         [EVENT_KINDS] = NULL,
 };
 
@@ -34,19 +36,27 @@ static json_t *text_or_null(const char *text)
         return json ?: json_null();
 }
 
+/* What only the event about a map that fills has; NULL for others. */
+static json_t *of_map(const struct budget_event *event, uint64_t value)
+{
+        return event->kind == EVENT_FILL ? json_integer((json_int_t) value) : NULL;
+}
+
 static json_t *event_to_json(const struct budget_event *event)
 {
         const struct object_record *object = event->object.kind ? &event->object : NULL;
         const struct policy *policy = event->policy;
-        bool state = event->kind == EVENT_STATE;
+        bool state = event->kind == EVENT_STATE || event->kind == EVENT_FILL || event->kind == EVENT_ORPHANS;
         char name[OBJECT_NAME_SIZE + 1] = "", type[TYPE_NAME_MAX];
 
         memcpy(name, event->object.name, OBJECT_NAME_SIZE);
-        return json_pack("{ss so sI sI so so so so so so so so so so so so}", "kind", event_kinds[event->kind],
-                        "cgroup", text_or_null(event->cgroup->path), "cgroupId", (json_int_t) event->cgroup->id,
-                        "usage", (json_int_t) event->usage, "high",
-                        limit_to_json(policy ? policy->high : BUDGET_INFINITY), "max",
-                        limit_to_json(policy ? policy->max : BUDGET_INFINITY), "from",
+        return json_pack("{ss so sI sI so so so so so so so so so so so so so* so* so*}", "kind",
+                        event_kinds[event->kind], "cgroup", text_or_null(event->cgroup->path), "cgroupId",
+                        (json_int_t) event->cgroup->id, "usage", (json_int_t) event->usage, "high",
+                        limit_to_json(event->kind == EVENT_ORPHANS ? event->max
+                                        : policy                   ? policy->high
+                                                                   : BUDGET_INFINITY),
+                        "max", limit_to_json(policy ? policy->max : BUDGET_INFINITY), "from",
                         text_or_null(state ? budget_level_name(event->from) : NULL), "to",
                         text_or_null(state ? budget_level_name(event->to) : NULL), "limit",
                         text_or_null(event->limit == LIMIT_NONE ? NULL : budget_limit_name(event->limit)), "pid",
@@ -55,7 +65,9 @@ static json_t *event_to_json(const struct budget_event *event)
                         "objectType", text_or_null(object ? object_type_name(object, type) : NULL), "objectName",
                         text_or_null(object ? name : NULL), "size",
                         event->size ? json_integer((json_int_t) event->size) : json_null(), "pauseUSec",
-                        event->kind == EVENT_THROTTLE ? json_integer((json_int_t) event->pause_usec) : json_null());
+                        event->kind == EVENT_THROTTLE ? json_integer((json_int_t) event->pause_usec) : json_null(),
+                        "objectId", of_map(event, event->object.id), "entries", of_map(event, event->object.entries),
+                        "maxEntries", of_map(event, event->object.max_entries));
 }
 
 static void subscriber_free(void *state)
@@ -104,10 +116,14 @@ static uint32_t get_kinds(const json_t *parameters)
 
 int api_subscribe(void *context, struct varlink_call *call, json_t *parameters)
 {
-        const char *glob = parameter_string(parameters, "cgroup");
-        struct subscriber *subscriber = calloc(1, sizeof(*subscriber));
+        const char *glob = parameter_cgroup(parameters);
+        struct subscriber *subscriber;
         struct api *api = context;
 
+        /* It may not be there yet, but it cannot be without a slash. */
+        if (glob && *glob != '/' && *glob != '*')
+                return api_error(call, "io.bpfbudget.NoSuchCgroup", "cgroup", glob);
+        subscriber = calloc(1, sizeof(*subscriber));
         if (!subscriber)
                 return -ENOMEM;
         subscriber->api = api;

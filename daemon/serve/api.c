@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/sysinfo.h>
 
 #include <systemd/sd-daemon.h>
 
 #include "build.h"
 #include "daemon/serve/interface.h"
+#include "enforce/doctor.h"
+#include "kernel/probe.h"
 #include "serve/api-methods.h"
 #include "serve/report.h"
 #include "serve/setbudget.h"
@@ -55,6 +58,31 @@ static int get_capabilities(void *context, struct varlink_call *call, json_t *pa
         return varlink_reply(call, json_pack("{so}", "capabilities", array), false);
 }
 
+static int get_readiness(void *context, struct varlink_call *call, json_t *parameters)
+{
+        struct api *api = context;
+        const struct manager *manager = api->options.manager;
+        struct readiness readiness;
+
+        (void) parameters;
+        doctor_examine(api->options.monitor, manager_throttle_obstacle(manager), manager->obstacle, &readiness);
+        return varlink_reply(call, readiness_to_json(&readiness), false);
+}
+
+/* Bytes of the daemon's own maps and programs, those of the gate too. */
+static uint64_t own_allocated(const struct monitor *monitor)
+{
+        uint64_t sum = 0;
+        uint32_t kind, id;
+
+        for (size_t i = 0; kernel_own(monitor->kernel, i, &kind, &id); i++) {
+                const struct object *object = ledger_find(&monitor->ledger, kind, id);
+
+                sum += object ? object->record.allocated : 0;
+        }
+        return sum;
+}
+
 static int get_statistics(void *context, struct varlink_call *call, json_t *parameters)
 {
         struct api *api = context;
@@ -63,7 +91,7 @@ static int get_statistics(void *context, struct varlink_call *call, json_t *para
 
         (void) parameters;
         return varlink_reply(call,
-                        json_pack("{s{sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI}}", "statistics", "flushes",
+                        json_pack("{s{sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI si si}}", "statistics", "flushes",
                                         (json_int_t) s->flushes, "fullPasses", (json_int_t) s->full_passes,
                                         "fullPassUSec", (json_int_t) s->full_pass_usec, "updates",
                                         (json_int_t) s->updates, "overflows", (json_int_t) s->overflows, "drift",
@@ -74,7 +102,10 @@ static int get_statistics(void *context, struct varlink_call *call, json_t *para
                                         "overHigh", (json_int_t) api->options.manager->over_high, "clients",
                                         (json_int_t) varlink_clients(api->server), "refusals",
                                         (json_int_t) api->events[EVENT_REFUSAL], "throttles",
-                                        (json_int_t) api->events[EVENT_THROTTLE]),
+                                        (json_int_t) api->events[EVENT_THROTTLE], "ownAllocated",
+                                        (json_int_t) own_allocated(monitor), "possibleCpus",
+                                        (int) kernel_machine(monitor->kernel)->settings.possible_cpus, "onlineCpus",
+                                        get_nprocs()),
                         false);
 }
 
@@ -83,6 +114,7 @@ static struct varlink_method methods[] = {
         { "ListCgroups", api_list_cgroups, list_cgroups_parameters },
         { "GetCgroup", api_get_cgroup, cgroup_parameter },
         { "ListObjects", api_list_objects, list_objects_parameters },
+        { "ListOrphans", api_list_orphans, list_orphans_parameters },
         { "Explain", api_explain, explain_parameters },
         { "ListBudgets", api_list_budgets },
         { "SetBudget", api_set_budget },
@@ -91,7 +123,11 @@ static struct varlink_method methods[] = {
         { "Flush", flush },
         { "Reload", reload },
         { "GetCapabilities", get_capabilities },
+        { "GetReadiness", get_readiness },
         { "GetStatistics", get_statistics },
+        { "GetHistory", api_get_history, get_history_parameters },
+        { "Suggest", api_suggest, suggest_parameters },
+        { "GetMetrics", api_get_metrics, get_metrics_parameters },
         {},
 };
 
@@ -162,10 +198,29 @@ int api_listen(struct api *api, const char *path)
         return varlink_listen(api->server, path, 0660, API_GROUP);
 }
 
+int api_write_metrics(struct api *api, enum metrics_format format, struct writer *writer)
+{
+        struct metrics_source source = {
+                .monitor = api->options.monitor,
+                .manager = api->options.manager,
+                .dropped = api->dropped,
+        };
+
+        return metrics_write(writer, &source, format);
+}
+
+void api_alert_dropped(struct api *api, enum alert_drop reason)
+{
+        if (api)
+                api->dropped[reason]++;
+}
+
 void api_event(struct api *api, const struct budget_event *event)
 {
         if (!api)
                 return;
         api->events[event->kind]++;
+        if (event->kind == EVENT_REFUSAL)
+                refusal_log_add(&api->refusals, event);
         subscribers_send(api, event);
 }

@@ -17,5 +17,11 @@ int api_listen_passed(struct api *api);
 /* Serves at @path, for root and API_GROUP. Returns 0; -EADDRINUSE: another daemon does; another negative errno. */
 int api_listen(struct api *api, const char *path);
 
+/* Writes what metrics_write() does, of what the last flush has. Returns 0 or -ENOMEM. */
+int api_write_metrics(struct api *api, enum metrics_format format, struct writer *writer);
+
+/* Counts an alert that did not reach the journal; @api may be NULL. */
+void api_alert_dropped(struct api *api, enum alert_drop reason);
+
 /* Counts @event, and sends it to all who subscribed to such; @api may be NULL. Costs nothing while nobody does. */
 void api_event(struct api *api, const struct budget_event *event);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fileio.h"
 #include "base/size.h"
 #include "serve/report.h"
 
@@ -53,55 +54,34 @@ void memory_parse_stat(FILE *file, int version, struct memory *memory)
                                 *(uint64_t *) ((char *) memory + line->offset) = value;
 }
 
-static FILE *open_file(const struct cgroupfs *cgroupfs, const char *path, const char *name)
-{
-        _cleanup_free_ char *file = NULL;
-
-        if (asprintf(&file, "%s%s/%s", cgroupfs->mount, path, name) < 0) {
-                file = NULL;
-                return NULL;
-        }
-        return fopen(file, "re");
-}
-
 /* The number in the file @name; BUDGET_INFINITY if it is "max", or there is no such file. */
-static uint64_t read_number(const struct cgroupfs *cgroupfs, const char *path, const char *name)
+static uint64_t read_number(int directory, const char *name)
 {
-        _cleanup_fclose_ FILE *file = open_file(cgroupfs, path, name);
-        unsigned long long value;
-
-        return file && fscanf(file, "%llu", &value) == 1 ? value : BUDGET_INFINITY;
+        return read_number_at(directory, name, BUDGET_INFINITY);
 }
 
-/* Of counters that may be missing: without CONFIG_MEMCG_V1 or on a kernel booted with cgroup.memory=nokmem. */
-static uint64_t read_counter(const struct cgroupfs *cgroupfs, const char *path, const char *name)
+int memory_read(const struct cgroupfs *cgroupfs, uint64_t id, struct memory *memory)
 {
-        uint64_t value = read_number(cgroupfs, path, name);
-
-        return value == BUDGET_INFINITY ? 0 : value;
-}
-
-int memory_read(const struct cgroupfs *cgroupfs, const char *path, struct memory *memory)
-{
+        _cleanup_close_ int directory = cgroupfs_open(cgroupfs, id);
         _cleanup_fclose_ FILE *stat = NULL;
 
         *memory = (struct memory){ .current = BUDGET_INFINITY, .max = BUDGET_INFINITY };
-        if (!cgroupfs->mount)
-                return -ENOENT;
-        stat = open_file(cgroupfs, path, "memory.stat");
+        if (directory < 0)
+                return directory;
+        stat = open_file_at(directory, "memory.stat");
         if (!stat)
                 return -errno;
         memory_parse_stat(stat, cgroupfs->version, memory);
         if (cgroupfs->version != 1) {
-                memory->current = read_number(cgroupfs, path, "memory.current");
-                memory->max = read_number(cgroupfs, path, "memory.max");
+                memory->current = read_number(directory, "memory.current");
+                memory->max = read_number(directory, "memory.max");
                 return 0;
         }
-        memory->current = read_number(cgroupfs, path, "memory.usage_in_bytes");
-        memory->max = read_number(cgroupfs, path, "memory.limit_in_bytes");
+        memory->current = read_number(directory, "memory.usage_in_bytes");
+        memory->max = read_number(directory, "memory.limit_in_bytes");
         if (memory->max >= V1_NO_LIMIT)
                 memory->max = BUDGET_INFINITY;
-        memory->kernel = read_counter(cgroupfs, path, "memory.kmem.usage_in_bytes");
+        memory->kernel = read_number_at(directory, "memory.kmem.usage_in_bytes", 0);
         return 0;
 }
 

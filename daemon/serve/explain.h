@@ -37,8 +37,8 @@ struct share {
 
 #define SHARES_MAX 16
 
-/* Reads the memory of the cgroup at @path. Returns 0, or a negative errno if the hierarchy reports nothing for it. */
-int memory_read(const struct cgroupfs *cgroupfs, const char *path, struct memory *memory);
+/* Reads the memory of the cgroup @id. Returns 0, or a negative errno if the hierarchy reports nothing for it. */
+int memory_read(const struct cgroupfs *cgroupfs, uint64_t id, struct memory *memory);
 
 /* Takes the lines of memory.stat, of hierarchy @version (1 or 2), into @memory. */
 void memory_parse_stat(FILE *file, int version, struct memory *memory);

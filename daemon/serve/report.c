@@ -7,11 +7,14 @@
 
 #include <bpf/libbpf.h>
 
+#include "account/fill.h"
 #include "base/cleanup.h"
 #include "base/size.h"
 #include "bpf/newtypes.h"
 #include "policy/keys.h"
 #include "policy/policy.h"
+#include "serve/jsontext.h"
+#include "serve/workload-json.h"
 #include "serve/writer.h"
 
 /* Types that are younger than the oldest libbpf that we build with. include/uapi/linux/bpf.h */
@@ -53,32 +56,28 @@ const char *object_type_name(const struct object_record *record, char buffer[TYP
         return buffer;
 }
 
-/* --- JSON --------------------------------------------------------------------------------------------------------- */
+/* No kernel has more types of a kind. */
+#define TYPES_MAX 256
 
-/* A string of the kernel, which need not be UTF-8 (cgroup names are any bytes): what is not ASCII then becomes "?". */
-static json_t *json_text(const char *text)
+bool is_object_type(uint32_t kind, const char *name)
 {
-        _cleanup_free_ char *copy = NULL;
-        json_t *json;
+        struct object_record record = {};
+        char buffer[TYPE_NAME_MAX];
 
-        if (!text)
-                return json_null();
-        json = json_string(text);
-        if (json)
-                return json;
-        copy = strdup(text);
-        if (!copy)
-                return NULL;
-        for (char *c = copy; *c; c++)
-                if ((unsigned char) *c >= 0x80)
-                        *c = '?';
-        return json_string(copy);
+        for (record.kind = OBJECT_MAP; record.kind <= OBJECT_PROGRAM; record.kind++)
+                for (record.type = 0; record.type < TYPES_MAX; record.type++)
+                        if ((kind == 0 || kind == record.kind) && strcmp(object_type_name(&record, buffer), name) == 0)
+                                return true;
+        return false;
 }
+
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
 
 static json_t *usage_to_json(const struct usage *usage)
 {
-        return json_pack("{sI sI sI sI sI sI sI sI sI}", "allocated", (json_int_t) usage->allocated, "charged",
-                        (json_int_t) usage->charged, "uncharged", (json_int_t) usage_uncharged(usage), "maps",
+        return json_pack("{sI sI sI sI sI sI sI sI sI sI sI}", "allocated", (json_int_t) usage->allocated, "charged",
+                        (json_int_t) usage->charged, "uncharged", (json_int_t) usage_uncharged(usage), "committed",
+                        (json_int_t) usage->committed, "unboundedCount", (json_int_t) usage->unbounded_count, "maps",
                         (json_int_t) usage->maps, "programs", (json_int_t) usage->programs, "jit",
                         (json_int_t) usage->jit, "objects", (json_int_t) usage_objects(usage), "mapCount",
                         (json_int_t) usage->map_count, "programCount", (json_int_t) usage->program_count);
@@ -117,19 +116,36 @@ static json_t *budget_key(const struct budget *budget, const char *name)
         return key_to_json(find_key(&budget_format, "Budget", name), budget);
 }
 
+/* What is wrong with the xattrs of @policy's cgroup; NULL: nothing. */
+static json_t *ignored_to_json(const struct policy *policy)
+{
+        json_t *array = NULL;
+
+        for (size_t i = 0; i < OWNER_LIMITS; i++) {
+                if (!policy->ignored[i])
+                        continue;
+                array = array ?: json_array();
+                if (!array || json_array_append_new(array, text_to_json(policy->ignored[i])) < 0) {
+                        json_decref(array);
+                        return NULL;
+                }
+        }
+        return array;
+}
+
 static json_t *policy_to_json(const struct policy *policy, const struct usage *usage)
 {
         const struct budget *budget = policy->budget;
 
-        return json_pack("{ss ss so so so so so so so so so sI so}", "name", budget->name, "state",
+        return json_pack("{ss ss so so so so so so so so so sI so* so}", "name", budget->name, "state",
                         budget_level_name(policy->level), "limit",
                         policy->limit == LIMIT_NONE ? json_null() : json_string(budget_limit_name(policy->limit)),
                         "high", limit_to_json(policy->high), "max", limit_to_json(policy->max), "mapsMax",
                         budget_key(budget, "MapsMax"), "programsMax", budget_key(budget, "ProgramsMax"),
                         "footprintRatioHigh", budget_key(budget, "FootprintRatioHigh"), "onHigh",
                         budget_key(budget, "OnHigh"), "onMax", budget_key(budget, "OnMax"), "count",
-                        budget_key(budget, "Count"), "usage", (json_int_t) policy_usage(policy, usage), "events",
-                        events_to_json(&policy->events));
+                        budget_key(budget, "Count"), "usage", (json_int_t) policy_usage(policy, usage), "ignored",
+                        ignored_to_json(policy), "events", events_to_json(&policy->events));
 }
 
 /* The keys of [Budget], by the table. */
@@ -174,43 +190,16 @@ json_t *cgroup_to_json(const struct cgroup *cgroup)
                 json_decref(self);
                 self = NULL;
         }
-        return json_pack("{so sI sb so so so sI so}", "path", json_text(cgroup->path), "id", (json_int_t) cgroup->id,
-                        "exists", cgroup->exists, "bpf", usage_to_json(&cgroup->total), "self", self, "rss",
-                        rss_to_json(&cgroup->total), "footprint", (json_int_t) usage_footprint(&cgroup->total),
-                        "budget", cgroup->policy ? policy_to_json(cgroup->policy, &cgroup->total) : json_null());
+        return json_pack("{so so* sI sb so so so sI so}", "path", text_to_json(cgroup->path), "workload",
+                        workload_to_json(cgroup), "id", (json_int_t) cgroup->id, "exists", cgroup->exists, "bpf",
+                        usage_to_json(&cgroup->total), "self", self, "rss", rss_to_json(&cgroup->total), "footprint",
+                        (json_int_t) usage_footprint(&cgroup->total), "budget",
+                        cgroup->policy ? policy_to_json(cgroup->policy, &cgroup->total) : json_null());
 }
 
 /* --- Objects: written as text, as there are thousands ------------------------------------------------------------- */
 
-static void write_integer(struct writer *writer, const char *key, uint64_t value)
-{
-        writer_key(writer, key);
-        writer_integer(writer, (int64_t) value);
-}
-
-static void write_string(struct writer *writer, const char *key, const char *text)
-{
-        writer_key(writer, key);
-        writer_string(writer, text);
-}
-
-static void write_boolean(struct writer *writer, const char *key, bool value)
-{
-        writer_key(writer, key);
-        writer_boolean(writer, value);
-}
-
-/* What some objects do not have is null. */
-static void write_if(struct writer *writer, const char *key, bool has, uint64_t value)
-{
-        writer_key(writer, key);
-        if (has)
-                writer_integer(writer, (int64_t) value);
-        else
-                writer_raw(writer, "null");
-}
-
-static void write_creator(struct writer *writer, const struct creator *creator)
+void object_write_creator(struct writer *writer, const struct creator *creator)
 {
         writer_key(writer, "creator");
         if (!creator) {
@@ -218,9 +207,9 @@ static void write_creator(struct writer *writer, const struct creator *creator)
                 return;
         }
         writer_open(writer, '{');
-        write_integer(writer, "pid", creator->pid);
-        write_string(writer, "comm", creator->comm);
-        write_string(writer, "buildId", *creator->build_id ? creator->build_id : NULL);
+        writer_member_integer(writer, "pid", creator->pid);
+        writer_member_string(writer, "comm", creator->comm);
+        writer_member_string(writer, "buildId", *creator->build_id ? creator->build_id : NULL);
         writer_close(writer, '}');
 }
 
@@ -232,32 +221,46 @@ static void write_object(struct writer *writer, const struct object *object)
 
         const struct object_record *record = &object->record;
         char name[OBJECT_NAME_SIZE + 1] = "", type[TYPE_NAME_MAX];
-        bool map = record->kind == OBJECT_MAP;
+        uint32_t full = 0;
+        bool map = record->kind == OBJECT_MAP, fills = fill_of(record, &full);
 
         memcpy(name, record->name, OBJECT_NAME_SIZE);
-        write_string(writer, "kind", kind_names[record->kind]);
-        write_integer(writer, "id", record->id);
-        write_string(writer, "type", object_type_name(record, type));
-        write_string(writer, "name", name);
-        write_if(writer, "flags", map, record->flags);
-        write_if(writer, "keySize", map, record->key_size);
-        write_if(writer, "valueSize", map, record->value_size);
-        write_if(writer, "maxEntries", map, record->max_entries);
-        write_if(writer, "entries", record->entries != ENTRIES_UNKNOWN, record->entries);
-        write_integer(writer, "allocated", record->allocated);
-        write_integer(writer, "allocatedMin", record->allocated_min);
-        write_integer(writer, "charged", record->charged);
-        write_integer(writer, "uncharged", record->allocated - record->charged);
-        write_integer(writer, "jit", record->jit);
-        write_boolean(writer, "exact", !(record->marks & (OBJECT_BOUNDED | OBJECT_MEMLOCK)));
-        write_string(writer, "source", record->marks & OBJECT_MEMLOCK ? "memlock" : "structures");
-        write_string(writer, "cgroup", object->cgroup->path);
-        write_integer(writer, "cgroupId", object->cgroup->id);
-        write_string(writer, "attribution", attribution_names[record->attribution]);
-        write_string(writer, "owner", record->marks & OBJECT_OWN ? "self" : "other");
-        write_creator(writer, object->creator);
-        write_boolean(writer, "cgroupGone", gone);
-        write_string(writer, "lastCgroup", last_cgroup);
+        writer_member_string(writer, "kind", kind_names[record->kind]);
+        writer_member_integer(writer, "id", record->id);
+        writer_member_string(writer, "type", object_type_name(record, type));
+        writer_member_string(writer, "name", name);
+        writer_member_optional(writer, "flags", map, record->flags);
+        writer_member_optional(writer, "keySize", map, record->key_size);
+        writer_member_optional(writer, "valueSize", map, record->value_size);
+        writer_member_optional(writer, "maxEntries", map, record->max_entries);
+        writer_member_optional(writer, "entries", record->entries != ENTRIES_UNKNOWN, record->entries);
+        writer_member_optional(writer, "full", fills, full);
+        writer_member_integer(writer, "allocated", record->allocated);
+        writer_member_integer(writer, "allocatedMin", record->allocated_min);
+        writer_member_optional(writer, "ceiling", record->ceiling != CEILING_UNBOUNDED, record->ceiling);
+        writer_member_integer(writer, "charged", record->charged);
+        writer_member_integer(writer, "uncharged", record->allocated - record->charged);
+        writer_member_integer(writer, "jit", record->jit);
+        writer_member_boolean(writer, "exact", !(record->marks & (OBJECT_BOUNDED | OBJECT_MEMLOCK)));
+        writer_member_string(writer, "source", record->marks & OBJECT_MEMLOCK ? "memlock" : "structures");
+        writer_member_string(writer, "cgroup", object->cgroup->path);
+        writer_member_integer(writer, "cgroupId", object->cgroup->id);
+        writer_member_string(writer, "attribution", attribution_names[record->attribution]);
+        writer_member_string(writer, "owner", record->marks & OBJECT_OWN ? "self" : "other");
+        object_write_creator(writer, object->creator);
+        writer_member_boolean(writer, "cgroupGone", gone);
+        writer_member_string(writer, "lastCgroup", last_cgroup);
+}
+
+static void write_holder(struct writer *writer, const struct holder *holder)
+{
+        writer_open(writer, '{');
+        writer_member_integer(writer, "pid", holder->record.pid);
+        writer_member_string(writer, "comm", holder->record.comm);
+        writer_member_string(writer, "exe", holder->exe);
+        writer_member_string(writer, "buildId", *holder->build_id ? holder->build_id : NULL);
+        writer_member_string(writer, "cgroup", holder->path);
+        writer_close(writer, '}');
 }
 
 static void write_holders(struct writer *writer, const struct object_record *record, const struct relations *relations)
@@ -266,17 +269,10 @@ static void write_holders(struct writer *writer, const struct object_record *rec
         size_t count;
 
         holders = relations_holders(relations, record->kind, record->id, &count);
-        writer_key(writer, "holders");
-        writer_open(writer, '[');
+        writer_open_member(writer, "holders", '[');
         for (size_t i = 0; i < count; i++) {
                 writer_element(writer);
-                writer_open(writer, '{');
-                write_integer(writer, "pid", holders[i].record.pid);
-                write_string(writer, "comm", holders[i].record.comm);
-                write_string(writer, "exe", holders[i].exe);
-                write_string(writer, "buildId", *holders[i].build_id ? holders[i].build_id : NULL);
-                write_string(writer, "cgroup", holders[i].path);
-                writer_close(writer, '}');
+                write_holder(writer, &holders[i]);
         }
         writer_close(writer, ']');
 }
@@ -287,8 +283,11 @@ static void write_pins(struct writer *writer, const struct object_record *record
         size_t count;
 
         pins = relations_pins(relations, record->kind, record->id, &count);
-        writer_key(writer, "pins");
-        writer_open(writer, '[');
+        if (count == 0 && relations->pins_unseen) {
+                writer_member_string(writer, "pins", NULL);
+                return;
+        }
+        writer_open_member(writer, "pins", '[');
         for (size_t i = 0; i < count; i++) {
                 writer_element(writer);
                 writer_string(writer, pins[i].path);
@@ -304,8 +303,7 @@ static void write_uses(struct writer *writer, const struct object_record *record
         size_t count;
 
         uses = map ? relations_programs(relations, record->id, &count) : relations_maps(relations, record->id, &count);
-        writer_key(writer, map ? "usedBy" : "maps");
-        writer_open(writer, '[');
+        writer_open_member(writer, map ? "usedBy" : "maps", '[');
         for (size_t i = 0; i < count; i++) {
                 writer_element(writer);
                 writer_integer(writer, map ? uses[i].program_id : uses[i].map_id);
@@ -374,6 +372,42 @@ static json_t *capabilities_to_json(const struct capability *capabilities, size_
         return array;
 }
 
+/* What of @readiness is about @facility, as an array. */
+static json_t *findings_to_json(const struct readiness *readiness, size_t facility)
+{
+        json_t *array = json_array();
+
+        for (size_t i = 0; array && i < readiness->count; i++) {
+                const struct finding *finding = &readiness->findings[i];
+                enum readiness_level level = finding->levels[facility];
+
+                if (level == READINESS_FULL)
+                        continue;
+                if (json_array_append_new(
+                                    array, json_pack("{ss ss ss ss ss}", "name", finding->name, "level",
+                                                           readiness_level_names[level], "reason", finding->reason,
+                                                           "action", finding->action, "remedy", finding->remedy)) < 0) {
+                        json_decref(array);
+                        return NULL;
+                }
+        }
+        return array;
+}
+
+json_t *readiness_to_json(const struct readiness *readiness)
+{
+        json_t *array = json_array();
+
+        for (size_t i = 0; array && i < FACILITIES; i++)
+                if (json_array_append_new(array, json_pack("{ss ss so}", "name", facility_names[i], "level",
+                                                                 readiness_level_names[readiness->levels[i]],
+                                                                 "findings", findings_to_json(readiness, i))) < 0) {
+                        json_decref(array);
+                        return NULL;
+                }
+        return json_pack("{ss so}", "level", readiness_level_names[readiness->level], "facilities", array);
+}
+
 /* --- Order -------------------------------------------------------------------------------------------------------- */
 
 /* Largest first; a parent, which is never smaller, before its children. */
@@ -435,15 +469,13 @@ static int write_monitor(struct writer *writer, const struct monitor *monitor, c
                 return -ENOMEM;
         capabilities = kernel_capabilities(monitor->kernel, &count);
         writer_open(writer, '{');
-        writer_key(writer, "cgroups");
-        writer_open(writer, '[');
+        writer_open_member(writer, "cgroups", '[');
         for (size_t i = 0; i < monitor->tree.count; i++) {
                 writer_element(writer);
                 writer_json(writer, cgroup_to_json(cgroups[i]));
         }
         writer_close(writer, ']');
-        writer_key(writer, "objects");
-        writer_open(writer, '[');
+        writer_open_member(writer, "objects", '[');
         for (size_t i = 0; i < monitor->ledger.count; i++) {
                 writer_element(writer);
                 object_write(writer, objects[i], relations);
@@ -472,4 +504,9 @@ int report(const struct monitor *monitor, const struct relations *relations, boo
 int report_capabilities(const struct capability *capabilities, size_t count, bool pretty, FILE *file)
 {
         return write_json(json_pack("{so}", "capabilities", capabilities_to_json(capabilities, count)), pretty, file);
+}
+
+int report_readiness(const struct readiness *readiness, bool pretty, FILE *file)
+{
+        return write_json(readiness_to_json(readiness), pretty, file);
 }

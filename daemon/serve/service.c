@@ -12,11 +12,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
-
-/* The manager's own socket, as systemctl uses it for root: it needs no message bus. */
-#define MANAGER_ADDRESS   "unix:path=/run/systemd/private"
-#define MANAGER_UNITS     "/org/freedesktop/systemd1/unit"
-#define MANAGER_INTERFACE "org.freedesktop.systemd1"
+#include "enforce/unitstate.h"
 
 static int connect_manager(sd_bus **bus)
 {

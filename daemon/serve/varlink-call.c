@@ -14,6 +14,7 @@ void varlink_end_call(struct varlink_call *call)
 
         call->active = false;
         call->stream = NULL;
+        call->state_size = 0;
         if (stream && stream->end)
                 stream->end(call->state);
 }
@@ -34,10 +35,10 @@ static bool is_too_large(const struct client *client, size_t size)
         return evbuffer_get_length(client_output(client)) + size > VARLINK_OUTPUT_MAX;
 }
 
-int varlink_reply_text(struct varlink_call *call, const char *text, size_t size, bool continues)
+int varlink_reply_piece(struct varlink_call *call, const char *text, size_t size, unsigned int which)
 {
-        const char *end = continues ? reply_continues : reply_end;
-        size_t start_size = sizeof(reply_start) - 1, end_size = strlen(end) + 1;
+        const char *end = !(which & VARLINK_LAST) ? NULL : which & VARLINK_CONTINUES ? reply_continues : reply_end;
+        size_t start_size = which & VARLINK_FIRST ? sizeof(reply_start) - 1 : 0, end_size = end ? strlen(end) + 1 : 0;
         struct client *client = call->client;
         struct evbuffer_iovec room;
         char *at;
@@ -50,14 +51,21 @@ int varlink_reply_text(struct varlink_call *call, const char *text, size_t size,
                         return -ENOMEM;
                 at = mempcpy(at, reply_start, start_size);
                 at = mempcpy(at, text, size);
-                at = mempcpy(at, end, end_size);
+                if (end)
+                        memcpy(at, end, end_size);
                 room.iov_len = start_size + size + end_size;
                 if (evbuffer_commit_space(client_output(client), &room, 1) < 0)
                         return -ENOMEM;
         }
-        if (!continues)
+        if (end && !(which & VARLINK_CONTINUES))
                 varlink_end_call(call);
         return 0;
+}
+
+int varlink_reply_text(struct varlink_call *call, const char *text, size_t size, bool continues)
+{
+        return varlink_reply_piece(
+                        call, text, size, VARLINK_FIRST | VARLINK_LAST | (continues ? VARLINK_CONTINUES : 0));
 }
 
 /*
@@ -138,7 +146,7 @@ bool varlink_wants_more(const struct varlink_call *call)
 
 uid_t varlink_uid(const struct varlink_call *call)
 {
-        return call->client->uid;
+        return call->client->user->uid;
 }
 
 void varlink_make_stream(struct varlink_call *call, const struct varlink_stream *stream, void *state)
@@ -147,13 +155,24 @@ void varlink_make_stream(struct varlink_call *call, const struct varlink_stream 
         call->state = state;
 }
 
+void varlink_stream_holds(struct varlink_call *call, size_t size)
+{
+        call->state_size = size;
+}
+
 int varlink_push(struct varlink_call *call, json_t *parameters)
 {
-        if (evbuffer_get_length(client_output(call->client)) >= VARLINK_BACKLOG_MAX) {
+        struct client *client = call->client;
+        int r;
+
+        if (evbuffer_get_length(client_output(client)) >= VARLINK_BACKLOG_MAX ||
+                        !user_takes_push(client->server, client->user)) {
                 json_decref(parameters);
                 return -ENOBUFS;
         }
-        return varlink_reply(call, parameters, true);
+        r = varlink_reply(call, parameters, true);
+        client_count_held(client);
+        return r;
 }
 
 static const char service_description[] = "# What every varlink service answers.\n"
@@ -357,11 +376,11 @@ static int dispatch(struct varlink_call *call, const char *name, json_t *paramet
         return method->handle(server->context, call, parameters);
 }
 
-/* Sets *flag from the member @value of a call. */
+/* Sets *flag from the member @value of a call; null is as good as absent. */
 static bool take_flag(const json_t *value, bool *flag)
 {
         *flag = json_is_true(value);
-        return json_is_boolean(value);
+        return json_is_boolean(value) || json_is_null(value);
 }
 
 /*
@@ -390,6 +409,9 @@ static const char *read_members(struct varlink_call *call, json_t *json, json_t 
                 else if (strcmp(key, "upgrade") == 0)
                         /* No method here leaves the protocol. */
                         good = take_flag(value, &upgrade) && !upgrade;
+                else
+                        /* Extensions of other vendors have names such as "com.example". */
+                        good = strchr(key, '.');
                 if (!good)
                         wrong = key;
         }

@@ -2,20 +2,25 @@
 #include "serve/varlink-server.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <event2/listener.h>
 #include <utlist.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
+#include "serve/unixsocket.h"
+
+/* Connections that are accepted in one turn of the loop: whoever connects on and on does not keep it from the others.
+ */
+#define ACCEPTS_AT_ONCE 64
+
+/*
+ * So many connections wait to be accepted, also at a socket that was passed. Those who are turned away wait there as
+ * well: behind thousands of them it would be a long time until root is accepted.
+ */
+#define BACKLOG 64
 
 /* How long new connections are left alone when there is no file descriptor for them. */
 #define LISTEN_PAUSE_SEC 1
@@ -23,37 +28,21 @@
 /* A socket that is listened at. */
 struct listener {
         struct varlink_server *server;
-        struct evconnlistener *events;
-        struct event *pause; /* ends a pause */
-        char *path;          /* to be removed in the end; NULL: not ours */
-        dev_t device;        /* what @path was when it was made */
-        ino_t inode;
+        int fd;
+        struct event *readable; /* somebody wants to connect */
+        struct event *pause;    /* ends a pause */
+        struct unix_socket socket;
         struct listener *next;
 };
 
-static void on_accept(
-                struct evconnlistener *events, evutil_socket_t fd, struct sockaddr *address, int length, void *context)
-{
-        struct listener *listener = context;
-        int r;
-
-        (void) events;
-        (void) address;
-        (void) length;
-        r = varlink_serve_fd(listener->server, fd);
-        if (r < 0)
-                log_debug("A varlink client is turned away: %s", strerror(-r));
-}
-
 /* No file descriptor is left, say: the connection stays in the queue and would wake us again at once. */
-static void on_accept_error(struct evconnlistener *events, void *context)
+static void pause_listener(struct listener *listener)
 {
         static const struct timeval pause = { .tv_sec = LISTEN_PAUSE_SEC };
-        struct listener *listener = context;
 
         log_warning("Varlink connections cannot be accepted: %s", strerror(errno));
         if (event_add(listener->pause, &pause) == 0)
-                evconnlistener_disable(events);
+                event_del(listener->readable);
 }
 
 static void on_pause_end(evutil_socket_t fd, short what, void *context)
@@ -62,22 +51,37 @@ static void on_pause_end(evutil_socket_t fd, short what, void *context)
 
         (void) fd;
         (void) what;
-        evconnlistener_enable(listener->events);
+        event_add(listener->readable, NULL);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+        struct listener *listener = context;
+
+        (void) what;
+        for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+                int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
+
+                if (client < 0) {
+                        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+                                pause_listener(listener);
+                        return;
+                }
+                r = varlink_serve_fd(listener->server, client);
+                if (r < 0)
+                        log_debug("A varlink client is turned away: %s", strerror(-r));
+        }
 }
 
 static void free_listener(struct listener *listener)
 {
-        struct stat st;
-
-        if (listener->events)
-                evconnlistener_free(listener->events);
+        if (listener->readable)
+                event_free(listener->readable);
         if (listener->pause)
                 event_free(listener->pause);
-        /* Not a successor's. */
-        if (listener->path && stat(listener->path, &st) == 0 && st.st_dev == listener->device &&
-                        st.st_ino == listener->inode)
-                unlink(listener->path);
-        free(listener->path);
+        unix_socket_deinit(&listener->socket);
+        if (listener->fd >= 0)
+                close(listener->fd);
         free(listener);
 }
 
@@ -86,16 +90,15 @@ static int watch(struct listener *listener, int fd)
 {
         struct event_base *base = listener->server->base;
 
-        if (evutil_make_socket_nonblocking(fd) < 0)
+        if (evutil_make_socket_nonblocking(fd) < 0 || listen(fd, BACKLOG) < 0)
                 return -errno;
         listener->pause = evtimer_new(base, on_pause_end, listener);
         if (!listener->pause)
                 return -ENOMEM;
-        listener->events = evconnlistener_new(
-                        base, on_accept, listener, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-        if (!listener->events)
+        listener->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, listener);
+        if (!listener->readable || event_add(listener->readable, NULL) < 0)
                 return -ENOMEM;
-        evconnlistener_set_error_cb(listener->events, on_accept_error);
+        listener->fd = fd;
         return 0;
 }
 
@@ -107,6 +110,7 @@ static int add_listener(struct varlink_server *server, int fd, struct listener *
 
         if (listener) {
                 listener->server = server;
+                listener->fd = -1;
                 r = watch(listener, fd);
         }
         if (r < 0) {
@@ -126,101 +130,19 @@ int varlink_listen_fd(struct varlink_server *server, int fd)
         return add_listener(server, fd, NULL);
 }
 
-/* Whether somebody listens at @address. */
-static bool is_alive(const struct sockaddr_un *address)
-{
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-        return fd >= 0 && (connect(fd, (const struct sockaddr *) address, sizeof(*address)) == 0 || errno == EAGAIN);
-}
-
-static int set_address(struct sockaddr_un *address, const char *path, const char *suffix)
-{
-        int n;
-
-        *address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-        n = snprintf(address->sun_path, sizeof(address->sun_path), "%s%s", path, suffix);
-        return n < (int) sizeof(address->sun_path) ? 0 : -ENAMETOOLONG;
-}
-
-/* Gives the socket @path to @group, if there is such a group, and lets it in by @mode. */
-static int let_in(const char *path, mode_t mode, const char *group)
-{
-        const struct group *entry = group ? getgrnam(group) : NULL;
-
-        if (entry && chown(path, (uid_t) -1, entry->gr_gid) < 0)
-                log_warning("%s cannot be given to group %s (%s): only root gets in", path, group, strerror(errno));
-        return chmod(path, mode) < 0 ? -errno : 0;
-}
-
-/* Binds @fd beside @path, and puts it there when it is as it should be. */
-static int bind_socket(int fd, const char *path, mode_t mode, const char *group)
-{
-        struct sockaddr_un address;
-        mode_t mask;
-        int r = set_address(&address, path, ".new");
-
-        if (r < 0)
-                return r;
-        unlink(address.sun_path);
-        mask = umask(0777);
-        r = bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
-        umask(mask);
-        if (r < 0)
-                return r;
-        r = let_in(address.sun_path, mode, group);
-        if (r == 0 && (listen(fd, SOMAXCONN) < 0 || rename(address.sun_path, path) < 0))
-                r = -errno;
-        if (r < 0)
-                unlink(address.sun_path);
-        return r;
-}
-
-/* Makes the socket @path @listener's, to be removed with it. On error @listener is freed. */
-static int own_path(struct listener *listener, const char *path)
-{
-        struct stat st;
-        int r = stat(path, &st) < 0 ? -errno : 0;
-
-        if (r == 0) {
-                listener->device = st.st_dev;
-                listener->inode = st.st_ino;
-                listener->path = strdup(path);
-                r = listener->path ? 0 : -ENOMEM;
-        }
-        if (r < 0) {
-                LL_DELETE(listener->server->listeners, listener);
-                free_listener(listener);
-        }
-        return r;
-}
-
 int varlink_listen(struct varlink_server *server, const char *path, mode_t mode, const char *group)
 {
-        _cleanup_close_ int fd = -1;
-        struct sockaddr_un address;
+        struct unix_socket socket;
         struct listener *listener;
-        struct stat st;
-        int r = set_address(&address, path, "");
+        int fd = unix_socket_listen(&socket, path, mode, group), r;
 
-        if (r < 0)
-                return r;
-        if (is_alive(&address))
-                return -EADDRINUSE;
-        if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
-                return -EEXIST;
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
-                return -errno;
-        r = bind_socket(fd, path, mode, group);
-        if (r < 0)
-                return r;
+                return fd;
         r = add_listener(server, fd, &listener);
-        fd = -1;
         if (r == 0)
-                r = own_path(listener, path);
-        if (r < 0)
-                unlink(path);
+                listener->socket = socket;
+        else
+                unix_socket_deinit(&socket);
         return r;
 }
 

@@ -9,21 +9,38 @@
 
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
-/* Calls of one client that are answered before others get their turn: one may take milliseconds. */
+/*
+ * In one turn of the loop so many calls, or replies of streams, of root's clients are served, and as many of the
+ * others', unless they take so long: then whatever else has happened gets its turn.
+ */
 #define CALLS_AT_ONCE 4
+#define TURN_MAX_USEC 1000
 
 /* With so many bytes of replies waiting, a client's next call waits, too. */
 #define OUTPUT_ENOUGH (64 * 1024)
 
-/* It is freed from the loop: whoever calls may have it in hand. */
-static void drop(struct client *client)
+/* With no more bytes left, a stream goes on: what it sends next leaves together with them. */
+#define OUTPUT_LOW 2048
+
+/* With so many bytes received, a client that has to wait for its turn is not read from. */
+#define INPUT_ENOUGH (64 * 1024)
+
+/* Has the loop take a turn at those who wait, and at the dead, when it has looked at all that has happened. */
+static void wake(struct varlink_server *server)
+{
+        event_active(server->turn, EV_TIMEOUT, 0);
+}
+
+void client_drop(struct client *client)
 {
         if (client->dead)
                 return;
         client->dead = true;
-        event_active(client->resume, EV_TIMEOUT, 0);
+        user_wait_no_more(client);
+        wake(client->server);
 }
 
 static void free_client(struct client *client)
@@ -32,10 +49,12 @@ static void free_client(struct client *client)
 
         if (client->call.active)
                 varlink_end_call(&client->call);
+        user_wait_no_more(client);
+        client->dead = true;
+        client_count_held(client);
         DL_DELETE(server->clients, client);
-        server->client_count--;
+        user_leave(server, client->user);
         bufferevent_free(client->connection);
-        event_free(client->resume);
         free(client);
 }
 
@@ -72,68 +91,61 @@ static ssize_t find_call(struct client *client, struct evbuffer *input)
         return end.pos > 0 ? end.pos : -EBADMSG;
 }
 
-/* Answers the next call of @client if it is there. Returns whether it was; a client in error is dropped. */
-static bool serve_call(struct client *client)
+/* Answers the next call of @client, which is there. A client in error is dropped. */
+static void serve_call(struct client *client)
 {
         struct evbuffer *input = bufferevent_get_input(client->connection);
         ssize_t length = find_call(client, input);
         const unsigned char *text;
         int r;
 
-        if (length == 0)
-                return false;
         text = length > 0 ? evbuffer_pullup(input, length) : NULL;
         r = text ? varlink_answer(client, (const char *) text, length) : length < 0 ? (int) length : -ENOMEM;
         if (r < 0) {
-                log_debug("A varlink client of user %u is disconnected: %s", (unsigned int) client->uid, strerror(-r));
-                drop(client);
-                return false;
-        }
-        evbuffer_drain(input, length + 1);
-        return true;
+                log_debug("A varlink client of user %u is disconnected: %s", (unsigned int) client->user->uid,
+                                strerror(-r));
+                client_drop(client);
+        } else
+                evbuffer_drain(input, length + 1);
 }
 
-/* What is left to do for a client that sends nothing more. */
-static void finish(struct client *client)
-{
-        /* Nobody waits for what a stream without an end may bring. */
-        bool endless = client->call.active && !client->call.stream->next;
-
-        if (endless || (!client->call.active && evbuffer_get_length(client_output(client)) == 0))
-                drop(client);
-}
-
-/* Lets the stream of @client reply once more if all was taken. Returns whether it has. */
-static bool serve_stream(struct client *client)
+/* Lets the stream of @client, of which nearly all was taken, reply once more. */
+static void serve_stream(struct client *client)
 {
         struct varlink_call *call = &client->call;
-        int r;
+        int r = call->stream->next(call->state, call);
 
-        if (!call->stream->next) {
-                /* The end of the client could not be noticed any more. */
-                if (evbuffer_get_length(bufferevent_get_input(client->connection)) > VARLINK_MESSAGE_MAX)
-                        drop(client);
-                else if (call->stream->drained && evbuffer_get_length(client_output(client)) == 0)
-                        call->stream->drained(call->state);
-                return false;
-        }
-        if (evbuffer_get_length(client_output(client)) > 0)
-                return false;
-        r = call->stream->next(call->state, call);
         if (r < 0) {
                 log_debug("A varlink stream has failed: %s", strerror(-r));
-                drop(client);
+                client_drop(client);
         }
-        return r == 0;
 }
 
-/* Goes on with @client in the next turn of the loop: what is made active is still of this one, before all others. */
-static void serve_later(struct client *client)
+/* Whether @client has a call without an end: replies are pushed. */
+static bool is_endless(const struct client *client)
 {
-        static const struct timeval at_once = {};
+        return client->call.active && !client->call.stream->next;
+}
 
-        if (event_add(client->resume, &at_once) < 0)
-                drop(client);
+/* Whether there is something to be done for @client when it is its turn. */
+static bool wants_turn(struct client *client)
+{
+        size_t unsent = evbuffer_get_length(client_output(client));
+
+        if (client->call.active)
+                return !is_endless(client) && !client->call.suspended && unsent <= OUTPUT_LOW;
+        return unsent <= OUTPUT_ENOUGH && find_call(client, bufferevent_get_input(client->connection)) != 0;
+}
+
+static void update_endless(struct client *client)
+{
+        struct varlink_call *call = &client->call;
+
+        /* Nobody waits for what may come, or its end could not be noticed any more. */
+        if (client->ended || evbuffer_get_length(bufferevent_get_input(client->connection)) > VARLINK_MESSAGE_MAX)
+                client_drop(client);
+        else if (call->stream->drained && evbuffer_get_length(client_output(client)) == 0)
+                call->stream->drained(call->state);
 }
 
 /*
@@ -142,7 +154,8 @@ static void serve_later(struct client *client)
  */
 static void set_reading(struct client *client)
 {
-        bool full = evbuffer_get_length(bufferevent_get_input(client->connection)) > VARLINK_MESSAGE_MAX;
+        size_t enough = client->waiting ? INPUT_ENOUGH : VARLINK_MESSAGE_MAX;
+        bool full = evbuffer_get_length(bufferevent_get_input(client->connection)) > enough;
 
         if (full)
                 bufferevent_disable(client->connection, EV_READ);
@@ -150,48 +163,43 @@ static void set_reading(struct client *client)
                 bufferevent_enable(client->connection, EV_READ);
 }
 
-static void serve(struct client *client)
+/* What follows when something has come of @client, or nearly all was taken by it, or its turn is over. */
+static void update(struct client *client)
 {
-        bool progress = true;
-
-        for (int i = 0; progress && !client->dead; i++) {
-                if (i == CALLS_AT_ONCE) {
-                        serve_later(client);
-                        return;
-                }
-                if (client->call.active)
-                        progress = serve_stream(client);
-                else
-                        progress = evbuffer_get_length(client_output(client)) <= OUTPUT_ENOUGH && serve_call(client);
+        if (client->dead)
+                return;
+        if (is_endless(client))
+                update_endless(client);
+        else if (wants_turn(client)) {
+                user_wait(client);
+                wake(client->server);
         }
         if (client->dead)
                 return;
         set_half(client, !client->call.active && client->scanned > 0);
         set_reading(client);
-        if (client->ended)
-                finish(client);
+        client_count_held(client);
+        /* Nothing is left to do for who sends nothing more. */
+        if (client->ended && !client->waiting && !client->call.active &&
+                        evbuffer_get_length(client_output(client)) == 0)
+                client_drop(client);
 }
 
-static void on_resume(evutil_socket_t fd, short what, void *context)
+void varlink_suspend(struct varlink_call *call)
 {
-        struct client *client = context;
+        call->suspended = true;
+}
 
-        (void) fd;
-        (void) what;
-        if (client->dead)
-                free_client(client);
-        else
-                serve(client);
+void varlink_resume(struct varlink_call *call)
+{
+        call->suspended = false;
+        update(call->client);
 }
 
 static void on_io(struct bufferevent *connection, void *context)
 {
-        struct client *client = context;
-
         (void) connection;
-        /* Not beside its turn. */
-        if (!event_pending(client->resume, EV_TIMEOUT, NULL))
-                serve(client);
+        update(context);
 }
 
 static void on_event(struct bufferevent *connection, short what, void *context)
@@ -201,20 +209,62 @@ static void on_event(struct bufferevent *connection, short what, void *context)
         (void) connection;
         if (what & BEV_EVENT_EOF) {
                 client->ended = true;
-                serve(client);
+                update(client);
         } else
-                drop(client);
+                client_drop(client);
 }
 
-static size_t clients_of(const struct varlink_server *server, uid_t uid)
+/* --- Turns -------------------------------------------------------------------------------------------------------- */
+
+/* Serves some of those who wait: root's clients, or the others'. */
+static void serve_users(struct varlink_server *server, bool root)
 {
-        const struct client *client;
-        size_t count = 0;
+        uint64_t start = now_usec(), now = start;
 
-        DL_FOREACH(server->clients, client)
-        count += client->uid == uid;
-        return count;
+        for (int i = 0; i < CALLS_AT_ONCE && now - start < TURN_MAX_USEC; i++) {
+                struct user *user = user_next(server, root, now);
+                struct client *client = user ? user->waiting : NULL;
+                uint64_t before = now;
+
+                if (!client)
+                        return;
+                user_wait_no_more(client);
+                if (client->call.active)
+                        serve_stream(client);
+                else
+                        serve_call(client);
+                update(client);
+                now = now_usec();
+                user_served(server, user, now, now - before);
+        }
 }
+
+/* Has the loop come back when somebody may be served: not before all else that has happened meanwhile. */
+static void set_turn(struct varlink_server *server)
+{
+        uint64_t due = users_due_usec(server), now = now_usec(), left = due > now ? due - now : 0;
+        struct timeval wait = { .tv_sec = left / 1000000, .tv_usec = left % 1000000 };
+
+        if (due != UINT64_MAX && event_add(server->turn, &wait) < 0)
+                log_error("Out of memory: varlink clients have to wait");
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *context)
+{
+        struct varlink_server *server = context;
+        struct client *client, *next;
+
+        (void) fd;
+        (void) what;
+        serve_users(server, true);
+        serve_users(server, false);
+        DL_FOREACH_SAFE(server->clients, client, next)
+        if (client->dead)
+                free_client(client);
+        set_turn(server);
+}
+
+/* --- Connections -------------------------------------------------------------------------------------------------- */
 
 /* Sets up the events of @client for the connected socket @fd, which is @client's then. */
 static int connect_client(struct client *client, int fd)
@@ -222,17 +272,33 @@ static int connect_client(struct client *client, int fd)
         static const struct timeval stall = { .tv_sec = VARLINK_STALL_SEC };
         struct event_base *base = client->server->base;
 
-        client->resume = event_new(base, -1, 0, on_resume, client);
-        if (!client->resume)
-                return -ENOMEM;
         client->connection = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
-        if (!client->connection) {
-                event_free(client->resume);
+        if (!client->connection)
                 return -ENOMEM;
-        }
         bufferevent_setcb(client->connection, on_io, on_io, on_event, client);
+        bufferevent_setwatermark(client->connection, EV_WRITE, OUTPUT_LOW, 0);
         bufferevent_setwatermark(client->connection, EV_READ, 0, VARLINK_MESSAGE_MAX + 1);
         bufferevent_set_timeouts(client->connection, NULL, &stall);
+        return 0;
+}
+
+/* As add_client(), when @user has got one connection more. */
+static int add_client_of(struct varlink_server *server, struct user *user, int fd)
+{
+        struct client *client = calloc(1, sizeof(*client));
+        int r = -ENOMEM;
+
+        if (client) {
+                client->server = server;
+                client->user = user;
+                r = connect_client(client, fd);
+        }
+        if (r < 0) {
+                free(client);
+                return r;
+        }
+        DL_APPEND(server->clients, client);
+        bufferevent_enable(client->connection, EV_READ | EV_WRITE);
         return 0;
 }
 
@@ -241,29 +307,18 @@ static int add_client(struct varlink_server *server, int fd)
 {
         struct ucred peer;
         socklen_t size = sizeof(peer);
-        struct client *client;
+        struct user *user;
         int r;
 
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || evutil_make_socket_nonblocking(fd) < 0)
                 return -errno;
-        if (server->client_count >= VARLINK_CLIENTS_MAX || clients_of(server, peer.uid) >= VARLINK_USER_CLIENTS_MAX)
-                return -EUSERS;
-        if (evutil_make_socket_nonblocking(fd) < 0)
-                return -errno;
-        client = calloc(1, sizeof(*client));
-        if (!client)
-                return -ENOMEM;
-        client->server = server;
-        client->uid = peer.uid;
-        r = connect_client(client, fd);
-        if (r < 0) {
-                free(client);
+        r = user_join(server, peer.uid, &user);
+        if (r < 0)
                 return r;
-        }
-        DL_APPEND(server->clients, client);
-        server->client_count++;
-        bufferevent_enable(client->connection, EV_READ | EV_WRITE);
-        return 0;
+        r = add_client_of(server, user, fd);
+        if (r < 0)
+                user_leave(server, user);
+        return r;
 }
 
 int varlink_serve_fd(struct varlink_server *server, int fd)
@@ -292,6 +347,11 @@ int varlink_server_new(struct event_base *base, const struct varlink_info *info,
         server->interfaces = interfaces;
         server->interface_count = count;
         server->context = context;
+        server->turn = event_new(base, -1, 0, on_turn, server);
+        if (!server->turn) {
+                free(server);
+                return -ENOMEM;
+        }
         *ret = server;
         return 0;
 }
@@ -305,5 +365,7 @@ void varlink_server_free(struct varlink_server *server)
         DL_FOREACH_SAFE(server->clients, client, next)
         free_client(client);
         varlink_stop_listening(server);
+        users_free(server);
+        event_free(server->turn);
         free(server);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Inside the server of varlink.h: a server has clients (varlink-server.c: connections, turns, limits), each of which
- * has at most one call (varlink-call.c: messages, methods, replies), and sockets that it listens at (varlink-listen.c).
+ * Inside the server of varlink.h: a server has sockets that it listens at (varlink-listen.c), and clients
+ * (varlink-server.c: connections and their turns), each of which is a user's (varlink-user.c: what one user may take
+ * of time, memory and connections) and has at most one call (varlink-call.c: messages, methods, replies).
  */
 #pragma once
 
@@ -14,21 +15,35 @@ struct varlink_call {
         struct client *client;
         bool active; /* not answered to its end */
         bool more, oneway;
+        bool suspended;                      /* its stream has nothing to say yet */
         const struct varlink_stream *stream; /* NULL: none */
         void *state;
+        size_t state_size; /* bytes that @state takes */
+};
+
+/* Somebody with connections, or whose use of CPU time is not forgotten yet. */
+struct user {
+        uid_t uid;
+        size_t clients;
+        size_t held;            /* bytes, the sum of its clients' */
+        uint64_t due_usec;      /* its next turn; see varlink-user.c */
+        struct client *waiting; /* its clients that wait for a turn, in their order */
+        struct user *next, *prev;
 };
 
 struct client {
         struct varlink_server *server;
         struct bufferevent *connection;
-        struct event *resume; /* comes to serve it, or to free it, from the loop */
-        uid_t uid;
+        struct user *user;
         size_t scanned; /* bytes of input in which there is no NUL */
+        size_t held;    /* bytes of memory that it was counted with: received, unsent, state of a stream */
         bool half;      /* a part of a call is there, and the time for the rest runs */
         bool ended;     /* nothing more will come */
+        bool waiting;   /* for a turn */
         bool dead;      /* to be freed */
         struct varlink_call call;
         struct client *next, *prev;
+        struct client *next_waiting, *prev_waiting;
 };
 
 struct varlink_server {
@@ -40,12 +55,48 @@ struct varlink_server {
         struct listener *listeners;
         struct client *clients;
         size_t client_count;
+        struct user *users;
+        size_t user_count;
+        struct event *turn;              /* comes to serve those who wait, and to free the dead, from the loop */
+        uint64_t due_usec;               /* of the next turn of all users but root, as in struct user */
+        uint64_t root_usec, others_usec; /* when a turn of root's, and of another user's, was over last */
+        size_t held;                     /* bytes, of all users but root */
 };
 
 static inline struct evbuffer *client_output(const struct client *client)
 {
         return bufferevent_get_output(client->connection);
 }
+
+/*
+ * The user @uid, for one connection more; to be given to user_leave() when it ends. Returns 0; -EUSERS: this user, or
+ * all, have as many as they may; -ENOMEM.
+ */
+int user_join(struct varlink_server *server, uid_t uid, struct user **ret);
+void user_leave(struct varlink_server *server, struct user *user);
+void users_free(struct varlink_server *server);
+
+/* Whether it is root, who has a share of everything that others cannot take. */
+bool user_is_root(const struct user *user);
+
+/* Puts @client at the end of those of its user that wait for a turn; nothing if it waits already. Or takes it out. */
+void user_wait(struct client *client);
+void user_wait_no_more(struct client *client);
+
+/* Who has the next turn, of root's (@root) or of the others', at @now (now_usec()); NULL: nobody yet. */
+struct user *user_next(struct varlink_server *server, bool root, uint64_t now);
+/* When that will be somebody; UINT64_MAX: nobody waits. */
+uint64_t users_due_usec(const struct varlink_server *server);
+/* @user has had a turn, which took @usec until @now. */
+void user_served(struct varlink_server *server, struct user *user, uint64_t now, uint64_t usec);
+/* Whether a reply may be pushed to @user now: each takes some of its time. */
+bool user_takes_push(struct varlink_server *server, struct user *user);
+
+/* Counts what @client holds now. If all hold too much, who holds most is disconnected. */
+void client_count_held(struct client *client);
+
+/* Disconnects @client; it is freed from the loop: whoever calls may have it in hand. */
+void client_drop(struct client *client);
 
 /* Parses @size bytes of @text, a call, and answers it. Returns 0, or a negative errno: the connection is to be closed.
  */

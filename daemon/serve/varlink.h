@@ -18,13 +18,19 @@
 #define VARLINK_DEPTH_MAX   16
 #define VARLINK_VALUES_MAX  10000
 
-/* One more is closed at once. */
+/* One more is closed at once: of all users but root, and of any one. Those of root come on top. */
 #define VARLINK_CLIENTS_MAX      256
 #define VARLINK_USER_CLIENTS_MAX 64
 
 /* Bytes that wait for a client: no reply may be larger, and pushed ones are lost from VARLINK_BACKLOG_MAX on. */
 #define VARLINK_OUTPUT_MAX  (4 * 1024 * 1024)
 #define VARLINK_BACKLOG_MAX (256 * 1024)
+
+/*
+ * Bytes that all clients together may hold: received, unsent, and state of streams; root's clients the same again.
+ * Beyond that the client that holds most, of the user who holds most, is disconnected, unless it is the only one.
+ */
+#define VARLINK_HELD_MAX (8 * 1024 * 1024)
 
 /* A client that leaves a call half sent, or takes nothing of a reply, for so long is closed. */
 #define VARLINK_STALL_SEC 60
@@ -106,6 +112,12 @@ uid_t varlink_uid(const struct varlink_call *call);
 int varlink_reply(struct varlink_call *call, json_t *parameters, bool continues);
 /* The same with @size bytes of JSON @text, an object. */
 int varlink_reply_text(struct varlink_call *call, const char *text, size_t size, bool continues);
+/*
+ * The same in pieces, for the next() of a stream: @text has the next @size bytes of the parameters, @which tells what
+ * they are. VARLINK_CONTINUES goes with the last one. Returns as varlink_reply().
+ */
+enum { VARLINK_FIRST = 1, VARLINK_LAST = 2, VARLINK_CONTINUES = 4 };
+int varlink_reply_piece(struct varlink_call *call, const char *text, size_t size, unsigned int which);
 /* Replies with the error @name and its @parameters, taken over; NULL: none. Returns as varlink_reply(). */
 int varlink_error(struct varlink_call *call, const char *name, json_t *parameters);
 /* org.varlink.service.InvalidParameter */
@@ -114,8 +126,10 @@ int varlink_invalid_parameter(struct varlink_call *call, const char *parameter);
 /* A call with several replies. */
 struct varlink_stream {
         /*
-         * Replies once more: called when the client has taken all that was sent. Returns 0 or a negative errno, which
-         * closes the connection. NULL: replies are pushed as they come up, and the call ends with the connection.
+         * Replies once more, or with the next piece: called when the client has taken nearly all that was sent. It is
+         * called again when it has sent nothing. Others are served in between: it should take a millisecond at most.
+         * Returns 0 or a negative errno, which closes the connection. NULL: replies are pushed as they come up, and the
+         * call ends with the connection.
          */
         int (*next)(void *state, struct varlink_call *call);
         /* The client has taken all that was pushed; NULL: not of interest. */
@@ -127,9 +141,17 @@ struct varlink_stream {
 /* Goes on with @call as a stream; to be called by its method. @stream must outlive it. */
 void varlink_make_stream(struct varlink_call *call, const struct varlink_stream *stream, void *state);
 
+/* next() of the stream is not called before varlink_resume(), which is called from the loop, before the stream's end().
+ */
+void varlink_suspend(struct varlink_call *call);
+void varlink_resume(struct varlink_call *call);
+
+/* Its state takes @size bytes, which count for VARLINK_HELD_MAX. */
+void varlink_stream_holds(struct varlink_call *call, size_t size);
+
 /*
  * A reply to a stream at any time, "continues" in it; @parameters are taken over. Returns 0; -ENOBUFS: the client is
- * too slow, nothing was sent; another negative errno.
+ * too slow, or its user has so many clients that it has used up its time; nothing was sent; another negative errno.
  */
 int varlink_push(struct varlink_call *call, json_t *parameters);
 

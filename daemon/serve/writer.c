@@ -23,8 +23,7 @@ void writer_reset(struct writer *writer)
         writer->error = 0;
 }
 
-/* Makes room for @size bytes more and returns where they go; NULL: no memory. */
-static char *make_room(struct writer *writer, size_t size)
+char *writer_room(struct writer *writer, size_t size)
 {
         if (writer->room - writer->size < size) {
                 size_t room = 2 * writer->room + size + ROOM_FIRST;
@@ -40,9 +39,9 @@ static char *make_room(struct writer *writer, size_t size)
         return writer->text + writer->size;
 }
 
-static void add(struct writer *writer, const char *text, size_t size)
+void writer_bytes(struct writer *writer, const char *text, size_t size)
 {
-        char *at = size > 0 ? make_room(writer, size) : NULL;
+        char *at = size > 0 ? writer_room(writer, size) : NULL;
 
         if (!at)
                 return;
@@ -52,7 +51,7 @@ static void add(struct writer *writer, const char *text, size_t size)
 
 void writer_raw(struct writer *writer, const char *text)
 {
-        add(writer, text, strlen(text));
+        writer_bytes(writer, text, strlen(text));
 }
 
 void writer_integer(struct writer *writer, int64_t value)
@@ -65,7 +64,7 @@ void writer_integer(struct writer *writer, int64_t value)
         while (left /= 10);
         if (value < 0)
                 *--first = '-';
-        add(writer, first, digits + sizeof(digits) - first);
+        writer_bytes(writer, first, digits + sizeof(digits) - first);
 }
 
 void writer_boolean(struct writer *writer, bool value)
@@ -99,11 +98,11 @@ static void add_escaped(struct writer *writer, const char *text)
                 unsigned char c = *text;
 
                 if (c == '"' || c == '\\')
-                        add(writer, (char[]){ '\\', c }, 2);
+                        writer_bytes(writer, (char[]){ '\\', c }, 2);
                 else if (c < ' ')
-                        add(writer, (char[]){ '\\', 'u', '0', '0', digits[c >> 4], digits[c & 15] }, 6);
+                        writer_bytes(writer, (char[]){ '\\', 'u', '0', '0', digits[c >> 4], digits[c & 15] }, 6);
                 else
-                        add(writer, c >= 0x80 && !utf8 ? "?" : text, 1);
+                        writer_bytes(writer, c >= 0x80 && !utf8 ? "?" : text, 1);
         }
 }
 
@@ -135,13 +134,13 @@ void writer_json(struct writer *writer, json_t *json)
 
 void writer_open(struct writer *writer, char bracket)
 {
-        add(writer, &bracket, 1);
+        writer_bytes(writer, &bracket, 1);
         writer->first = true;
 }
 
 void writer_close(struct writer *writer, char bracket)
 {
-        add(writer, &bracket, 1);
+        writer_bytes(writer, &bracket, 1);
         writer->first = false;
 }
 
@@ -158,11 +157,44 @@ void writer_key(struct writer *writer, const char *key)
         char *at;
 
         writer_element(writer);
-        at = make_room(writer, length + 3);
+        at = writer_room(writer, length + 3);
         if (!at)
                 return;
         *at++ = '"';
         at = mempcpy(at, key, length);
         memcpy(at, "\":", 2);
         writer->size += length + 3;
+}
+
+void writer_member_integer(struct writer *writer, const char *key, uint64_t value)
+{
+        writer_key(writer, key);
+        writer_integer(writer, (int64_t) value);
+}
+
+void writer_member_string(struct writer *writer, const char *key, const char *text)
+{
+        writer_key(writer, key);
+        writer_string(writer, text);
+}
+
+void writer_member_boolean(struct writer *writer, const char *key, bool value)
+{
+        writer_key(writer, key);
+        writer_boolean(writer, value);
+}
+
+void writer_member_optional(struct writer *writer, const char *key, bool has, uint64_t value)
+{
+        writer_key(writer, key);
+        if (has)
+                writer_integer(writer, (int64_t) value);
+        else
+                writer_raw(writer, "null");
+}
+
+void writer_open_member(struct writer *writer, const char *key, char bracket)
+{
+        writer_key(writer, key);
+        writer_open(writer, bracket);
 }

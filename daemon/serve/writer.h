@@ -24,6 +24,10 @@ void writer_deinit(struct writer *writer);
 void writer_reset(struct writer *writer);
 
 /* Each adds to the text; what is wrong is in writer->error. */
+/* Makes room for @size bytes more and returns where they go; they are part of the text when writer->size has them.
+ * NULL: no memory, which writer->error says, too. */
+char *writer_room(struct writer *writer, size_t size);
+void writer_bytes(struct writer *writer, const char *text, size_t size);
 void writer_raw(struct writer *writer, const char *text);
 void writer_integer(struct writer *writer, int64_t value);
 void writer_boolean(struct writer *writer, bool value);
@@ -37,3 +41,10 @@ void writer_close(struct writer *writer, char bracket);
 /* To be called before the value of a member, and before each element. @key has nothing to escape. */
 void writer_key(struct writer *writer, const char *key);
 void writer_element(struct writer *writer);
+/* A member and its value; of an optional one that is not there null. */
+void writer_member_integer(struct writer *writer, const char *key, uint64_t value);
+void writer_member_string(struct writer *writer, const char *key, const char *text);
+void writer_member_boolean(struct writer *writer, const char *key, bool value);
+void writer_member_optional(struct writer *writer, const char *key, bool has, uint64_t value);
+/* Begins an object or an array that is a member. */
+void writer_open_member(struct writer *writer, const char *key, char bracket);

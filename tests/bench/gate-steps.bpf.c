@@ -7,13 +7,16 @@
 
 #include "gate-steps.h"
 
+/* Of the map whose creation is timed. */
+static struct create_attr attr = { .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 };
+
 static int creation(u32 turn, struct gate_steps *steps)
 {
         struct cgroup_subsys_state *css = charged_css();
         u64 domain = css ? find_domain((u64) css) : 0, address = steps->map;
         struct size size = {};
 
-        if (!domain)
+        if (!domain || decide_create(address_of(&attr)) != UNDECIDED)
                 return 1;
         forget_object(address, 0);
         measure_map(address, &size);

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "policy/config.h"
+#include "policy/unit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
  * is one JSON object and a NUL, calls before a bad one are answered, and nothing is left of the client in the end.
  *
  *     clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz-varlink.c daemon/serve/varlink-*.c
- * daemon/base/log.c
+ *         daemon/base/log.c daemon/base/clock.c
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -172,6 +172,8 @@ func explain() error {
 		Shares                   []iobpfbudget.Share
 		BpfCharged, BpfUncharged int64
 		Objects                  []iobpfbudget.Object
+		Refusals                 []iobpfbudget.Refusal
+		MemoryEvents             []iobpfbudget.MemoryEvents
 		Verdict                  string
 	}
 
@@ -202,7 +204,7 @@ func budget() error {
 	if event, lost, flags, err := receive(ctx); err != nil || event != nil || lost != 0 || flags != varlink.Continues {
 		return fmt.Errorf("first reply: %v %v %v %v", event, lost, flags, err)
 	}
-	err = iobpfbudget.SetBudget().Call(ctx, conn, cgroup, &high, nil, nil, nil, nil, nil, nil, nil, nil)
+	err = iobpfbudget.SetBudget().Call(ctx, conn, cgroup, &high, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -259,14 +261,14 @@ func typedErrors() error {
 	if !errors.As(err, &noCgroup) || noCgroup.Cgroup != "/no-such-cgroup" {
 		return fmt.Errorf("not the error that should come: %v", err)
 	}
-	_, _, _, _, _, _, _, _, err = iobpfbudget.Explain().Call(ctx, conn, nil, &unit)
+	_, _, _, _, _, _, _, _, _, _, err = iobpfbudget.Explain().Call(ctx, conn, nil, &unit)
 	if !errors.As(err, &noUnit) || noUnit.Unit != unit {
 		return fmt.Errorf("not the error that should come: %v", err)
 	}
 	if err = iobpfbudget.UnsetBudget().Call(ctx, conn, cgroup); !errors.As(err, &noBudget) {
 		return fmt.Errorf("not the error that should come: %v", err)
 	}
-	err = iobpfbudget.SetBudget().Call(ctx, conn, cgroup, &high, nil, nil, nil, nil, nil, nil, nil, nil)
+	err = iobpfbudget.SetBudget().Call(ctx, conn, cgroup, &high, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
 	if !errors.As(err, &invalid) || invalid.Field != "high" {
 		return fmt.Errorf("not the error that should come: %v", err)
 	}

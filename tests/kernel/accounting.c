@@ -37,6 +37,16 @@
 #define MIX_TOLERANCE_PERCENT 1.0
 #define BOUNDED_TYPES_MAX     3
 
+/*
+ * A full map's ceiling is what it takes, and room for the free lists: of each of its allocators on each CPU 99 elements
+ * of some 16 bytes more than an entry. A trie may have an intermediate node for each entry, a table of rhash be full by
+ * 38 %, and a ring of a cpumap have 16384 slots.
+ */
+#define CEILING_FACTOR      1.02
+#define CEILING_FACTOR_TREE 2.0
+#define CEILING_ELEMENTS    99
+#define CEILING_RING_BYTES  (16384 * 8)
+
 /* Per-CPU memory is populated by pages of all CPUs and given back late; JIT images have a header and padding. */
 #define PERCPU_SLACK  (2 << 20)
 #define PERCPU_SMALL  768  /* of an object, on each CPU: caches, free lists, counters */
@@ -98,7 +108,7 @@ static const struct map_kind map_kinds[] = {
         { "prog_array", BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 100, .percent = 0 },
         { "prog_array full", BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 100, .percent = 100 },
         { "perf_event_array", BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 100, .percent = 0 },
-        { "perf_event_array full", BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 100, .percent = 100 },
+        { "perf_event_array full", BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 100, .percent = 100, .unseen = 6400 },
         { "cgroup_array full", BPF_MAP_TYPE_CGROUP_ARRAY, 4, 4, 100, .percent = 100 },
         { "hash small", BPF_MAP_TYPE_HASH, 4, 8, 16, .percent = 0 },
         { "hash small full", BPF_MAP_TYPE_HASH, 4, 8, 16, .percent = 100 },
@@ -261,6 +271,7 @@ struct subject {
         int64_t truth;  /* charged, by the kernel */
         int64_t percpu; /* growth of Percpu: in /proc/meminfo */
         int64_t charged, allocated, allocated_min, jit, objects;
+        int64_t ceiling, unbounded; /* the latter: objects without a ceiling */
         int64_t memlock;
         int64_t jited; /* code without headers, by the kernel */
         bool bounded;
@@ -652,6 +663,10 @@ static void take_report(struct subject *subject, json_t *report)
                 subject->allocated_min += number(object, NULL, "allocatedMin");
                 subject->charged += number(object, NULL, "charged");
                 subject->jit += number(object, NULL, "jit");
+                if (json_is_null(json_object_get(object, "ceiling")))
+                        subject->unbounded++;
+                else
+                        subject->ceiling += number(object, NULL, "ceiling");
                 subject->bounded |= json_is_false(json_object_get(object, "exact"));
                 if (strcmp(json_string_value(json_object_get(object, "kind")), "program") == 0)
                         subject->jited += jited_bytes(number(object, NULL, "id"), NULL, &(uint32_t){ 0 }) +
@@ -768,10 +783,11 @@ static void print_row(const struct subject *row)
                 printf("# %-26s %s\n", row->name, strerror(-row->status));
                 return;
         }
-        printf("# %-26s %4u | %10lld %10lld %+7.2f%% | %10lld %10lld %+7.2f%% | %10lld %+8.2f%%%s\n", row->name, n,
-                        (long long) row->truth / n, (long long) row->charged / n, percent_off(row->charged, row->truth),
-                        (long long) total / n, (long long) row->allocated / n, percent_off(row->allocated, total),
-                        (long long) row->memlock / n, percent_off(row->memlock, total), row->bounded ? " bounds" : "");
+        printf("# %-26s %4u | %10lld %10lld %+7.2f%% | %10lld %10lld %+7.2f%% | %10lld %+8.2f%% | %10lld%s\n",
+                        row->name, n, (long long) row->truth / n, (long long) row->charged / n,
+                        percent_off(row->charged, row->truth), (long long) total / n, (long long) row->allocated / n,
+                        percent_off(row->allocated, total), (long long) row->memlock / n,
+                        percent_off(row->memlock, total), (long long) row->ceiling / n, row->bounded ? " bounds" : "");
 }
 
 static void print_table(void)
@@ -780,8 +796,8 @@ static void print_table(void)
 
         uname(&name);
         printf("# Linux %s, bytes of one object, mean of n\n", name.release);
-        printf("# %-26s %4s | %10s %10s %8s | %10s %10s %8s | %10s %9s\n", "row", "n", "charged", "ours", "error",
-                        "allocated", "ours", "error", "memlock", "error");
+        printf("# %-26s %4s | %10s %10s %8s | %10s %10s %8s | %10s %9s | %10s\n", "row", "n", "charged", "ours",
+                        "error", "allocated", "ours", "error", "memlock", "error", "ceiling");
         for (size_t i = 0; i < row_count; i++)
                 print_row(&rows[i]);
         fflush(stdout);
@@ -849,6 +865,16 @@ static bool has_uncharged_percpu(const struct subject *row)
         return row->map && map_is_preallocated_percpu(row->map);
 }
 
+/* What is in none of the kernel's figures. Entries of 64 bytes are larger where kmalloc() has no such class. */
+static int64_t unseen(const struct map_kind *kind)
+{
+        bool larger = kind->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY &&
+                      access("/sys/kernel/slab/kmalloc-128", F_OK) == 0 &&
+                      access("/sys/kernel/slab/kmalloc-64", F_OK) < 0;
+
+        return larger ? 2 * (int64_t) kind->unseen : kind->unseen;
+}
+
 /*
  * How far allocated may be above what is charged and the JIT code: per-CPU memory by the kernel's own figure, which
  * grows in chunks, the header and padding of JIT images, and what is in no figure. The bounds are in *low and *high;
@@ -865,7 +891,7 @@ static bool allocated_is_right(const struct subject *row, int64_t *low, int64_t 
                 *high += PERCPU_SLACK;
         }
         *high += (int64_t) row->count * PERCPU_SMALL * libbpf_num_possible_cpus();
-        *high += (int64_t) row->count * (row->map ? row->map->unseen : PROGRAM_SLACK);
+        *high += (int64_t) row->count * (row->map ? unseen(row->map) : PROGRAM_SLACK);
         return row->allocated >= *low && row->allocated <= *high;
 }
 
@@ -959,6 +985,96 @@ static void check_memlock(const struct subject *row)
                 fail_msg("%s: %lld off, bpftool only %lld", row->name, (long long) ours, (long long) theirs);
 }
 
+/* Whether what it takes depends on what is in it. */
+static bool grows(const struct map_kind *kind)
+{
+        switch ((int) kind->type) {
+        case BPF_MAP_TYPE_PROG_ARRAY: /* what its programs have in common */
+        case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+        case BPF_MAP_TYPE_DEVMAP:
+        case BPF_MAP_TYPE_DEVMAP_HASH:
+        case BPF_MAP_TYPE_CPUMAP:
+        case BPF_MAP_TYPE_SOCKHASH:
+        case BPF_MAP_TYPE_XSKMAP:
+        case BPF_MAP_TYPE_STRUCT_OPS:
+        case MAP_TYPE_ARENA:
+                return true;
+        }
+        return kind->flags & NP;
+}
+
+static bool has_ceiling(const struct map_kind *kind)
+{
+        return !map_is_local_storage(kind) && kind->type != BPF_MAP_TYPE_CGROUP_STORAGE &&
+               kind->type != BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
+}
+
+/* Bytes that the ceiling of a full map of @kind may be above what it takes. */
+static int64_t ceiling_slack(const struct map_kind *kind)
+{
+        int64_t cpus = libbpf_num_possible_cpus(), value = kind->value_size;
+
+        if (kind->type == BPF_MAP_TYPE_CPUMAP)
+                return cpus * CEILING_RING_BYTES;
+        if (kind->type == BPF_MAP_TYPE_PERCPU_HASH)
+                value *= cpus + 2;
+        if (kind->type == BPF_MAP_TYPE_PROG_ARRAY || kind->type == BPF_MAP_TYPE_DEVMAP ||
+                        kind->type == BPF_MAP_TYPE_DEVMAP_HASH)
+                return 512;
+        return kind->flags & NP ? cpus * CEILING_ELEMENTS * (2 * (value + kind->key_size) + 256) : 0;
+}
+
+/* No object is above its ceiling, a full one is near it, and what does not grow is at it. */
+static void check_ceiling(const struct subject *row)
+{
+        const struct map_kind *kind = row->map;
+        bool tree = kind && (kind->type == BPF_MAP_TYPE_LPM_TRIE || kind->type == MAP_TYPE_RHASH);
+
+        if (kind && !has_ceiling(kind)) {
+                assert_int_equal(row->unbounded, row->count);
+                return;
+        }
+        assert_int_equal(row->unbounded, 0);
+        if (row->ceiling < row->allocated)
+                fail_msg("%s: %lld allocated, ceiling %lld", row->name, (long long) row->allocated,
+                                (long long) row->ceiling);
+        if (row->kind != SUBJECT_MIX && (!kind || !grows(kind)))
+                assert_int_equal(row->ceiling, row->allocated);
+        if (kind && kind->percent == 100 &&
+                        row->ceiling > row->allocated * (tree ? CEILING_FACTOR_TREE : CEILING_FACTOR) +
+                                                        ceiling_slack(kind) * row->count)
+                fail_msg("%s: full %lld allocated, but ceiling %lld", row->name, (long long) row->allocated,
+                                (long long) row->ceiling);
+}
+
+static bool same_shape(const struct map_kind *a, const struct map_kind *b)
+{
+        return a && b && a->type == b->type && a->flags == b->flags && a->key_size == b->key_size &&
+               a->value_size == b->value_size && a->max_entries == b->max_entries && a->inner_type == b->inner_type &&
+               a->unprivileged == b->unprivileged && a->locked == b->locked;
+}
+
+/* However full a map is, its ceiling is the same: what is booked when it is made holds. */
+static void test_ceilings_stay(void **state)
+{
+        size_t pairs = 0;
+
+        (void) state;
+        for (size_t i = 0; i < row_count; i++)
+                for (size_t k = i + 1; k < row_count; k++) {
+                        const struct subject *a = &rows[i], *b = &rows[k];
+
+                        if (!same_shape(a->map, b->map) || a->status < 0 || b->status < 0)
+                                continue;
+                        pairs++;
+                        if (a->ceiling / a->count != b->ceiling / b->count)
+                                fail_msg("%s: ceiling %lld; %s: %lld", a->name, (long long) a->ceiling / a->count,
+                                                b->name, (long long) b->ceiling / b->count);
+                }
+        printf("# %zu pairs of rows of the same shape\n", pairs);
+        assert_true(pairs > 0);
+}
+
 static void test_row(void **state)
 {
         const struct subject *row = *state;
@@ -966,6 +1082,7 @@ static void test_row(void **state)
         if (row->status < 0)
                 fail_msg("%s: %s", row->name, strerror(-row->status));
         assert_int_equal(row->objects, row->count);
+        check_ceiling(row);
         if (row->bounded) {
                 check_bounds(row);
                 return;
@@ -986,8 +1103,8 @@ static int64_t entries_of(const struct subject *row)
                        kind->type == BPF_MAP_TYPE_STACK || kind->type == BPF_MAP_TYPE_DEVMAP ||
                        kind->type == BPF_MAP_TYPE_DEVMAP_HASH || kind->type == BPF_MAP_TYPE_CPUMAP ||
                        kind->type == BPF_MAP_TYPE_SOCKHASH || kind->type == BPF_MAP_TYPE_XSKMAP ||
-                       kind->type == BPF_MAP_TYPE_CGROUP_STORAGE || kind->type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE ||
-                       kind->type == MAP_TYPE_ARENA;
+                       kind->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY || kind->type == BPF_MAP_TYPE_CGROUP_STORAGE ||
+                       kind->type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE || kind->type == MAP_TYPE_ARENA;
 
         if (!counted)
                 return -1;
@@ -1158,6 +1275,9 @@ static uint32_t programs_for(const struct program_kind *kind)
         return objects_for(instructions * 8 + 8192, ROW_BYTES);
 }
 
+/* Compares the rows with each other: all of them. */
+#define CEILINGS_STAY "ceilings stay"
+
 /* Whether the tests of the row @name are to be run: of the others nothing is measured. */
 static bool is_wanted(const char *name, const char *part)
 {
@@ -1166,7 +1286,8 @@ static bool is_wanted(const char *name, const char *part)
 
         snprintf(exactly, sizeof(exactly), EXACT_NAME, name);
         return (!part || strstr(name, part)) &&
-               (!filter || !*filter || fnmatch(filter, name, 0) == 0 || fnmatch(filter, exactly, 0) == 0);
+               (!filter || !*filter || fnmatch(filter, name, 0) == 0 || fnmatch(filter, exactly, 0) == 0 ||
+                               fnmatch(filter, CEILINGS_STAY, 0) == 0);
 }
 
 static void add_rows(const char *filter)
@@ -1218,7 +1339,7 @@ static size_t add_tests(struct CMUnitTest *tests, size_t n, struct subject *row)
 int main(int argc, char *argv[])
 {
         static struct subject specifications[LENGTH(rows)];
-        struct CMUnitTest tests[2 * LENGTH(rows) + 2];
+        struct CMUnitTest tests[2 * LENGTH(rows) + 3];
         size_t n = 0;
 
         alarm(900);
@@ -1241,7 +1362,9 @@ int main(int argc, char *argv[])
                 else
                         n = add_tests(tests, n, &rows[i]);
         tests[n++] = (struct CMUnitTest){ "bounded types", test_bounded_types, NULL, NULL, NULL };
-        if (argc < 2)
+        if (argc < 2) {
+                tests[n++] = (struct CMUnitTest){ CEILINGS_STAY, test_ceilings_stay, NULL, NULL, NULL };
                 tests[n++] = (struct CMUnitTest){ "create and destroy", test_cycles, NULL, harness_teardown, NULL };
+        }
         return _cmocka_run_group_tests("accounting", tests, n, NULL, clean_up);
 }

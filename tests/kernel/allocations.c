@@ -83,9 +83,8 @@ static struct caller {
         { "alloc_slab_obj_exts", .marks = CALLER_NOT_OURS },
         { "pcpu_create_chunk", .marks = CALLER_NOT_OURS },
         { "bpf_prog_pack_alloc", .marks = CALLER_NOT_OURS },
-        /* Documented as not counted: what events, sockets and jumps into arrays keep, and a cpumap's threads. */
+        /* Documented as not counted: what sockets and jumps into arrays keep, and a cpumap's threads. */
         { "prog_array_map_poke_track", .marks = CALLER_NOT_OURS },
-        { "perf_event_fd_array_get_ptr", .marks = CALLER_NOT_OURS },
         { "sk_psock_init", .marks = CALLER_NOT_OURS },
         { "__kthread_create_on_node", .marks = CALLER_NOT_OURS },
         { "sock_map_update_common", .marks = CALLER_SOCKET },

@@ -13,6 +13,9 @@
 __u64 fake_jiffies = 0;  /* 0: the kernel's */
 __u64 fake_pid_tgid = 0; /* 0: that of the test */
 __s64 fake_result = 0;   /* of the hook that a fexit program is at */
+__u64 fake_pages = 0;    /* that an arena gets */
+__u32 killed = 0;        /* signals that were sent to the test, had it been another */
+__u32 last_signal = 0;
 
 /* What bpf(2) was given. */
 __u8 attr[BOOKS_ATTR_SIZE] = {};
@@ -33,9 +36,24 @@ static __always_inline long tested_result(u64 *result)
         return 0;
 }
 
-#define bpf_jiffies64              tested_jiffies
-#define bpf_get_current_pid_tgid   tested_pid_tgid
-#define bpf_get_func_ret(ctx, ret) tested_result(ret)
+static __always_inline long tested_argument(u32 argument, u64 *value)
+{
+        *value = argument == 2 ? fake_pages : ~0ULL;
+        return 0;
+}
+
+static __always_inline long tested_signal(u32 signal)
+{
+        killed++;
+        last_signal = signal;
+        return 0;
+}
+
+#define bpf_jiffies64                   tested_jiffies
+#define bpf_get_current_pid_tgid        tested_pid_tgid
+#define bpf_get_func_ret(ctx, ret)      tested_result(ret)
+#define bpf_get_func_arg(ctx, n, value) tested_argument(n, value)
+#define bpf_send_signal                 tested_signal
 
 #include "gate.bpf.c"
 
@@ -123,6 +141,7 @@ int call_measure_map(struct books_call *call)
         measure_map(call->address, &size);
         call->allocated = size.allocated;
         call->charged = size.charged;
+        call->ceiling = size.ceiling;
         return 0;
 }
 
@@ -135,6 +154,7 @@ int call_measure_program(struct books_call *call)
         measure_program(call->address, &size);
         call->allocated = size.allocated;
         call->charged = size.charged;
+        call->ceiling = size.ceiling;
         call->pages = BPF_CORE_READ(prog, pages);
         call->insns = BPF_CORE_READ(prog, len);
         call->aux_size = bpf_core_type_size(struct bpf_prog_aux);
@@ -145,7 +165,10 @@ int call_measure_program(struct books_call *call)
 SEC("syscall")
 int call_admit_map(struct books_call *call)
 {
-        struct size size = { .allocated = call->allocated, .charged = call->charged, .unknown = call->unknown };
+        struct size size = { .allocated = call->allocated,
+                .charged = call->charged,
+                .ceiling = call->ceiling,
+                .unknown = call->unknown };
 
         call->result = admit_map(call->address, call->id, &size);
         return 0;
@@ -175,6 +198,54 @@ int call_element_bytes(struct books_call *call)
         return 0;
 }
 
+/* What a map with the attributes at @call->address takes at least. */
+SEC("syscall")
+int call_create_bytes(struct books_call *call)
+{
+        struct object_record record = {};
+
+        create_bytes(call->address, &record);
+        call->allocated = record.allocated;
+        call->charged = record.charged;
+        return 0;
+}
+
+/* What @call->levels more elements of the map take, and whether an update of it is looked at. */
+SEC("syscall")
+int call_growth_bytes(struct books_call *call)
+{
+        u64 slack = 0;
+
+        call->result = growth_bytes(call->address, call->levels, &slack);
+        call->slack = slack;
+        call->enforce = map_grows(call->address);
+        return 0;
+}
+
+/* The buckets and the bytes of a resizable hash's table, that has call->id of them, with call->above elements. */
+SEC("syscall")
+int call_rhash_buckets(struct books_call *call)
+{
+        call->result = rhash_buckets(call->id, call->above);
+        call->allocated = rhash_table_bytes(call->result);
+        return 0;
+}
+
+/* Settles the entry call->address to call->allocated, by what it said before: amount[0..2]. */
+SEC("syscall")
+int call_settle_entry(struct books_call *call)
+{
+        struct gate_settlement to = { .key = call->address, .allocated = call->allocated, .charged = call->allocated };
+        u64 key = call->address;
+        struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
+
+        to.before.allocated = call->amount[0];
+        to.before.admitted = call->amount[1];
+        to.before.coming = call->amount[2];
+        call->result = settle_entry(object, &to);
+        return 0;
+}
+
 SEC("syscall")
 int call_lock(struct books_call *call)
 {
@@ -194,5 +265,13 @@ int call_unlock(struct books_call *call)
 
         if (object)
                 unlock(object, &booking);
+        return 0;
+}
+
+/* Whether something in the way of the running task's cgroup up is missing in the tables. */
+SEC("syscall")
+int call_is_incomplete(struct books_call *call)
+{
+        call->result = is_incomplete((u64) charged_css());
         return 0;
 }

@@ -26,6 +26,7 @@ struct books_call {
         __u32 resource;
         __u32 reserved;
         __s64 allocated, charged; /* as measured */
+        __u64 ceiling;
         __u32 pages, insns, aux_size;
         /* elements that the kernel allocates at once for its free lists, and their per-CPU parts */
         __u32 batch, percpu_batch;

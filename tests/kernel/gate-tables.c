@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -140,13 +141,13 @@ static struct bpf_link *fake_attach(const struct bpf_program *program)
 static struct {
         const char *name;
         uint64_t count;
-} left_out[8];
+} missed_hooks[8];
 
-static uint64_t fake_left_out(const struct bpf_program *program)
+static uint64_t fake_missed(const struct bpf_program *program)
 {
-        for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
-                if (left_out[i].name && strcmp(left_out[i].name, bpf_program__name(program)) == 0)
-                        return left_out[i].count;
+        for (size_t i = 0; i < sizeof(missed_hooks) / sizeof(missed_hooks[0]); i++)
+                if (missed_hooks[i].name && strcmp(missed_hooks[i].name, bpf_program__name(program)) == 0)
+                        return missed_hooks[i].count;
         return 0;
 }
 
@@ -186,12 +187,14 @@ static struct btf *load_btf_again(void)
 #define bpf_program__attach_kprobe_multi_opts fake_attach_entry
 #define bpf_program__attach                   fake_attach
 #define btf__load_vmlinux_btf                 load_btf_again
-#define skeleton_left_out                     fake_left_out
+#define skeleton_missed                       fake_missed
 #define probe_entry                           fake_probe_entry
 #define probe_preemption                      fake_probe_preemption
 
 #include "enforce/gate.c"
 #include "enforce/gatepins.c"
+#include "enforce/leftovers.c"
+#include "enforce/pathhash.c"
 
 static bool with_settlements;
 
@@ -253,6 +256,7 @@ static const struct gate_target targets[GATE_HOOKS] = {
         [GATE_HOOK_MAP_FREE] = { HOOK_FUNCTION, "security_bpf_map_free" },
         [GATE_HOOK_PROGRAM_FREE] = { HOOK_FUNCTION, "security_bpf_prog_free" },
         [GATE_HOOK_MKDIR] = { HOOK_TRACEPOINT, "cgroup_mkdir" },
+        [GATE_HOOK_RMDIR] = { HOOK_TRACEPOINT, "cgroup_rmdir" },
 };
 
 static int setup(void **state)
@@ -260,13 +264,16 @@ static int setup(void **state)
         (void) state;
         memset(&fake_machine, 0, sizeof(fake_machine));
         fake_machine.settings.page_size = sysconf(_SC_PAGESIZE);
+        fake_machine.settings.kmalloc_min = 8;
         fake_machine.settings.possible_cpus = fake_machine.settings.cpu_ids = libbpf_num_possible_cpus();
-        fake_options = (struct gate_options){
-                .machine = &fake_machine, .domains_max = DOMAINS, .objects_max = OBJECTS
-        };
+        fake_options = (struct gate_options){ .machine = &fake_machine,
+                .domains_max = DOMAINS,
+                .objects_max = OBJECTS,
+                .automaton_max = 1024,
+                .budgets_max = 4 };
         memset(attached, 0, sizeof(attached));
         attached_count = 0;
-        memset(left_out, 0, sizeof(left_out));
+        memset(missed_hooks, 0, sizeof(missed_hooks));
         fake_preemption = fake_entry = true;
         with_settlements = false;
         unattachable = refused = NULL;
@@ -320,6 +327,7 @@ static void have_hooks(void)
 {
         memcpy(fake_machine.gate, targets, sizeof(targets));
         fake_machine.gate[GATE_HOOK_MKDIR].target = NULL;
+        fake_machine.gate[GATE_HOOK_RMDIR].target = NULL;
 }
 
 static bool is_pinned(const char *name)
@@ -360,7 +368,7 @@ static struct gate_settings pinned_settings(void)
         return read_settings(fd);
 }
 
-static const uint64_t some_max[GATE_RESOURCES] = { 10, 20, 30, 40 };
+static const uint64_t some_max[GATE_RESOURCES] = { 10, 20, 30, 40, 50, 60 };
 
 /* --- Start -------------------------------------------------------------------------------------------------------- */
 
@@ -372,7 +380,6 @@ static void test_start(void **state)
         struct stat st;
 
         (void) state;
-        fake_options.fail_closed = true;
         gate = open_gate();
         assert_int_equal(access(GATE_DIRECTORY, F_OK), -1);
         settings = read_settings(bpf_map__fd(gate->skeleton->maps.gate_settings));
@@ -380,7 +387,7 @@ static void test_start(void **state)
         assert_int_equal(settings.enforcing, 0);
         assert_int_equal(settings.instance, 0);
         assert_int_equal(gate_start(gate), 0);
-        assert_int_equal(count_pins(), 4);
+        assert_int_equal(count_pins(), 5);
         assert_true(is_pinned("gate_domains") && is_pinned("gate_objects") && is_pinned("gate_settings") &&
                         is_pinned("gate_events"));
         assert_int_equal(stat(GATE_DIRECTORY, &st), 0);
@@ -388,7 +395,6 @@ static void test_start(void **state)
         settings = pinned_settings();
         assert_int_equal(settings.layout, GATE_LAYOUT);
         assert_int_equal(settings.enforcing, 1);
-        assert_int_equal(settings.fail_closed, 1);
         assert_int_equal(settings.own_cgroup, 0);
         assert_int_equal(settings.daemon_tgid, getpid());
         assert_true(settings.map_fops != 0);
@@ -396,7 +402,7 @@ static void test_start(void **state)
         assert_int_equal(settings.instance, gate->skeleton->rodata->instance);
         gate_close(gate);
         /* It goes on. */
-        assert_int_equal(count_pins(), 4);
+        assert_int_equal(count_pins(), 5);
         assert_string_equal(take_log(), "");
 }
 
@@ -410,7 +416,6 @@ static void test_own_cgroup(void **state)
         gate = start_gate();
         assert_int_equal(pinned_settings().own_cgroup, 4711);
         assert_int_equal(pinned_settings().daemon_tgid, 0);
-        assert_int_equal(pinned_settings().fail_closed, 0);
         gate_close(gate);
 }
 
@@ -458,6 +463,7 @@ static void test_hooks(void **state)
         (void) state;
         have_hooks();
         fake_machine.gate[GATE_HOOK_MKDIR] = targets[GATE_HOOK_MKDIR];
+        fake_machine.gate[GATE_HOOK_RMDIR] = targets[GATE_HOOK_RMDIR];
         gate = start_gate();
         check_attached("gate_map", "security_bpf_map_create", false, false);
         check_attached("gate_program", "security_bpf_prog_load", false, false);
@@ -481,7 +487,7 @@ static void test_hooks(void **state)
         assert_true(gate->skeleton->rodata->probed);
         assert_false(gate->skeleton->rodata->program_by_aux);
         assert_int_equal(attached_count, 19);
-        assert_int_equal(count_pins(), 4 + 19);
+        assert_int_equal(count_pins(), 5 + 21);
         gate_close(gate);
         assert_string_equal(take_log(), "");
 }
@@ -505,7 +511,7 @@ static void test_no_fallbacks(void **state)
                 assert_false(gate->skeleton->rodata->probed);
                 assert_int_equal(gate->skeleton->rodata->program_by_aux, i == 2);
                 assert_int_equal(attached_count, 5);
-                assert_int_equal(count_pins(), 4 + 5);
+                assert_int_equal(count_pins(), 5 + 5);
                 check_attached("gate_map", i == 2 ? "bpf_map_create" : "security_bpf_map_create", i == 2, false);
                 check_attached("gate_update", "security_bpf", false, false);
                 gate_close(gate);
@@ -528,7 +534,7 @@ static void test_unattachable(void **state)
         gate = start_gate();
         check_logged("gate_map_again2 cannot be attached to security_bpf_map_create: ");
         assert_false(is_pinned("gate_map_again2"));
-        assert_int_equal(count_pins(), 4 + 18);
+        assert_int_equal(count_pins(), 5 + 18);
         gate_close(gate);
 }
 
@@ -553,15 +559,15 @@ static void test_missed(void **state)
         (void) state;
         have_hooks();
         gate = start_gate();
-        left_out[0].name = "gate_map", left_out[0].count = 100;
-        left_out[1].name = "gate_map_entered", left_out[1].count = 7;
-        left_out[2].name = "gate_program", left_out[2].count = 2000;
-        left_out[3].name = "gate_program_entered", left_out[3].count = 3000;
-        left_out[4].name = "gate_update", left_out[4].count = 10000;
-        left_out[5].name = "gate_map_again1", left_out[5].count = 1;
-        left_out[6].name = "gate_map_freed", left_out[6].count = 1;
+        missed_hooks[0].name = "gate_map", missed_hooks[0].count = 100;
+        missed_hooks[1].name = "gate_map_entered", missed_hooks[1].count = 7;
+        missed_hooks[2].name = "gate_program", missed_hooks[2].count = 2000;
+        missed_hooks[3].name = "gate_program_entered", missed_hooks[3].count = 3000;
+        missed_hooks[4].name = "gate_update", missed_hooks[4].count = 10000;
+        missed_hooks[5].name = "gate_map_again1", missed_hooks[5].count = 1;
+        missed_hooks[6].name = "gate_map_freed", missed_hooks[6].count = 1;
         assert_int_equal(gate_missed(gate), 7 + 2000);
-        left_out[7].name = "gate_update_entered", left_out[7].count = 30000;
+        missed_hooks[7].name = "gate_update_entered", missed_hooks[7].count = 30000;
         assert_int_equal(gate_missed(gate), 7 + 2000 + 10000);
         gate->skeleton->bss->unread = 500000;
         assert_int_equal(gate_missed(gate), 7 + 2000 + 10000 + 500000);
@@ -589,10 +595,9 @@ static void test_take_over(void **state)
         have_hooks();
         gate = start_gate();
         instance = pinned_settings().instance;
-        assert_int_equal(gate_set_domain(gate, 5, 0, some_max, 3), 0);
+        assert_int_equal(gate_set_domain(gate, 5, 0, NULL, some_max, 3), 0);
         gate_close(gate);
         fake_preemption = false;
-        fake_options.fail_closed = true;
         gate = open_gate();
         check_logged("The gate of a predecessor is taken over from " GATE_DIRECTORY);
         assert_int_equal(gate_read_domain(gate, 5, &domain), 0);
@@ -600,8 +605,7 @@ static void test_take_over(void **state)
         /* There is no moment without a gate. */
         assert_int_equal(pinned_settings().enforcing, 1);
         assert_int_equal(pinned_settings().instance, instance);
-        assert_int_equal(pinned_settings().fail_closed, 1);
-        assert_int_equal(count_pins(), 4 + 19);
+        assert_int_equal(count_pins(), 5 + 19);
         assert_int_equal(gate_start(gate), 0);
         assert_int_equal(pinned_settings().enforcing, 1);
         assert_int_not_equal(pinned_settings().instance, instance);
@@ -628,7 +632,7 @@ static void test_others_pins(void **state)
         assert_int_equal(gate_start(gate), 0);
         assert_false(is_pinned("gate_of_tomorrow"));
         assert_false(is_pinned("gate_events_new"));
-        assert_int_equal(count_pins(), 4 + 19);
+        assert_int_equal(count_pins(), 5 + 19);
         gate_close(gate);
 }
 
@@ -637,7 +641,7 @@ static void leave_gate(void)
 {
         struct gate *gate = start_gate();
 
-        assert_int_equal(gate_set_domain(gate, 5, 0, some_max, 0), 0);
+        assert_int_equal(gate_set_domain(gate, 5, 0, NULL, some_max, 0), 0);
         gate_close(gate);
 }
 
@@ -650,8 +654,8 @@ static bool is_taken_over(void)
 
         assert_int_equal(gate->started, found);
         assert_int_equal(gate_start(gate), 0);
-        assert_int_equal(count_pins(), 4);
-        assert_int_equal(gate_set_domain(gate, 5, 0, some_max, 0), 0);
+        assert_int_equal(count_pins(), 5);
+        assert_int_equal(gate_set_domain(gate, 5, 0, NULL, some_max, 0), 0);
         gate_close(gate);
         return found;
 }
@@ -811,7 +815,7 @@ static void test_release(void **state)
         fd = bpf_obj_get(GATE_DIRECTORY "/gate_settings");
         gate_close(gate);
         assert_int_equal(read_settings(fd).enforcing, 1);
-        assert_int_equal(gate_release(), 4 + 19);
+        assert_int_equal(gate_release(), 5 + 19);
         assert_int_equal(read_settings(fd).enforcing, 0);
         assert_int_equal(access(GATE_DIRECTORY, F_OK), -1);
         close(fd);
@@ -847,25 +851,35 @@ static int try_open(void)
         return gate_open(&fake_options, &gate);
 }
 
-/* One process at a time has the gate, until it releases it or ends, also after gate_close(). */
+/* One process at a time has the gate, until it releases it or ends, also after gate_close(). Nobody else can keep it.
+ */
 static void test_one_process(void **state)
 {
+        int bpffs = open(BPFFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         struct gate *gate;
+        struct stat st;
 
         (void) state;
+        /* Anybody may open, and so lock, what is mounted for all. */
+        assert_int_equal(flock(bpffs, LOCK_EX | LOCK_NB), 0);
         gate = start_gate();
+        close(bpffs);
+        assert_int_equal(stat(GATE_LOCK_FILE, &st), 0);
+        assert_int_equal(st.st_mode, S_IFREG | 0600);
+        assert_int_equal(st.st_uid, 0);
+        assert_int_equal(gate_pins_holder(), getpid());
         assert_int_equal(ask_other_process(try_open), -EBUSY);
         assert_int_equal(ask_other_process(gate_release), -EBUSY);
-        assert_int_equal(count_pins(), 4);
+        assert_int_equal(count_pins(), 5);
         assert_int_equal(pinned_settings().enforcing, 1);
         gate_close(gate);
         assert_int_equal(ask_other_process(gate_release), -EBUSY);
         /* It can have it again by itself. */
         gate_close(open_gate());
-        assert_int_equal(gate_release(), 4);
+        assert_int_equal(gate_release(), 5);
         assert_int_equal(ask_other_process(try_open), 0);
         gate_close(start_gate());
-        assert_int_equal(gate_release(), 4);
+        assert_int_equal(gate_release(), 5);
 }
 
 /* Without bpffs there is nothing to pin to, nor to lock. */
@@ -916,7 +930,7 @@ static void test_not_pinned(void **state)
 
 static void test_domains(void **state)
 {
-        static const uint64_t other_max[GATE_RESOURCES] = { 1, 2, 3, 4 };
+        static const uint64_t other_max[GATE_RESOURCES] = { 1, 2, 3, 4, 5, 6 };
         struct gate_domain domain;
         uint64_t id = 0, seen = 0;
         struct gate *gate;
@@ -927,16 +941,16 @@ static void test_domains(void **state)
         fd = bpf_map__fd(gate->skeleton->maps.gate_domains);
         assert_int_equal(gate_next_domain(gate, &id), -ENOENT);
         assert_int_equal(gate_read_domain(gate, 5, &domain), -ENOENT);
-        assert_int_equal(gate_set_domain(gate, 1, 0, some_max, 0), 0);
-        assert_int_equal(gate_set_domain(gate, 5, 1, some_max, 7), 0);
+        assert_int_equal(gate_set_domain(gate, 1, 0, NULL, some_max, 0), 0);
+        assert_int_equal(gate_set_domain(gate, 5, 1, NULL, some_max, 7), 0);
         assert_int_equal(gate_read_domain(gate, 5, &domain), 0);
         assert_int_equal(domain.parent, 1);
         assert_int_equal(domain.denied, 7);
         assert_memory_equal(domain.max, some_max, sizeof(some_max));
         for (int i = 0; i < GATE_RESOURCES; i++)
                 assert_int_equal(domain.usage[i], 0);
-        assert_int_equal(gate_set_domain(gate, 5, 2, other_max, 0), -EEXIST);
-        assert_int_equal(gate_set_domain(gate, 5, 1, other_max, 0), 0);
+        assert_int_equal(gate_set_domain(gate, 5, 2, NULL, other_max, 0), -EEXIST);
+        assert_int_equal(gate_set_domain(gate, 5, 1, NULL, other_max, 0), 0);
         assert_int_equal(gate_read_domain(gate, 5, &domain), 0);
         assert_int_equal(domain.denied, 7);
         assert_memory_equal(domain.max, other_max, sizeof(other_max));
@@ -968,9 +982,53 @@ static void test_domains(void **state)
         assert_int_equal(gate_remove_domain(gate, 5), 0);
         assert_int_equal(gate_read_domain(gate, 1, &domain), 0);
         for (id = 10; id < 10 + DOMAINS - 1; id++)
-                assert_int_equal(gate_set_domain(gate, id, 0, some_max, 0), 0);
-        assert_int_equal(gate_set_domain(gate, id, 0, some_max, 0), -E2BIG);
+                assert_int_equal(gate_set_domain(gate, id, 0, NULL, some_max, 0), 0);
+        assert_int_equal(gate_set_domain(gate, id, 0, NULL, some_max, 0), -E2BIG);
         gate_close(gate);
+}
+
+static void put(const struct bpf_map *map, const void *key, const void *value)
+{
+        assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY), 0);
+}
+
+/* What removed cgroups left behind is in a fresh gate too, below the next level that there still is. */
+static void test_leftovers(void **state)
+{
+        struct gate_domain one = { .path = { { 1, 2 } }, .gone = 1, .parent = 7, .usage = { 5 }, .max = { 1 } };
+        struct gate_domain two = { .path = { { 3, 4 } }, .gone = 1, .parent = 5, .usage = { 6 } }, domain;
+        struct gate_object object = { .domain = 6 };
+        struct gate *old = start_gate(), *new;
+        uint64_t id, key = 4711;
+
+        (void) state;
+        assert_int_equal(gate_set_domain(old, 1, 0, NULL, some_max, 0), 0);
+        assert_int_equal(gate_set_domain(old, 7, 1, NULL, some_max, 0), 0);
+        put(old->skeleton->maps.gate_domains, (id = 5, &id), &one);
+        put(old->skeleton->maps.gate_domains, (id = 6, &id), &two);
+        put(old->skeleton->maps.gate_left, &one.path, (id = 5, &id));
+        put(old->skeleton->maps.gate_objects, &key, &object);
+        fake_options.fresh = true;
+        fake_options.previous = old;
+        new = open_gate();
+        assert_memory_equal(new->settings->path_seed, old->settings->path_seed, sizeof(old->settings->path_seed));
+        /* The level 7 is not in the new configuration. */
+        assert_int_equal(gate_set_domain(new, 1, 0, NULL, some_max, 0), 0);
+        assert_int_equal(leftovers_carry(old, new), 0);
+        assert_int_equal(gate_read_domain(new, 5, &domain), 0);
+        assert_int_equal(domain.parent, 1);
+        assert_int_equal(domain.gone, 1);
+        assert_int_equal(domain.usage[0], 0);
+        assert_int_equal(domain.max[0], GATE_UNLIMITED);
+        assert_true(gate_is_left(new, 5, &one.path));
+        assert_int_equal(gate_read_domain(new, 6, &domain), 0);
+        assert_int_equal(domain.parent, 5);
+        assert_false(gate_is_left(new, 6, &two.path));
+        assert_int_equal(gate_read_domain(new, 7, &domain), -ENOENT);
+        assert_int_equal(leftovers_domain(old, 4711), 6);
+        assert_int_equal(leftovers_domain(old, 4712), 0);
+        gate_close(new);
+        gate_close(old);
 }
 
 /* More objects than one run of the program takes; each is told whether it is to be settled again. */
@@ -978,14 +1036,14 @@ static void test_settle(void **state)
 {
         enum { COUNT = 2 * GATE_SETTLE_MAX + 10 };
         static struct gate_settlement settlements[COUNT];
-        static const uint64_t unlimited[GATE_RESOURCES] = { ~0ULL, ~0ULL, ~0ULL, ~0ULL };
+        static const uint64_t unlimited[GATE_RESOURCES] = { ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL };
         struct gate_domain domain;
         struct gate *gate;
 
         (void) state;
         with_settlements = true;
         gate = open_gate();
-        assert_int_equal(gate_set_domain(gate, 1, 0, unlimited, 0), 0);
+        assert_int_equal(gate_set_domain(gate, 1, 0, NULL, unlimited, 0), 0);
         for (uint64_t i = 0; i < COUNT; i++)
                 settlements[i] = (struct gate_settlement){ .key = 1000 + i,
                         .domain = 1,
@@ -1049,6 +1107,7 @@ static void test_events(void **state)
         (void) state;
         memset(&seen, 0, sizeof(seen));
         fake_machine.gate[GATE_HOOK_MKDIR] = targets[GATE_HOOK_MKDIR];
+        fake_machine.gate[GATE_HOOK_RMDIR] = targets[GATE_HOOK_RMDIR];
         gate = open_gate();
         gate_take_events(gate, see, &seen);
         cgroup_make(&parent, NULL, "gate-tables");
@@ -1094,6 +1153,7 @@ int main(void)
                 TEST(test_no_bpffs),
                 TEST(test_not_pinned),
                 TEST(test_domains),
+                TEST(test_leftovers),
                 TEST(test_settle),
                 TEST(test_events),
         };

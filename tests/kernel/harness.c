@@ -23,7 +23,7 @@
 #include "kernel/cgroupfs.h"
 
 /* How long anything that the harness waits for may take. */
-#define TIMEOUT_MSEC 20000
+#define TIMEOUT_MSEC 60000
 
 static struct cgroupfs cgroupfs;
 
@@ -33,8 +33,38 @@ static struct {
         size_t pid_count;
         char directories[64][512];
         size_t directory_count;
+        struct test_chain *chain;
         char config[64];
 } left;
+
+/* Removes the last cgroup of @chain; its processes take a moment to leave. Returns 0 or -1 with errno. */
+static int remove_last(struct test_chain *chain)
+{
+        size_t i = --chain->depth;
+        _cleanup_close_ int above = cgroupfs_open(&cgroupfs, i > 0 ? chain->ids[i - 1] : chain->top.id);
+        int r = -1;
+
+        if (chain->fd >= 0)
+                close(chain->fd);
+        chain->fd = -1;
+        for (int tries = 0; above >= 0 && tries < 200; tries++) {
+                r = unlinkat(above, chain->name, AT_REMOVEDIR);
+                if (r == 0 || errno != EBUSY)
+                        break;
+                sleep_msec(10);
+        }
+        return r;
+}
+
+static void remove_links(struct test_chain *chain)
+{
+        left.chain = NULL;
+        while (chain->depth > 0)
+                if (remove_last(chain) < 0)
+                        fprintf(stderr, "# level %zu of a chain stays: %s\n", chain->depth, strerror(errno));
+        free(chain->path);
+        chain->path = NULL;
+}
 
 static void remember_pid(pid_t pid)
 {
@@ -98,6 +128,8 @@ int harness_teardown(void **state)
         left.pid_count = 0;
         if (*left.config)
                 remove_config();
+        if (left.chain)
+                remove_links(left.chain);
         /* Children after their parents in the list; their processes take a moment to leave. */
         while (left.directory_count > 0) {
                 const char *directory = left.directories[--left.directory_count];
@@ -138,7 +170,7 @@ int harness_main(void)
 {
         int r = geteuid() == 0 ? harness_init() : -EPERM;
 
-        alarm(600);
+        alarm(900);
         if (r == 0)
                 return 0;
         printf("1..0 # SKIP %s\n", r == -EPERM ? "root is needed" : "no mounted hierarchy has the memory controller");
@@ -156,6 +188,22 @@ static void write_file(const char *directory, const char *name, const char *text
         fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd < 0 || write(fd, text, strlen(text)) < 0)
                 fail_msg("%s: %s", path, strerror(errno));
+}
+
+void cgroup_enter(const char *path)
+{
+        _cleanup_free_ char *directory = NULL;
+
+        assert_true(asprintf(&directory, "%s%s", cgroupfs.mount, path) > 0);
+        write_file(directory, "cgroup.procs", "0");
+}
+
+char *cgroup_own_path(void)
+{
+        char *path;
+
+        assert_int_equal(cgroupfs_own_path(&cgroupfs, &path), 0);
+        return path;
 }
 
 void cgroup_make(struct test_cgroup *cgroup, const struct test_cgroup *parent, const char *name)
@@ -185,6 +233,57 @@ void cgroup_remove(struct test_cgroup *cgroup)
                         fail_msg("%s: %s", cgroup->directory, strerror(errno));
                 sleep_msec(10);
         }
+}
+
+/* Makes the next cgroup of @chain. */
+static void add_link(struct test_chain *chain)
+{
+        _cleanup_close_ int above = chain->fd;
+
+        if (cgroupfs.version == 2) {
+                _cleanup_close_ int control = openat(above, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
+
+                assert_int_equal(write(control, "+memory", 7), 7);
+        }
+        if (mkdirat(above, chain->name, 0755) < 0)
+                fail_msg("level %zu of %s: %s", chain->depth, chain->top.directory, strerror(errno));
+        chain->fd = openat(above, chain->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(chain->fd >= 0);
+        assert_int_equal(cgroupfs_id_of(chain->fd, &chain->ids[chain->depth]), 0);
+        chain->depth++;
+}
+
+void chain_make(struct test_chain *chain, const char *name, size_t depth)
+{
+        size_t length;
+
+        assert_true(depth > 0 && depth <= CHAIN_DEPTH_MAX);
+        *chain = (struct test_chain){};
+        cgroup_make(&chain->top, NULL, "chain");
+        strcpy(chain->name, name);
+        length = strlen(chain->top.path);
+        chain->path = malloc(length + depth * (strlen(name) + 1) + 1);
+        assert_non_null(chain->path);
+        strcpy(chain->path, chain->top.path);
+        chain->fd = open(chain->top.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        left.chain = chain;
+        while (chain->depth < depth) {
+                add_link(chain);
+                length += sprintf(chain->path + length, "/%s", name);
+        }
+        snprintf(chain->last.directory, sizeof(chain->last.directory), "/proc/%d/fd/%d", (int) getpid(), chain->fd);
+        chain->last.id = chain->ids[depth - 1];
+}
+
+void chain_shorten(struct test_chain *chain)
+{
+        assert_int_equal(remove_last(chain), 0);
+}
+
+void chain_remove(struct test_chain *chain)
+{
+        remove_links(chain);
+        cgroup_remove(&chain->top);
 }
 
 /* memory.stat of v2 is flushed every two seconds (mm/memcontrol.c, FLUSH_TIME); v1's counter is always right. */

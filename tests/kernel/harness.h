@@ -49,7 +49,29 @@ int harness_teardown(void **state);
 void cgroup_make(struct test_cgroup *cgroup, const struct test_cgroup *parent, const char *name);
 /* Removes it; waits for the kernel to let go of processes that have ended. */
 void cgroup_remove(struct test_cgroup *cgroup);
+/* Cgroups one below the other, deeper than any path. */
+#define CHAIN_DEPTH_MAX 2100
+struct test_chain {
+        struct test_cgroup top;  /* what they are below */
+        struct test_cgroup last; /* without a path; its directory is a link to it, while it is there */
+        int fd;                  /* the last one's */
+        size_t depth;
+        uint64_t ids[CHAIN_DEPTH_MAX];
+        char name[256]; /* of each */
+        char *path;     /* of the last one */
+};
+
+/* Makes them, of any depth but 0, all with the name @name. */
+void chain_make(struct test_chain *chain, const char *name, size_t depth);
+/* Removes the last one, which is not last any more. */
+void chain_shorten(struct test_chain *chain);
+void chain_remove(struct test_chain *chain);
+
 /* Bytes of kernel memory that @cgroup is charged for, as the kernel says; to be asked after settle(). */
+/* Moves the test itself into the cgroup @path; the path of the one that it is in, to be freed. */
+void cgroup_enter(const char *path);
+char *cgroup_own_path(void);
+
 uint64_t cgroup_kernel_bytes(const struct test_cgroup *cgroup);
 /* Waits until the kernel's figures are up to date. */
 void settle(void);

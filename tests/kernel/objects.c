@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -148,9 +149,11 @@ static bool is_local_storage(uint32_t type)
 /* Local storage wants types for its keys and values: int, and an array of bytes. @locked: that begins with a lock. */
 static int load_btf(uint32_t value_size, bool locked)
 {
-        struct btf *btf = btf__new_empty();
+        static struct btf *btf; /* of the last one, which its maps keep */
         int byte, array, lock;
 
+        btf__free(btf);
+        btf = btf__new_empty();
         if (!btf)
                 return -errno;
         referents.btf_int = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
@@ -218,6 +221,22 @@ int objects_prepare(const struct map_kind *kind, const char *cgroup)
         if (kind->type == BPF_MAP_TYPE_STRUCT_OPS || is_local_storage(kind->type) || kind->locked)
                 return load_btf(kind->value_size ?: 4, kind->locked);
         return 0;
+}
+
+int objects_referent(void)
+{
+        return referents.count ? referents.fds[0] : -1;
+}
+
+void objects_forget(void)
+{
+        for (size_t i = 0; i < referents.count; i++) {
+                /* A process, which else would stay in the test's cgroup. */
+                if (syscall(SYS_pidfd_send_signal, referents.fds[i], SIGKILL, NULL, 0) == 0)
+                        waitid(P_PIDFD, referents.fds[i], &(siginfo_t){}, WEXITED);
+                close(referents.fds[i]);
+        }
+        referents.count = 0;
 }
 
 /* --- Maps --------------------------------------------------------------------------------------------------------- */

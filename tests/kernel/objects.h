@@ -53,6 +53,12 @@ struct program_kind {
  */
 int objects_prepare(const struct map_kind *kind, const char *cgroup);
 
+/* The descriptor of the first of them, -1: there is none. */
+int objects_referent(void);
+
+/* Closes that, so that a map of another kind can be prepared for. */
+void objects_forget(void);
+
 /* Makes a map of @kind and fills it. Returns its file descriptor or a negative errno; -EOPNOTSUPP: the kernel has no
  * such maps. */
 int map_make(const struct map_kind *kind);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <linux/bpf.h>
 
 #include "base/cleanup.h"
@@ -51,31 +52,70 @@ static void oscillate(void *argument)
         }
 }
 
+/* Whether struct bpf_map has elem_count. */
+static bool map_counts_elements(void)
+{
+        struct btf *btf = btf__load_vmlinux_btf();
+        int32_t id = btf ? btf__find_by_name_kind(btf, "bpf_map", BTF_KIND_STRUCT) : -1;
+        const struct btf_type *type = id > 0 ? btf__type_by_id(btf, id) : NULL;
+        bool found = false;
+
+        for (unsigned int i = 0; type && i < btf_vlen(type); i++)
+                found |= strcmp(btf__name_by_offset(btf, btf_members(type)[i].name_off), "elem_count") == 0;
+        btf__free(btf);
+        return found;
+}
+
+/* A cgroup with the budget test, a daemon that has it, and a worker in the cgroup. */
+struct fixture {
+        struct test_cgroup cgroup;
+        struct live_daemon daemon;
+        struct worker worker;
+        char config[64];
+};
+
+/* Makes the cgroup @name with a budget of @keys. */
+static void make(struct fixture *f, const char *name, const char *keys)
+{
+        cgroup_make(&f->cgroup, NULL, name);
+        config_make(f->config);
+        config_write_budget(f->config, "test.budget", &f->cgroup, keys);
+}
+
+static void start(struct fixture *f, void (*create)(void *argument), void *argument)
+{
+        live_start_with(&f->daemon, NULL, f->config);
+        worker_start(&f->worker, &f->cgroup, create, argument);
+}
+
+static void end(struct fixture *f)
+{
+        worker_end(&f->worker);
+        assert_int_equal(live_end(&f->daemon), 0);
+        cgroup_remove(&f->cgroup);
+}
+
+static const struct map_case two_mib = { "array", BPF_MAP_TYPE_ARRAY, 4, 2 * MIB, 1, .count = 1 };
+
 /* One alert over High, none while usage oscillates above the clear mark, one below it. */
 static void test_budget_alerts(void **state)
 {
         _cleanup_free_ char *over = NULL, *within = NULL;
-        struct live_daemon daemon;
-        struct test_cgroup cgroup;
-        struct worker worker;
-        char config[64];
+        struct fixture f;
 
         (void) state;
-        cgroup_make(&cgroup, NULL, "budget");
-        config_make(config);
         /* 3 MiB are over it; 2 MiB are above the clear mark. */
-        config_write_budget(config, "test.budget", &cgroup, "High=2500K\nClearPercent=50");
-        live_start_with(&daemon, NULL, config);
-        worker_start(&worker, &cgroup, oscillate, NULL);
-        over = live_wait_log(&daemon, "is over High of budget test");
-        worker_end(&worker);
-        within = live_wait_log(&daemon, "is within the limits of budget test");
+        make(&f, "budget", "High=2500K\nClearPercent=50");
+        start(&f, oscillate, NULL);
+        over = live_wait_log(&f.daemon, "is over High of budget test");
+        worker_end(&f.worker);
+        within = live_wait_log(&f.daemon, "is within the limits of budget test");
         assert_int_equal(count_of(over, "is over High") + count_of(within, "is over High"), 1);
         assert_int_equal(count_of(over, "is within") + count_of(within, "is within"), 1);
-        assert_non_null(strstr(over, cgroup.path));
+        assert_non_null(strstr(over, f.cgroup.path));
         assert_non_null(strstr(over, "largest: map swing (1.0M)"));
-        assert_int_equal(live_end(&daemon), 0);
-        cgroup_remove(&cgroup);
+        assert_int_equal(live_end(&f.daemon), 0);
+        cgroup_remove(&f.cgroup);
 }
 
 /* Parent and child have one each: a jump in the child passes both, High and Max. */
@@ -110,59 +150,42 @@ static void test_budget_hierarchy(void **state)
 /* The owner of a cgroup may lower its budget by an xattr, and nothing else. */
 static void test_budget_xattr(void **state)
 {
-        static const struct map_case map = { "array", BPF_MAP_TYPE_ARRAY, 4, 2 * MIB, 1, .count = 1 };
-        struct live_daemon daemon;
-        struct test_cgroup cgroup;
-        struct worker worker;
-        char config[64], *log;
+        struct fixture f;
+        char *log;
 
         (void) state;
-        cgroup_make(&cgroup, NULL, "xattr");
-        config_make(config);
-        config_write_budget(config, "test.budget", &cgroup, "High=100M");
-        assert_int_equal(setxattr(cgroup.directory, "user.bpfbudget.high", "1M", 2, 0), 0);
-        assert_int_equal(setxattr(cgroup.directory, "user.bpfbudget.max", "nonsense", 8, 0), 0);
-        live_start_with(&daemon, NULL, config);
-        worker_start(&worker, &cgroup, create_maps, (void *) &map);
-        log = live_wait_log(&daemon, "is over High of budget test");
+        make(&f, "xattr", "High=100M");
+        assert_int_equal(setxattr(f.cgroup.directory, "user.bpfbudget.high", "1M", 2, 0), 0);
+        assert_int_equal(setxattr(f.cgroup.directory, "user.bpfbudget.max", "nonsense", 8, 0), 0);
+        start(&f, create_maps, (void *) &two_mib);
+        log = live_wait_log(&f.daemon, "is over High of budget test");
         assert_non_null(strstr(log, "(High 1.0M, Max infinity)"));
         assert_int_equal(count_of(log, "user.bpfbudget.max: \"nonsense\" is not a size"), 1);
         free(log);
-        worker_end(&worker);
-        assert_int_equal(live_end(&daemon), 0);
-        cgroup_remove(&cgroup);
+        end(&f);
 }
 
 /* A reload with an error changes nothing; one without takes the new limits. */
 static void test_budget_reload(void **state)
 {
-        static const struct map_case map = { "array", BPF_MAP_TYPE_ARRAY, 4, 2 * MIB, 1, .count = 1 };
-        struct live_daemon daemon;
-        struct test_cgroup cgroup;
-        struct worker worker;
-        char config[64], *log;
+        struct fixture f;
+        char *log;
 
         (void) state;
-        cgroup_make(&cgroup, NULL, "reload");
-        config_make(config);
-        config_write_budget(config, "test.budget", &cgroup, "High=100M");
-        live_start_with(&daemon, NULL, config);
-        worker_start(&worker, &cgroup, create_maps, (void *) &map);
-        config_write_budget(config, "test.budget", &cgroup, "Hihg=1M");
-        assert_int_equal(kill(daemon.pid, SIGHUP), 0);
-        log = live_wait_log(&daemon, "the one in force stays");
+        make(&f, "reload", "High=100M");
+        start(&f, create_maps, (void *) &two_mib);
+        config_write_budget(f.config, "test.budget", &f.cgroup, "Hihg=1M");
+        assert_int_equal(kill(f.daemon.pid, SIGHUP), 0);
+        log = live_wait_log(&f.daemon, "the configuration in force is kept");
         assert_non_null(strstr(log, "test.budget:4: "));
         assert_non_null(strstr(log, "High="));
         free(log);
-        config_write_budget(config, "test.budget", &cgroup, "High=1M");
-        assert_int_equal(kill(daemon.pid, SIGHUP), 0);
-        free(live_wait_log(&daemon, "is over High of budget test"));
-        worker_end(&worker);
-        assert_int_equal(live_end(&daemon), 0);
-        cgroup_remove(&cgroup);
+        config_write_budget(f.config, "test.budget", &f.cgroup, "High=1M");
+        assert_int_equal(kill(f.daemon.pid, SIGHUP), 0);
+        free(live_wait_log(&f.daemon, "is over High of budget test"));
+        end(&f);
 }
 
-/* --check-config says what is wrong, and its exit status. */
 /* Fills a trie, and empties it when the daemon has had the time to see it full. */
 static void fill_and_empty(void *argument)
 {
@@ -189,25 +212,17 @@ static void fill_and_empty(void *argument)
                 pause();
 }
 
-/* No hook tells that single elements are freed: it is found out all the same, long before the audit. */
+/* No hook reports that single elements are freed: it is found out all the same, long before the audit. */
 static void test_budget_shrinks(void **state)
 {
-        struct live_daemon daemon;
-        struct test_cgroup cgroup;
-        struct worker worker;
-        char config[64];
+        struct fixture f;
 
         (void) state;
-        cgroup_make(&cgroup, NULL, "shrinks");
-        config_make(config);
-        config_write_budget(config, "test.budget", &cgroup, "High=1M");
-        live_start_with(&daemon, NULL, config);
-        worker_start(&worker, &cgroup, fill_and_empty, NULL);
-        free(live_wait_log(&daemon, "is over High of budget test"));
-        free(live_wait_log(&daemon, "is within the limits of budget test"));
-        worker_end(&worker);
-        assert_int_equal(live_end(&daemon), 0);
-        cgroup_remove(&cgroup);
+        make(&f, "shrinks", "High=1M");
+        start(&f, fill_and_empty, NULL);
+        free(live_wait_log(&f.daemon, "is over High of budget test"));
+        free(live_wait_log(&f.daemon, "is within the limits of budget test"));
+        end(&f);
 }
 
 /* Makes a map, and drops it as soon as the daemon has seen it. */
@@ -220,55 +235,80 @@ static void make_and_drop(void *argument)
         close(fd);
 }
 
-/* An alert that the rate limit holds back is told when that allows it, though nothing happens any more. */
+/* An alert that the rate limit holds back is logged when that allows it, though nothing happens any more. */
 static void test_budget_held_back(void **state)
 {
-        struct live_daemon daemon;
-        struct test_cgroup cgroup;
-        struct worker worker;
-        char config[64], *log;
+        struct fixture f;
+        char *log;
 
         (void) state;
-        cgroup_make(&cgroup, NULL, "held-back");
-        config_make(config);
-        config_write_budget(config, "test.budget", &cgroup, "High=1M");
-        config_write(config, "bpfbudgetd.conf", "[Daemon]\nAlertIntervalSec=3\nAlertBurst=1\n");
-        live_start_with(&daemon, NULL, config);
-        worker_start(&worker, &cgroup, make_and_drop, NULL);
-        free(live_wait_log(&daemon, "is over High of budget test"));
-        log = live_wait_log(&daemon, "is within the limits of budget test");
+        make(&f, "held-back", "High=1M");
+        config_write(f.config, "bpfbudgetd.conf", "[Daemon]\nAlertIntervalSec=3\nAlertBurst=1\n");
+        start(&f, make_and_drop, NULL);
+        free(live_wait_log(&f.daemon, "is over High of budget test"));
+        log = live_wait_log(&f.daemon, "is within the limits of budget test");
         assert_non_null(strstr(log, "; 1 earlier messages were suppressed"));
         free(log);
-        worker_end(&worker);
-        assert_int_equal(live_end(&daemon), 0);
-        cgroup_remove(&cgroup);
+        end(&f);
 }
 
-/* With --dry-run it is told, and nothing is written. */
-static void test_dry_run(void **state)
+/* A preallocated hash, whose insertions no sensor reports, and an LRU map of the same size: both become full. */
+static void fill_two(void *argument)
 {
-        static const struct map_case map = { "array", BPF_MAP_TYPE_ARRAY, 4, 2 * MIB, 1, .count = 1 };
-        struct live_daemon daemon;
-        struct test_cgroup cgroup;
-        struct worker worker;
-        char config[64], text[64];
+        int hash = bpf_map_create(BPF_MAP_TYPE_HASH, "bb_table", 4, 8, 100, NULL);
+        int lru = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "bb_lru", 4, 8, 100, NULL);
+        uint64_t value = 0;
+
+        (void) argument;
+        sleep_msec(300);
+        for (uint32_t key = 0; key < 200; key++) {
+                bpf_map_update_elem(hash, &key, &value, 0);
+                bpf_map_update_elem(lru, &key, &value, 0);
+        }
+}
+
+/* Where the kernel keeps the count (since 6.6) it is reported once, and LRU maps are not. */
+static void test_budget_fill(void **state)
+{
+        struct fixture f;
+        char *log;
 
         (void) state;
-        cgroup_make(&cgroup, NULL, "dry");
-        config_make(config);
-        config_write_budget(config, "test.budget", &cgroup, "High=1M");
-        live_start_dry(&daemon, config);
-        worker_start(&worker, &cgroup, create_maps, (void *) &map);
-        free(live_wait_log(&daemon, "(dry run) BPF memory of "));
-        assert_int_equal(live_end(&daemon), 0);
-        assert_int_equal(getxattr(cgroup.directory, "user.bpfbudget.events", text, sizeof(text)), -1);
+        make(&f, "fill", "MapFillHigh=90%");
+        config_write(f.config, "bpfbudgetd.conf", "[Daemon]\nPollSec=100ms\n");
+        start(&f, fill_two, NULL);
+        if (!map_counts_elements()) {
+                end(&f);
+                skip();
+        }
+        log = live_wait_log(&f.daemon, "is nearly full: ");
+        assert_non_null(strstr(log, "Map bb_table (hash, id "));
+        assert_non_null(strstr(log, " is nearly full: 100 of 100 entries, MapFillHigh of budget test is 90%"));
+        assert_null(strstr(log, "bb_lru"));
+        free(log);
+        end(&f);
+}
+
+/* With --dry-run it is logged, and nothing is written. */
+static void test_dry_run(void **state)
+{
+        struct fixture f;
+        char text[64];
+
+        (void) state;
+        make(&f, "dry", "High=1M");
+        live_start_dry(&f.daemon, f.config);
+        worker_start(&f.worker, &f.cgroup, create_maps, (void *) &two_mib);
+        free(live_wait_log(&f.daemon, "(dry run) /"));
+        assert_int_equal(live_end(&f.daemon), 0);
+        assert_int_equal(getxattr(f.cgroup.directory, "user.bpfbudget.events", text, sizeof(text)), -1);
         assert_int_equal(errno, ENODATA);
         /* Without it, it is there: the cgroup can have such a thing. */
-        live_start_with(&daemon, NULL, config);
-        assert_int_equal(live_end(&daemon), 0);
-        assert_true(getxattr(cgroup.directory, "user.bpfbudget.events", text, sizeof(text)) > 0);
-        worker_end(&worker);
-        cgroup_remove(&cgroup);
+        live_start_with(&f.daemon, NULL, f.config);
+        assert_int_equal(live_end(&f.daemon), 0);
+        assert_true(getxattr(f.cgroup.directory, "user.bpfbudget.events", text, sizeof(text)) > 0);
+        worker_end(&f.worker);
+        cgroup_remove(&f.cgroup);
 }
 
 /*
@@ -327,6 +367,7 @@ static void test_budget_holder(void **state)
         cgroup_remove(&holder);
 }
 
+/* --check-config says what is wrong, and its exit status. */
 static void test_check_config(void **state)
 {
         _cleanup_free_ char *good = NULL, *bad = NULL;
@@ -349,7 +390,7 @@ static void test_check_config(void **state)
 
 int main(void)
 {
-        struct CMUnitTest tests[9] = {};
+        struct CMUnitTest tests[10] = {};
         size_t n = 0;
         int r = harness_main();
 
@@ -364,6 +405,7 @@ int main(void)
                 tests[n++] = TEST(test_budget_shrinks);
                 tests[n++] = TEST(test_budget_held_back);
                 tests[n++] = TEST(test_dry_run);
+                tests[n++] = TEST(test_budget_fill);
         }
         tests[n++] = TEST(test_budget_holder);
         tests[n++] = TEST(test_check_config);

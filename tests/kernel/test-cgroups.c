@@ -3,6 +3,7 @@
  * root and a memory controller. */
 #include "harness.h"
 
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,6 +65,72 @@ static void test_ancestors(void **state)
         cgroup_remove(&leaf);
         cgroup_remove(&middle);
         cgroup_remove(&top);
+}
+
+/* The cgroup @id in @report, or NULL. A borrowed reference. */
+static json_t *find_id(json_t *report, uint64_t id)
+{
+        json_t *cgroup;
+        size_t i;
+
+        json_array_foreach(json_object_get(report, "cgroups"), i, cgroup)
+        {
+                if ((uint64_t) number(cgroup, NULL, "id") == id)
+                        return cgroup;
+        }
+        return NULL;
+}
+
+/* What is made in the last cgroup of a chain counts in each above it, whatever their names are and how many. */
+static void check_chain(const char *name, size_t depth)
+{
+        static const struct map_case map = { "array", BPF_MAP_TYPE_ARRAY, 4, MIB, 1, .count = 1 };
+        static struct test_chain chain;
+        struct worker worker;
+        json_t *report, *last;
+        int64_t own;
+
+        chain_make(&chain, name, depth);
+        worker_start(&worker, &chain.last, create_maps, (void *) &map);
+        report = snapshot();
+        last = find_id(report, chain.last.id);
+        assert_non_null(last);
+        own = number(last, "self", "allocated");
+        assert_in_range(own, MIB, MIB + 16384);
+        assert_true(json_is_true(json_object_get(last, "exists")));
+        if (strlen(chain.path) < PATH_MAX)
+                assert_string_equal(json_string_value(json_object_get(last, "path")), chain.path);
+        else
+                assert_non_null(json_string_value(json_object_get(last, "path")));
+        for (size_t i = 0; i + 1 < depth; i++) {
+                assert_int_equal(number(find_id(report, chain.ids[i]), "bpf", "allocated"), own);
+                assert_int_equal(number(find_id(report, chain.ids[i]), "self", "allocated"), 0);
+        }
+        assert_int_equal(number(find_cgroup(report, chain.top.path), "bpf", "allocated"), own);
+        json_decref(report);
+        worker_end(&worker);
+        chain_remove(&chain);
+}
+
+static void test_names(void **state)
+{
+        static const char *const names[] = { "x (deleted)", "..deleted", " (deleted) (deleted)", "\\x2f" };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+                check_chain(names[i], 2);
+}
+
+static void test_depth(void **state)
+{
+        char longest[256];
+
+        (void) state;
+        memset(longest, 'x', 255);
+        strcpy(longest + 245, " (deleted)");
+        check_chain(longest, 17);
+        check_chain("d", 600);
+        check_chain("dd", 2000);
 }
 
 /* Booted with cgroup.memory=nobpf: objects are counted, and are nobody's. */
@@ -180,7 +247,7 @@ static void test_reparented(void **state)
 
 int main(void)
 {
-        struct CMUnitTest tests[6] = {};
+        struct CMUnitTest tests[8] = {};
         size_t n = 0;
         int r = harness_main();
 
@@ -192,6 +259,8 @@ int main(void)
                 /* They are about the charged cgroup, which there is none of with nobpf. */
                 tests[n++] = TEST(test_uncharged_percpu);
                 tests[n++] = TEST(test_ancestors);
+                tests[n++] = TEST(test_names);
+                tests[n++] = TEST(test_depth);
                 tests[n++] = TEST(test_reparented);
         }
         tests[n++] = TEST(test_sums);

@@ -3,10 +3,12 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -109,6 +111,86 @@ static void test_pins(void **state)
         json_decref(report);
 }
 
+/* A map that is pinned where only another mount namespace sees it: nobody denies that it is. */
+static void test_pin_of_other_namespace(void **state)
+{
+        int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bb_elsewhere", 4, 4, 1, NULL), pinned[2], end[2], status;
+        uint32_t id = id_of(fd);
+        json_t *report;
+        char byte;
+        pid_t pid;
+
+        (void) state;
+        assert_int_equal(pipe2(pinned, O_CLOEXEC) | pipe2(end, O_CLOEXEC), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                close(end[1]);
+                if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                                mount("bpf", "/tmp", "bpf", 0, NULL) < 0 || bpf_obj_pin(fd, "/tmp/map") < 0)
+                        _exit(1);
+                close(fd);
+                _exit(write(pinned[1], "", 1) != 1 || read(end[0], &byte, 1) != 0);
+        }
+        close(fd);
+        close(pinned[1]);
+        close(end[0]);
+        assert_int_equal(read(pinned[0], &byte, 1), 1);
+        report = snapshot_with("--pins");
+        close(end[1]);
+        close(pinned[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        assert_non_null(report);
+        assert_true(json_is_null(json_object_get(find_object(report, "map", id), "pins")));
+        json_decref(report);
+}
+
+/* A pinned link keeps its program, and that its maps, though neither is pinned itself. */
+static void test_pinned_link(void **state)
+{
+        int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bb_linked", 4, 4, 1, NULL), mounted, pinned = -1, program, link;
+        const struct bpf_insn code[] = {
+                { .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
+                {},
+                { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+                { .code = BPF_JMP | BPF_EXIT },
+        };
+        char directory[] = "/tmp/bpfbudget-test-XXXXXX", path[80], expected[96];
+        uint32_t map_id = id_of(map), program_id;
+        json_t *report;
+
+        (void) state;
+        program = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "bb_linked", "GPL", code, 4, NULL);
+        assert_true(program >= 0);
+        program_id = id_of(program);
+        link = bpf_raw_tracepoint_open("task_rename", program);
+        assert_true(link >= 0);
+        assert_non_null(mkdtemp(directory));
+        snprintf(path, sizeof(path), "%s/x", directory);
+        snprintf(expected, sizeof(expected), "%s (link)", path);
+        mounted = mount("bpf", directory, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+        if (mounted == 0)
+                pinned = bpf_obj_pin(link, path);
+        close(link);
+        close(program);
+        close(map);
+        report = pinned == 0 ? snapshot_with("--pins") : NULL;
+        if (mounted == 0)
+                umount(directory);
+        rmdir(directory);
+        assert_int_equal(pinned, 0);
+        assert_non_null(report);
+        for (int i = 0; i < 2; i++) {
+                json_t *pins = json_object_get(
+                                find_object(report, i ? "map" : "program", i ? map_id : program_id), "pins");
+
+                assert_int_equal(json_array_size(pins), 1);
+                assert_string_equal(json_string_value(json_array_get(pins, 0)), expected);
+        }
+        json_decref(report);
+}
+
 static void assert_ids(json_t *object, const char *key, const uint32_t *ids, size_t n)
 {
         json_t *array = json_object_get(object, key);
@@ -168,6 +250,8 @@ int main(void)
                 TEST(test_holders),
                 TEST(test_holders_of_programs),
                 TEST(test_pins),
+                TEST(test_pin_of_other_namespace),
+                TEST(test_pinned_link),
                 TEST(test_uses),
                 TEST(test_relations_need_once),
         };

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,6 +25,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "enforce/doctor.h"
+#include "kernel/probe.h"
 #include "loop.h"
 #include "serve/api.h"
 #include "serve/varlink.h"
@@ -44,7 +48,7 @@ static struct {
         bool dirty, no_growth_told, no_holders;
         int lower_result, reload_result;
         struct cgroup *lowered;
-        uint64_t lowered_high, lowered_max, watched;
+        uint64_t lowered_high, lowered_max, watched, evaluated;
         char *seen_by_reload; /* what the file of the runtime budget had then */
         const struct manager *flushed_manager;
         struct policy *adopted_policy; /* of cgroups that come to the tree; NULL: none */
@@ -98,6 +102,48 @@ const struct capability *kernel_capabilities(const struct kernel *kernel, size_t
         return capabilities;
 }
 
+/* Map 1 and a program that is gone. */
+bool kernel_own(const struct kernel *kernel, size_t i, uint32_t *kind, uint32_t *id)
+{
+        (void) kernel;
+        *kind = i ? OBJECT_PROGRAM : OBJECT_MAP;
+        *id = i ? 99 : 1;
+        return i < 2;
+}
+
+const struct machine *kernel_machine(const struct kernel *kernel)
+{
+        static const struct machine machine = { .settings.possible_cpus = 64 };
+
+        (void) kernel;
+        return &machine;
+}
+
+const char *enforce_obstacle(const struct enforce *enforce)
+{
+        (void) enforce;
+        return "no throttle";
+}
+
+/* The daemon's own obstacle is the reason of a finding that is about two facilities. */
+void doctor_examine(const struct monitor *monitor, const char *throttle_obstacle, const char *refusal_obstacle,
+                struct readiness *readiness)
+{
+        (void) monitor;
+        assert_string_equal(throttle_obstacle, "no throttle");
+        *readiness = (struct readiness){
+                .level = READINESS_NONE,
+                .levels = { [FACILITY_ALERTS] = READINESS_PARTIAL, [FACILITY_REFUSAL] = READINESS_NONE },
+                .findings = { { .name = "both",
+                                .levels = { [FACILITY_ALERTS] = READINESS_PARTIAL,
+                                                [FACILITY_REFUSAL] = READINESS_NONE },
+                                .action = "Do",
+                                .remedy = "this" } },
+                .count = 1,
+        };
+        snprintf(readiness->findings[0].reason, sizeof(readiness->findings[0].reason), "%s", refusal_obstacle ?: "");
+}
+
 struct sensor_counters kernel_counters(const struct kernel *kernel)
 {
         (void) kernel;
@@ -111,7 +157,7 @@ void kernel_watch_cgroup(struct kernel *kernel, uint64_t id)
 }
 
 /* This process holds map 1 and program 1; program 1 uses map 1. */
-int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *context)
+int kernel_read_holders(struct kernel *kernel, kernel_record_t callback, void *context)
 {
         (void) kernel;
         if (world.no_holders)
@@ -126,12 +172,31 @@ int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *c
         return 0;
 }
 
-int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context)
+int kernel_read_uses(struct kernel *kernel, kernel_record_t callback, void *context)
 {
         struct use_record record = { .program_id = 1, .map_id = 1 };
 
         (void) kernel;
         return callback(context, &record);
+}
+
+/* Each has one reference, which is a pin's that nobody sees. */
+int kernel_measure(struct kernel *kernel, struct object_record *records, size_t n)
+{
+        (void) kernel;
+        for (size_t i = 0; i < n; i++) {
+                records[i].references = 1;
+                records[i].uid = 1000;
+        }
+        return 0;
+}
+
+int cgroupfs_path(const struct cgroupfs *fs, uint64_t id, char **path)
+{
+        (void) fs;
+        (void) id;
+        *path = NULL;
+        return -ESTALE;
 }
 
 void manager_apply(struct manager *manager)
@@ -149,6 +214,12 @@ void manager_adopt_added(struct manager *manager)
                 if (world.adopted_policy)
                         cgroup->policy = world.adopted_policy;
         world.adopted++;
+}
+
+void manager_evaluate(struct manager *manager, struct cgroup *cgroup)
+{
+        (void) manager;
+        world.evaluated = cgroup->id;
 }
 
 int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high, uint64_t max)
@@ -171,33 +242,44 @@ int cgroupfs_id(const struct cgroupfs *fs, const char *path, uint64_t *id)
         return -ENOENT;
 }
 
-int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **path, uint64_t *parent_id)
+static const struct place *find_place(uint64_t id)
 {
+        for (size_t i = 0; i < world.place_count; i++)
+                if (world.places[i].id == id && !world.places[i].gone)
+                        return &world.places[i];
+        return NULL;
+}
+
+int cgroupfs_exists(const struct cgroupfs *fs, uint64_t id)
+{
+        const struct place *place = find_place(id);
+
         (void) fs;
-        for (size_t i = 0; i < world.place_count; i++) {
-                const struct place *place = &world.places[i];
-
-                if (place->id != id || place->gone)
-                        continue;
-                if (place->no_path)
-                        return -EPERM;
-                *path = strdup(place->path);
-                *parent_id = place->parent_id;
-                return 0;
-        }
-        return -ESTALE;
+        return !place ? -ESTALE : place->no_path ? -EPERM : 0;
 }
 
-static inline int lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
+static inline int lookup(void *context, uint64_t id, char **name, uint64_t *parent_id)
 {
-        return cgroupfs_lookup(context, id, path, parent_id);
+        int r = cgroupfs_exists(context, id);
+
+        if (r < 0 || !name)
+                return r;
+        *name = strdup(strrchr(find_place(id)->path, '/') + 1);
+        *parent_id = find_place(id)->parent_id;
+        return 0;
 }
 
-char *cgroupfs_file(const struct cgroupfs *fs, const char *path)
+int cgroupfs_open(const struct cgroupfs *fs, uint64_t id)
 {
-        char *file;
+        const struct place *place = find_place(id);
+        char directory[PATH_MAX];
+        int fd;
 
-        return asprintf(&file, "%s%s", fs->mount, path) < 0 ? NULL : file;
+        if (!place || place->no_path)
+                return place ? -EPERM : -ESTALE;
+        snprintf(directory, sizeof(directory), "%s%s", fs->mount, place->path);
+        fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
 }
 
 /* --- The API ------------------------------------------------------------------------------------------------------ */
@@ -257,6 +339,7 @@ static inline void put(struct fixture *f, uint32_t kind, uint32_t id, uint64_t c
                 .cgroup_id = cgroup_id,
                 .allocated = allocated,
                 .allocated_min = allocated,
+                .ceiling = allocated,
                 .charged = charged,
                 .kind = kind,
                 .id = id,
@@ -504,6 +587,18 @@ static inline void begin_stream(struct fixture *f, int fd, const char *method, c
 
         va_start(ap, format);
         send_call(f, fd, true, method, format, ap);
+        va_end(ap);
+}
+
+/* The same for one reply, which is not waited for. */
+static inline void begin_call(struct fixture *f, int fd, const char *method, const char *format, ...)
+                __attribute__((format(printf, 4, 5)));
+static inline void begin_call(struct fixture *f, int fd, const char *method, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        send_call(f, fd, false, method, format, ap);
         va_end(ap);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -18,19 +19,27 @@ struct fake_hierarchy {
         unsigned int lookups;
 };
 
-static inline int fake_lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
+/* The cgroup @id that is not gone, or NULL. */
+static inline const struct fake_cgroup *fake_find(const struct fake_hierarchy *hierarchy, uint64_t id)
+{
+        for (size_t i = 0; i < hierarchy->count; i++)
+                if (hierarchy->cgroups[i].id == id && !hierarchy->cgroups[i].gone)
+                        return &hierarchy->cgroups[i];
+        return NULL;
+}
+
+/* As cgroupfs_lookup(): the name is the last one of the path. */
+static inline int fake_lookup(void *context, uint64_t id, char **name, uint64_t *parent_id)
 {
         struct fake_hierarchy *hierarchy = context;
+        const struct fake_cgroup *cgroup = fake_find(hierarchy, id);
 
         hierarchy->lookups++;
-        for (size_t i = 0; i < hierarchy->count; i++) {
-                const struct fake_cgroup *cgroup = &hierarchy->cgroups[i];
-
-                if (cgroup->id != id || cgroup->gone)
-                        continue;
-                *path = strdup(cgroup->path);
-                *parent_id = cgroup->parent_id;
-                return *path ? 0 : -ENOMEM;
-        }
-        return -ESTALE;
+        if (!cgroup)
+                return -ESTALE;
+        *parent_id = cgroup->parent_id;
+        if (!name)
+                return 0;
+        *name = strdup(strrchr(cgroup->path, '/') + 1);
+        return *name ? 0 : -ENOMEM;
 }

@@ -16,22 +16,29 @@
 #include "account/monitor.h"
 #include "account/relations.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/size.h"
 #include "daemon/configlog.h"
+#include "daemon/dump.h"
+#include "daemon/lost.h"
+#include "daemon/notify.h"
+#include "daemon/record.h"
+#include "enforce/doctor.h"
 #include "enforce/freezer.h"
 #include "enforce/manager.h"
 #include "policy/config.h"
 #include "serve/alert.h"
 #include "serve/api.h"
+#include "serve/failure.h"
+#include "serve/metricsserver.h"
 #include "serve/report.h"
 #include "serve/service.h"
+#include "tests/unit/fake-log.h"
 
 #define SECOND 1000000ULL
 
 static struct {
         char calls[512]; /* the first letters of what was called, in order */
-        char logged[4096], notified[1024], printed[8192];
+        char notified[1024], printed[8192];
         uint64_t now_usec;
         bool terminal;
         int max_level;
@@ -55,8 +62,27 @@ static struct {
         uint32_t relations;
         int pretty; /* what was reported was indented; -1: nothing was */
         const struct relations *reported;
+        const FILE *reported_to;
+        int dump_result;
+        unsigned int dump_stops, notify_stops;
+        bool notify_fails;
+        uint64_t lost_before, lost_left; /* what others have lost, and what the next one is told */
 
-        int alert_result;
+        char failure[512]; /* what was left for clients: "SOCKET REASON" */
+        const char *failure_removed;
+        struct metrics_server_options metrics_options;
+        int metrics_new_result, metrics_listen_result, metrics_written;
+        unsigned int metrics_listens;
+        const struct writer *metrics_writer;
+        char metrics_address[128];
+        uint64_t dropped[ALERT_DROPS];
+
+        /* History=: whether it was wanted, for the system; how often it was asked, and told of what. */
+        bool history_wanted, history_system;
+        unsigned int history_starts, history_takes, history_names, history_ends;
+        const struct budget_event *history_event;
+
+        int alert_result, readiness;
         const struct budget_event *published, *alerted;
         const struct ledger *alert_ledger;
 
@@ -82,6 +108,8 @@ static inline void append(char *to, size_t size, const char *format, va_list ap)
 static inline void reset_fake(void)
 {
         memset(&fake, 0, sizeof(fake));
+        forget_log();
+        memset(&log_thread, 0, sizeof(log_thread));
         fake.now_usec = 1000 * SECOND;
         fake.tells_objects = fake.tells_growth = true;
         fake.due_usec = fake.manager_due_usec = fake.thaw_usec = UINT64_MAX;
@@ -100,16 +128,45 @@ static inline size_t count_calls(char letter)
         return n;
 }
 
-static inline void assert_logged(const char *text)
+/* --- History ------------------------------------------------------------------------------------------------------ */
+
+static inline struct history *fake_history(void)
 {
-        if (!strstr(fake.logged, text))
-                fail_msg("\"%s\" is not in: %s", text, fake.logged);
+        return (struct history *) &fake;
 }
 
-static inline void assert_not_logged(const char *text)
+void record_start(struct history **history, struct event_base *base, struct monitor *monitor, bool system, bool wanted)
 {
-        if (strstr(fake.logged, text))
-                fail_msg("\"%s\" is in: %s", text, fake.logged);
+        assert_non_null(base);
+        assert_non_null(monitor);
+        fake.history_starts++;
+        fake.history_system = system;
+        fake.history_wanted = wanted;
+        *history = wanted ? fake_history() : NULL;
+}
+
+void history_take(struct history *history)
+{
+        fake.history_takes += history != NULL;
+}
+
+void history_take_names(struct history *history)
+{
+        fake.history_names += history != NULL;
+}
+
+void history_note_event(struct history *history, const struct budget_event *event)
+{
+        if (history)
+                fake.history_event = event;
+}
+
+void history_free(struct history *history, uint64_t usec)
+{
+        assert_true(usec > 0);
+        fake.history_ends += history != NULL;
+        if (history)
+                call('h');
 }
 
 /* --- What is called ----------------------------------------------------------------------------------------------- */
@@ -124,35 +181,17 @@ void log_set_max_level(int priority)
         fake.max_level = priority;
 }
 
-/* Each line begins with its level. */
-void log_message(int priority, const char *format, ...)
+bool notify(const char *state)
 {
-        char line[512];
-        va_list ap;
-
-        snprintf(line, sizeof(line), "<%d>%s\n", priority, format);
-        va_start(ap, format);
-        append(fake.logged, sizeof(fake.logged), line, ap);
-        va_end(ap);
-}
-
-int sd_notify(int unset, const char *state)
-{
-        assert_int_equal(unset, 0);
+        if (fake.notify_fails)
+                return false;
         strcat(strcat(fake.notified, state), "\n");
-        return 0;
+        return true;
 }
 
-int sd_notifyf(int unset, const char *format, ...)
+void notify_stop(void)
 {
-        va_list ap;
-
-        assert_int_equal(unset, 0);
-        va_start(ap, format);
-        append(fake.notified, sizeof(fake.notified), format, ap);
-        va_end(ap);
-        strcat(fake.notified, "\n");
-        return 0;
+        fake.notify_stops++;
 }
 
 int sd_watchdog_enabled(int unset, uint64_t *usec)
@@ -256,6 +295,12 @@ int manager_reload(struct manager *manager, struct config *config)
         return fake.manager_reload_result;
 }
 
+void manager_take_names(struct manager *manager)
+{
+        (void) manager;
+        call('n');
+}
+
 void manager_apply(struct manager *manager)
 {
         (void) manager;
@@ -324,6 +369,40 @@ void api_event(struct api *api, const struct budget_event *event)
         fake.published = event;
 }
 
+int api_write_metrics(struct api *api, enum metrics_format format, struct writer *writer)
+{
+        assert_ptr_equal(api, &fake);
+        fake.metrics_written = format;
+        fake.metrics_writer = writer;
+        return 0;
+}
+
+void api_alert_dropped(struct api *api, enum alert_drop reason)
+{
+        assert_true(!api || api == (struct api *) &fake);
+        fake.dropped[reason]++;
+}
+
+int metrics_server_new(const struct metrics_server_options *options, struct metrics_server **ret)
+{
+        fake.metrics_options = *options;
+        *ret = (struct metrics_server *) &fake;
+        return fake.metrics_new_result;
+}
+
+int metrics_server_listen(struct metrics_server *server, const struct listen_address *address)
+{
+        assert_ptr_equal(server, &fake);
+        fake.metrics_listens++;
+        strcpy(fake.metrics_address, address->text);
+        return fake.metrics_listen_result;
+}
+
+void metrics_server_free(struct metrics_server *server)
+{
+        assert_true(!server || server == (struct metrics_server *) &fake);
+}
+
 int alert_send(const struct budget_event *event, const struct ledger *ledger)
 {
         call('j');
@@ -342,6 +421,16 @@ int api_listen_passed(struct api *api)
 {
         (void) api;
         return fake.api_passed;
+}
+
+void failure_leave(const char *socket, const char *reason)
+{
+        snprintf(fake.failure, sizeof(fake.failure), "%s %s", socket, reason);
+}
+
+void failure_remove(const char *socket)
+{
+        fake.failure_removed = socket;
 }
 
 int api_listen(struct api *api, const char *path)
@@ -387,11 +476,39 @@ void relations_deinit(struct relations *relations)
 int report(const struct monitor *monitor, const struct relations *relations, bool pretty, FILE *file)
 {
         (void) monitor;
-        assert_ptr_equal(file, stdout);
         call('w');
+        if (file != stdout)
+                fputs("the report", file);
+        fake.reported_to = file;
         fake.pretty = pretty;
         fake.reported = relations;
         return fake.report_result;
+}
+
+int dump_write(char *text, size_t size)
+{
+        call('d');
+        assert_string_equal(text, "the report");
+        assert_int_equal(size, strlen(text));
+        free(text);
+        return fake.dump_result;
+}
+
+void dump_stop(void)
+{
+        fake.dump_stops++;
+}
+
+uint64_t lost_take(const char *file)
+{
+        assert_string_equal(file, "/run/bpfbudget/lost-messages");
+        return fake.lost_before;
+}
+
+void lost_leave(const char *file, uint64_t count)
+{
+        assert_string_equal(file, "/run/bpfbudget/lost-messages");
+        fake.lost_left = count;
 }
 
 static const struct capability capabilities[] = {
@@ -404,6 +521,25 @@ int report_capabilities(const struct capability *table, size_t count, bool prett
 {
         assert_ptr_equal(table, capabilities);
         assert_int_equal(count, 3);
+        assert_ptr_equal(file, stdout);
+        call('w');
+        fake.pretty = pretty;
+        return fake.report_result;
+}
+
+/* Levels are 0 to 2; below that it fails. */
+int doctor_examine_host(struct readiness *readiness)
+{
+        call('D');
+        if (fake.readiness < 0)
+                return fake.readiness;
+        readiness->level = fake.readiness;
+        return 0;
+}
+
+int report_readiness(const struct readiness *readiness, bool pretty, FILE *file)
+{
+        assert_int_equal(readiness->level, fake.readiness);
         assert_ptr_equal(file, stdout);
         call('w');
         fake.pretty = pretty;

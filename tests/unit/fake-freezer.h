@@ -21,10 +21,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "enforce/unitstate.h"
 #include "kernel/cgroupfs.h"
 
 /* What the calls below fail with, as errno; 0: they do not. */
-static int fail_pwrite, fail_fsync, fail_rename, fail_id, fail_own;
+static int fail_pwrite, fail_fsync, fail_rename, fail_id;
 
 /* What was called, in order: 's' for fsync(), 'r' for rename(), 'w' for pwrite(). */
 static char calls[64];
@@ -37,13 +38,21 @@ static inline void note_call(char call)
                 strcpy(calls + n, (char[]){ call, '\0' });
 }
 
-/* The file system of all directories, and the caller's cgroup. */
+/* The file system of all directories. */
 static long fake_magic = CGROUP2_SUPER_MAGIC;
-static const char *fake_own = "/own";
 
 /* What was logged last, and how often something was. */
 static char logged[4096];
 static unsigned int logged_count;
+
+/* The path of the unit that the service manager was told to freeze; NULL: none. */
+static const char *fake_frozen_unit;
+
+bool unit_state_is_frozen(struct unit_state *state, const char *path)
+{
+        (void) state;
+        return fake_frozen_unit && strcmp(path, fake_frozen_unit) == 0;
+}
 
 int __real_fstatfs(int fd, struct statfs *fs);
 ssize_t __real_pwrite(int fd, const void *buffer, size_t size, off_t offset);
@@ -104,15 +113,6 @@ int cgroupfs_id_of(int fd, uint64_t *id)
         return 0;
 }
 
-int cgroupfs_own_path(const struct cgroupfs *fs, char **path)
-{
-        (void) fs;
-        if (fail_own)
-                return -fail_own;
-        *path = strdup(fake_own);
-        return *path ? 0 : -ENOMEM;
-}
-
 void log_message(int priority, const char *format, ...)
 {
         va_list ap;
@@ -129,11 +129,11 @@ static inline int fake_make(char directory[64])
 {
         strcpy(directory, "/tmp/bpfbudget-fake-XXXXXX");
         fake_magic = CGROUP2_SUPER_MAGIC;
-        fail_pwrite = fail_fsync = fail_rename = fail_id = fail_own = 0;
+        fail_pwrite = fail_fsync = fail_rename = fail_id = 0;
         *calls = '\0';
-        fake_own = "/own";
         *logged = '\0';
         logged_count = 0;
+        fake_frozen_unit = NULL;
         return mkdtemp(directory) ? 0 : -1;
 }
 

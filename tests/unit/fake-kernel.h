@@ -13,7 +13,7 @@ const struct capability *kernel_capabilities(const struct kernel *kernel, size_t
         return NULL;
 }
 
-int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *context)
+int kernel_read_holders(struct kernel *kernel, kernel_record_t callback, void *context)
 {
         (void) kernel;
         (void) callback;
@@ -21,7 +21,7 @@ int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *c
         return -EOPNOTSUPP;
 }
 
-int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context)
+int kernel_read_uses(struct kernel *kernel, kernel_record_t callback, void *context)
 {
         (void) kernel;
         (void) callback;

@@ -7,21 +7,25 @@
 #pragma once
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include "enforce/manager.h"
 
+#include "account/orphans.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "enforce/limits.h"
 #include "kernel/probe.h"
 
 #include "fake-cgroups.h"
+#include "fake-log.h"
 
 #define FAKE_MOUNT "/fake/cgroup"
 
@@ -44,10 +48,7 @@ static struct fakes {
         struct fake_directory {
                 const char *path;
                 uint32_t uid, mode;
-                uint32_t link_uid; /* of the link that leads there; 0: none does */
         } directories[4];
-
-        char log[8192];
 
         struct budget_event alerts[FAKE_CALLS_MAX]; /* those for the journal, by kind */
         unsigned int alert_count;
@@ -67,6 +68,9 @@ static struct fakes {
         unsigned int look_again_count;
         int look_again_error;
         monitor_by_holder_t by_holder;
+        unsigned int rss_reads;
+        int rss_error;
+        void (*rss_read)(struct monitor *monitor); /* what monitor_refresh_rss() does to the tree; NULL: nothing */
         void *by_holder_context;
 
         struct capability capabilities[CAPABILITIES];
@@ -77,6 +81,7 @@ static struct fakes {
         const char *frozen_file;
         const struct settings *enforce_settings;
         bool enforce_dry_run, enforce_ended;
+        unsigned int enforce_reloads;
         struct grown_call {
                 uint64_t id, grown, now;
                 enum budget_level level; /* of the cgroup when it was asked */
@@ -113,6 +118,9 @@ static struct fakes {
         unsigned int domain_reads;
 } fake;
 
+/* The position of a file that stands for a directory of the hierarchy: no other file is there. */
+#define OPENED_MARK 4711
+
 /* Counts a call, and returns its place in the list. */
 static unsigned int fake_call(unsigned int *count)
 {
@@ -127,12 +135,14 @@ void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__real_reallocarray(void *p, size_t n, size_t size);
 void *__wrap_reallocarray(void *p, size_t n, size_t size);
-int __real_stat(const char *path, struct stat *st);
-int __wrap_stat(const char *path, struct stat *st);
-int __real_lstat(const char *path, struct stat *st);
-int __wrap_lstat(const char *path, struct stat *st);
-ssize_t __wrap_getxattr(const char *path, const char *name, void *value, size_t size);
-int __wrap_setxattr(const char *path, const char *name, const void *value, size_t size, int flags);
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
+ssize_t __wrap_fgetxattr(int fd, const char *name, void *value, size_t size);
+int __wrap_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags);
+
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
 
 void *__wrap_calloc(size_t n, size_t size)
 {
@@ -146,32 +156,29 @@ void *__wrap_reallocarray(void *p, size_t n, size_t size)
         return fake.reallocarray_fails ? NULL : __real_reallocarray(p, n, size);
 }
 
-static void fake_status(const char *path, struct stat *st)
+/* The path of the cgroup that cgroupfs_open() has opened as @fd; NULL: it has not. */
+static const char *opened_path(int fd)
 {
+        char number[16] = "";
+
+        if (fcntl(fd, F_GETFL) < 0 || lseek(fd, 0, SEEK_CUR) != OPENED_MARK ||
+                        pread(fd, number, sizeof(number) - 1, 0) < 1)
+                return NULL;
+        return fake.hierarchy.cgroups[atoi(number)].path;
+}
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+        const char *path = opened_path(fd);
+
+        if (!path)
+                return __real_fstat(fd, st);
         *st = (struct stat){ .st_mode = S_IFDIR | 0755 };
         for (size_t i = 0; i < sizeof(fake.directories) / sizeof(fake.directories[0]); i++)
-                if (fake.directories[i].path && strcmp(path + strlen(FAKE_MOUNT), fake.directories[i].path) == 0) {
+                if (fake.directories[i].path && strcmp(path, fake.directories[i].path) == 0) {
                         st->st_uid = fake.directories[i].uid;
                         st->st_mode = S_IFDIR | fake.directories[i].mode;
                 }
-}
-
-int __wrap_stat(const char *path, struct stat *st)
-{
-        if (strncmp(path, FAKE_MOUNT, strlen(FAKE_MOUNT)) != 0)
-                return __real_stat(path, st);
-        fake_status(path, st);
-        return 0;
-}
-
-int __wrap_lstat(const char *path, struct stat *st)
-{
-        if (strncmp(path, FAKE_MOUNT, strlen(FAKE_MOUNT)) != 0)
-                return __real_lstat(path, st);
-        fake_status(path, st);
-        for (size_t i = 0; i < sizeof(fake.directories) / sizeof(fake.directories[0]); i++)
-                if (fake.directories[i].link_uid && strcmp(path + strlen(FAKE_MOUNT), fake.directories[i].path) == 0)
-                        st->st_uid = fake.directories[i].link_uid;
         return 0;
 }
 
@@ -183,9 +190,9 @@ static struct fake_xattr *find_xattr(const char *path, const char *name)
         return NULL;
 }
 
-ssize_t __wrap_getxattr(const char *path, const char *name, void *value, size_t size)
+ssize_t __wrap_fgetxattr(int fd, const char *name, void *value, size_t size)
 {
-        const struct fake_xattr *xattr = find_xattr(path, name);
+        const struct fake_xattr *xattr = find_xattr(opened_path(fd), name);
 
         if (!xattr) {
                 errno = ENODATA;
@@ -202,11 +209,8 @@ ssize_t __wrap_getxattr(const char *path, const char *name, void *value, size_t 
 /* The xattr @name of the cgroup at @path becomes @value; NULL: there is none. */
 static void set_xattr(const char *path, const char *name, const char *value)
 {
-        char directory[64];
-        struct fake_xattr *xattr;
+        struct fake_xattr *xattr = find_xattr(path, name);
 
-        snprintf(directory, sizeof(directory), "%s%s", FAKE_MOUNT, path);
-        xattr = find_xattr(directory, name);
         if (!xattr) {
                 if (fake.xattr_count == sizeof(fake.xattrs) / sizeof(fake.xattrs[0]))
                         abort();
@@ -216,19 +220,19 @@ static void set_xattr(const char *path, const char *name, const char *value)
                 *xattr = (struct fake_xattr){};
                 return;
         }
-        strcpy(xattr->path, directory);
+        strcpy(xattr->path, path);
         strcpy(xattr->name, name);
         strcpy(xattr->value, value);
 }
 
-int __wrap_setxattr(const char *path, const char *name, const void *value, size_t size, int flags)
+int __wrap_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)
 {
         char text[192] = "";
 
-        if (flags != 0 || size >= sizeof(text) || strncmp(path, FAKE_MOUNT, strlen(FAKE_MOUNT)) != 0)
+        if (flags != 0 || size >= sizeof(text) || !opened_path(fd))
                 abort();
         memcpy(text, value, size);
-        set_xattr(path + strlen(FAKE_MOUNT), name, text);
+        set_xattr(opened_path(fd), name, text);
         fake.xattr_writes++;
         return 0;
 }
@@ -236,44 +240,12 @@ int __wrap_setxattr(const char *path, const char *name, const void *value, size_
 /* "": there is none. */
 static const char *get_xattr(const char *path, const char *name)
 {
-        char directory[64];
-        const struct fake_xattr *xattr;
+        const struct fake_xattr *xattr = find_xattr(path, name);
 
-        snprintf(directory, sizeof(directory), "%s%s", FAKE_MOUNT, path);
-        xattr = find_xattr(directory, name);
         return xattr ? xattr->value : "";
 }
 
-/* --- log.h, monitor.h, kernel.h, cgroupfs.h ----------------------------------------------------------------------- */
-
-void log_message(int priority, const char *format, ...)
-{
-        size_t used = strlen(fake.log);
-        va_list ap;
-
-        used += snprintf(fake.log + used, sizeof(fake.log) - used, "<%d>", priority);
-        va_start(ap, format);
-        used += vsnprintf(fake.log + used, sizeof(fake.log) - used, format, ap);
-        va_end(ap);
-        if (used + 2 > sizeof(fake.log))
-                abort();
-        strcpy(fake.log + used, "\n");
-}
-
-/* How often @text was logged; what was is forgotten with forget_log(). */
-static unsigned int count_logged(const char *text)
-{
-        unsigned int count = 0;
-
-        for (const char *at = fake.log; (at = strstr(at, text)); at++)
-                count++;
-        return count;
-}
-
-static void forget_log(void)
-{
-        fake.log[0] = '\0';
-}
+/* --- monitor.h, kernel.h, cgroupfs.h ----------------------------------------------------------------------- */
 
 uint64_t now_usec(void)
 {
@@ -287,11 +259,32 @@ int monitor_look_again(struct monitor *monitor, uint64_t cgroup_id)
         return fake.look_again_error;
 }
 
+int monitor_refresh_rss(struct monitor *monitor)
+{
+        fake.rss_reads++;
+        if (fake.rss_read)
+                fake.rss_read(monitor);
+        return fake.rss_error;
+}
+
 void monitor_set_by_holder(struct monitor *monitor, monitor_by_holder_t by_holder, void *context)
 {
         (void) monitor;
         fake.by_holder = by_holder;
         fake.by_holder_context = context;
+}
+
+/* There are none. */
+int orphans_find(struct orphans *orphans, struct monitor *of)
+{
+        (void) of;
+        *orphans = (struct orphans){};
+        return 0;
+}
+
+void orphans_deinit(struct orphans *orphans)
+{
+        (void) orphans;
 }
 
 void kernel_watch_cgroup(struct kernel *kernel, uint64_t id)
@@ -307,17 +300,35 @@ const struct capability *kernel_capabilities(const struct kernel *kernel, size_t
         return fake.capabilities;
 }
 
-char *cgroupfs_file(const struct cgroupfs *fs, const char *path)
+/* A file that says which one of the hierarchy it is. */
+int cgroupfs_open(const struct cgroupfs *fs, uint64_t id)
 {
-        char *file;
+        const struct fake_cgroup *cgroup = fake_find(&fake.hierarchy, id);
+        int fd;
 
-        return asprintf(&file, "%s%s", fs->mount, path) < 0 ? NULL : file;
+        (void) fs;
+        if (!cgroup)
+                return -ESTALE;
+        fd = memfd_create("cgroup", MFD_CLOEXEC);
+        if (fd < 0 || dprintf(fd, "%td", cgroup - fake.hierarchy.cgroups) < 0 ||
+                        lseek(fd, OPENED_MARK, SEEK_SET) != OPENED_MARK)
+                abort();
+        return fd;
 }
 
-int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **path, uint64_t *parent_id)
+int cgroupfs_exists(const struct cgroupfs *fs, uint64_t id)
 {
         (void) fs;
-        return fake_lookup(&fake.hierarchy, id, path, parent_id);
+        return fake_find(&fake.hierarchy, id) ? 0 : -ESTALE;
+}
+
+int cgroupfs_path(const struct cgroupfs *fs, uint64_t id, char **path)
+{
+        const struct fake_cgroup *cgroup = fake_find(&fake.hierarchy, id);
+
+        (void) fs;
+        *path = cgroup ? strdup(cgroup->path) : NULL;
+        return *path ? 0 : cgroup ? -ENOMEM : -ESTALE;
 }
 
 int cgroupfs_walk(const struct cgroupfs *fs, cgroupfs_walk_t callback, void *context)
@@ -375,6 +386,12 @@ void enforce_deinit(struct enforce *enforce)
 {
         (void) enforce;
         fake.enforce_ended = true;
+}
+
+void enforce_reload(struct enforce *enforce)
+{
+        (void) enforce;
+        fake.enforce_reloads++;
 }
 
 const char *enforce_obstacle(const struct enforce *enforce)
@@ -454,9 +471,9 @@ const char *admission_obstacle(const struct admission *admission)
         return fake.start_count ? fake.obstacle_after : fake.obstacle;
 }
 
-int admission_start(struct admission *admission, const struct settings *settings)
+int admission_start(struct admission *admission, const struct config *config)
 {
-        (void) settings;
+        (void) config;
         fake.start_count++;
         if (fake.start_error == 0)
                 admission->gate = (struct gate *) &fake_gate;

@@ -15,11 +15,12 @@
 
 #include <cmocka.h>
 
-#include "base/log.h"
 #include "enforce/admission.h"
+#include "enforce/leftovers.h"
 #include "policy/policy.h"
 
 #include "fake-cgroups.h"
+#include "fake-log.h"
 
 #define MIB (1024ULL * 1024)
 
@@ -40,7 +41,7 @@ struct gate {
 };
 
 static struct fakes {
-        struct gate gates[4];
+        struct gate gates[8];
         unsigned int open_count, good_opens; /* so many work before open_error counts */
         int open_error, release_result;
         unsigned int releases;
@@ -50,6 +51,7 @@ static struct fakes {
                 bool busy;  /* something is booked in it */
                 int error;  /* that setting it fails with, */
                 bool fresh; /* only on a gate that is not */
+                char path[64];
         } domains[DOMAINS];
         unsigned int sets, removes;
 
@@ -60,16 +62,23 @@ static struct fakes {
         uint64_t again; /* key of what is to be settled again */
 
         uint64_t unbooked, missed;
+        struct gate_fill fill;
+        unsigned int carried;
+        uint64_t left_key;
+        struct gate_limits limits[8];
+        size_t limits_count;
         struct capability capabilities[CAPABILITIES];
         size_t lost;
         char lost_reason[64];
         uint64_t own;
         int own_error;
-        char log[4096];
+        const void *own_noted; /* the object whose maps and programs are the daemon's */
+        uint32_t own_object;   /* the id of one of them */
         bool reallocarray_fails;
 } fake;
 
 static char fake_machine;
+static struct automaton fake_automaton;
 
 static struct domain *find_domain(uint64_t id)
 {
@@ -113,8 +122,49 @@ int gate_start(struct gate *gate)
         return 0;
 }
 
-int gate_set_domain(
-                struct gate *gate, uint64_t id, uint64_t parent, const uint64_t max[GATE_RESOURCES], uint64_t denied)
+int gate_set_budgets(
+                struct gate *gate, const struct automaton *automaton, const struct gate_limits *limits, size_t count)
+{
+        assert_false(gate->closed);
+        assert_ptr_equal(automaton, &fake_automaton);
+        if (automaton->count > gate->options.automaton_max || count > gate->options.budgets_max)
+                return -E2BIG;
+        memcpy(fake.limits, limits, count * sizeof(*limits));
+        fake.limits_count = count;
+        return 0;
+}
+
+void gate_read_fill(const struct gate *gate, struct gate_fill *fill)
+{
+        assert_false(gate->closed);
+        *fill = fake.fill;
+        fill->domains_max = gate->options.domains_max;
+        fill->objects_max = gate->options.objects_max;
+}
+
+void gate_completed(struct gate *gate)
+{
+        assert_false(gate->closed);
+        fake.fill.domains_missing = 0;
+}
+
+int leftovers_carry(const struct gate *old, struct gate *new)
+{
+        assert_false(old->closed);
+        assert_false(new->closed);
+        fake.carried++;
+        return 0;
+}
+
+/* One object belongs to a removed cgroup. */
+uint64_t leftovers_domain(const struct gate *old, uint64_t key)
+{
+        assert_false(old->closed);
+        return key == fake.left_key ? 4712 : 0;
+}
+
+int gate_set_domain(struct gate *gate, uint64_t id, uint64_t parent, const char *path,
+                const uint64_t max[GATE_RESOURCES], uint64_t denied)
 {
         struct domain *domain = find_domain(id) ?: find_domain(0);
 
@@ -124,6 +174,7 @@ int gate_set_domain(
                 return domain->error;
         domain->id = id;
         domain->parent = parent;
+        snprintf(domain->path, sizeof(domain->path), "%s", path ?: "(unknown)");
         memcpy(domain->max, max, sizeof(domain->max));
         domain->denied = denied;
         return 0;
@@ -209,6 +260,25 @@ const struct machine *kernel_machine(const struct kernel *kernel)
         return (const struct machine *) &fake_machine;
 }
 
+const struct bpf_object *gate_object(const struct gate *gate)
+{
+        return (const void *) gate;
+}
+
+int kernel_note_own(struct kernel *kernel, const struct bpf_object *object)
+{
+        (void) kernel;
+        assert_non_null(object);
+        fake.own_noted = object;
+        return 0;
+}
+
+bool kernel_is_own(const struct kernel *kernel, const struct object_record *record)
+{
+        (void) kernel;
+        return fake.own_noted && record->id == fake.own_object;
+}
+
 void kernel_capability_lost(struct kernel *kernel, size_t index, const char *reason)
 {
         (void) kernel;
@@ -224,24 +294,11 @@ int cgroupfs_own(const struct cgroupfs *fs, uint64_t *id, bool *alone)
         return fake.own_error;
 }
 
-void log_message(int priority, const char *format, ...)
+/* @text was logged; what was is forgotten. */
+static void take_logged(const char *text)
 {
-        size_t used = strlen(fake.log);
-        va_list ap;
-
-        used += snprintf(fake.log + used, sizeof(fake.log) - used, "<%d>", priority);
-        va_start(ap, format);
-        used += vsnprintf(fake.log + used, sizeof(fake.log) - used, format, ap);
-        va_end(ap);
-        assert_true(used + 2 <= sizeof(fake.log));
-        strcpy(fake.log + used, "\n");
-}
-
-static void assert_logged(const char *text)
-{
-        if (!strstr(fake.log, text))
-                fail_msg("\"%s\" is not in \"%s\"", text, fake.log);
-        fake.log[0] = '\0';
+        assert_logged(text);
+        forget_log();
 }
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */
@@ -251,7 +308,8 @@ static struct fake_cgroup cgroups[] = { { A, ROOT, "/a", false }, { AB, A, "/a/b
 static struct fake_hierarchy hierarchy;
 static struct monitor monitor;
 static struct admission admission;
-static struct settings settings;
+static struct config config;
+static struct budget budgets[4];
 static struct budget deny, alert;
 static struct policy policies[4];
 static unsigned int policy_count;
@@ -260,12 +318,14 @@ static int setup(void **state)
 {
         (void) state;
         fake = (struct fakes){ .own = 99 };
+        forget_log();
         fake.capabilities[CAPABILITY_GATE + GATE_HOOK_MAP].available = true;
         fake.capabilities[CAPABILITY_GATE + GATE_HOOK_MAP_FREE].available = true;
         for (size_t i = 0; i < 4; i++)
                 cgroups[i].gone = false;
         hierarchy = (struct fake_hierarchy){ .cgroups = cgroups, .count = 4 };
-        settings = (struct settings){};
+        fake_automaton = (struct automaton){ .count = 100 };
+        config = (struct config){ .automaton = &fake_automaton, .budgets = budgets };
         deny = (struct budget){ .on_max = ACTION_DENY, .maps_max = 30, .programs_max = 40 };
         alert = (struct budget){ .on_max = ACTION_ALERT };
         policy_count = 0;
@@ -314,6 +374,7 @@ static void put(uint64_t cgroup, uint32_t kind, uint32_t id, uint64_t allocated,
                 .cgroup_id = cgroup,
                 .allocated = allocated,
                 .allocated_min = allocated,
+                .ceiling = 5 * allocated,
                 .charged = charged,
                 .marks = marks,
         };
@@ -323,7 +384,7 @@ static void put(uint64_t cgroup, uint32_t kind, uint32_t id, uint64_t allocated,
 
 static void start(void)
 {
-        assert_int_equal(admission_start(&admission, &settings), 0);
+        assert_int_equal(admission_start(&admission, &config), 0);
 }
 
 static void assert_domain(uint64_t id, uint64_t parent, uint64_t allocated, uint64_t charged)
@@ -368,9 +429,39 @@ static void test_domains(void **state)
         assert_domain(A, 0, 5 * MIB, GATE_UNLIMITED);
         assert_domain(ABC, A, GATE_UNLIMITED, 2 * MIB);
         assert_null(find_domain(AB));
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         assert_true(fake.gates[0].started);
         assert_false(fake.gates[0].closed);
+}
+
+static void assert_committed(uint64_t id, uint64_t committed, uint64_t unbounded)
+{
+        const struct domain *domain = find_domain(id);
+
+        assert_non_null(domain);
+        assert_int_equal(domain->max[GATE_COMMITTED], committed);
+        assert_int_equal(domain->max[GATE_UNBOUNDED], unbounded);
+}
+
+/* Count=committed limits ceilings, and with Max= what has none unless that is allowed. */
+static void test_committed(void **state)
+{
+        struct budget committed = deny, allowing;
+
+        (void) state;
+        committed.count = COUNT_COMMITTED;
+        allowing = committed;
+        allowing.unbounded = UNBOUNDED_ALLOW;
+        give(A, &deny, 5 * MIB);
+        give(AB, &committed, 2 * MIB);
+        give(ABC, &allowing, MIB);
+        give(C, &committed, BUDGET_INFINITY);
+        start();
+        assert_domain(AB, A, GATE_UNLIMITED, GATE_UNLIMITED);
+        assert_committed(A, GATE_UNLIMITED, GATE_UNLIMITED);
+        assert_committed(AB, 2 * MIB, 0);
+        assert_committed(ABC, MIB, GATE_UNLIMITED);
+        assert_committed(C, GATE_UNLIMITED, GATE_UNLIMITED);
 }
 
 static void test_gone_cgroup_has_none(void **state)
@@ -397,8 +488,7 @@ static void test_no_room(void **state)
         fake.domains[3] = (struct domain){ .id = AB, .error = -E2BIG };
         put(AB, OBJECT_MAP, 1, 10, 10, 0);
         start();
-        assert_logged("<3>/a/b: its Max cannot be enforced: the table of budgeted cgroups is full; raise "
-                      "MaxCgroups=\n");
+        take_logged("<3>/a/b: its Max cannot be enforced: the table of budgeted cgroups is full\n");
         assert_false(get(AB)->policy->has_domain);
         assert_int_equal(settled(1)->domain, A);
         assert_domain(ABC, A, MIB, GATE_UNLIMITED);
@@ -409,7 +499,7 @@ static void test_no_room(void **state)
         /* And not any more. */
         fake.domains[3].error = -EIO;
         admission_set(&admission, get(AB));
-        assert_logged("<3>/a/b: its Max cannot be enforced: Input/output error\n");
+        take_logged("<3>/a/b: its Max cannot be enforced: Input/output error\n");
         assert_false(get(AB)->policy->has_domain);
 }
 
@@ -430,7 +520,7 @@ static void test_set(void **state)
         find_domain(A)->error = -EEXIST;
         admission_set(&admission, get(A));
         assert_true(get(A)->policy->has_domain);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
 }
 
 /* Domains that have other parents by now need another gate. */
@@ -450,7 +540,7 @@ static void test_fresh_gate(void **state)
         assert_ptr_equal(admission.gate, &fake.gates[1]);
         assert_domain(C, 0, MIB, GATE_UNLIMITED);
         assert_domain(A, 0, MIB, GATE_UNLIMITED);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
 }
 
 /* Those of cgroups that are gone or refuse no more are taken out, wherever they stand in the table. */
@@ -563,6 +653,7 @@ static void test_settled_at_start(void **state)
         assert_int_equal(settlement->domain, A);
         assert_int_equal(settlement->allocated, 100);
         assert_int_equal(settlement->charged, 60);
+        assert_int_equal(settlement->ceiling, 500);
         assert_int_equal(settlement->kind, OBJECT_MAP);
         assert_int_equal(settlement->measure, GATE_MEASURE);
         settlement = settled(2);
@@ -669,20 +760,20 @@ static void test_settling_fails(void **state)
         put(AB, OBJECT_MAP, 1, 100, 60, 0);
         fake.settle_error = -EIO;
         admission_flush(&admission);
-        assert_logged("<4>What the gate has booked cannot be brought up to date: Input/output error\n");
+        take_logged("<4>What the gate has booked cannot be brought up to date: Input/output error\n");
         admission_flush(&admission);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         assert_true(admission_wants_flush(&admission));
         fake.settle_error = -ENOMEM;
         admission_flush(&admission);
-        assert_logged("Cannot allocate memory");
+        take_logged("Cannot allocate memory");
         fake.settle_error = 0;
         admission_flush(&admission);
         assert_int_equal(fake.settled_count, 1);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         fake.settle_error = -ENOMEM;
         admission_flush(&admission);
-        assert_logged("Cannot allocate memory");
+        take_logged("Cannot allocate memory");
 }
 
 /* --- What the gate could not do ----------------------------------------------------------------------------------- */
@@ -693,15 +784,15 @@ static void test_unbooked(void **state)
         give(A, &deny, MIB);
         fake.unbooked = 5; /* by a predecessor: told by it */
         start();
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         fake.unbooked = 8;
         admission_flush(&admission);
-        assert_logged("<4>3 maps and programs could not be booked");
+        take_logged("<4>3 maps and programs could not be booked");
         admission_flush(&admission);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         fake.unbooked = 9;
         admission_flush(&admission);
-        assert_logged("<4>1 maps");
+        take_logged("<4>1 maps");
 }
 
 /* The first, and whenever they have doubled. */
@@ -710,24 +801,24 @@ static void test_missed(void **state)
         (void) state;
         give(A, &deny, MIB);
         start();
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         fake.missed = 1;
         admission_flush(&admission);
-        assert_logged("<4>The kernel let up to 1 calls");
+        take_logged("<4>The kernel skipped the gate for up to 1 calls");
         fake.missed = 2;
         admission_flush(&admission);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         fake.missed = 3;
         admission_flush(&admission);
-        assert_logged("up to 3 calls");
+        take_logged("up to 3 calls");
         fake.missed = 6;
         admission_flush(&admission);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         /* Another gate counts from the beginning. */
         admission_stop(&admission);
         fake.missed = 1;
         start();
-        assert_logged("up to 1 calls");
+        take_logged("up to 1 calls");
 }
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */
@@ -743,7 +834,6 @@ static void test_options(void **state)
         assert_int_equal(options->own_cgroup, 99);
         assert_int_equal(options->domains_max, 1024);
         assert_int_equal(options->objects_max, 16384);
-        assert_false(options->fail_closed);
         assert_false(options->fresh);
 }
 
@@ -752,13 +842,11 @@ static void test_options_of_settings(void **state)
         const struct gate_options *options = &fake.gates[0].options;
 
         (void) state;
-        settings.cgroups_max = 77;
-        settings.fail_closed = true;
+        config.settings.cgroups_max = 77;
         fake.own = ROOT; /* all cgroups are below it: no exception is made */
         give(A, &deny, MIB);
         start();
         assert_int_equal(options->domains_max, 77);
-        assert_true(options->fail_closed);
         assert_int_equal(options->own_cgroup, 0);
 }
 
@@ -792,7 +880,91 @@ static void test_largest_table(void **state)
         for (uint64_t id = 1000; monitor.tree.count < 65537; id++)
                 get(id);
         start();
-        assert_int_equal(fake.gates[0].options.domains_max, 65536);
+        assert_int_equal(fake.gates[0].options.domains_max, 131072 * 2);
+}
+
+/* What the gate is given for cgroups that will come: the limits of each budget, in order. */
+static void test_budgets(void **state)
+{
+        (void) state;
+        budgets[0] = deny;
+        budgets[0].max = 5 * MIB;
+        budgets[1] = (struct budget){ .max = 7, .maps_max = 3, .programs_max = 4, .count = COUNT_CHARGED };
+        config.count = 2;
+        start();
+        assert_int_equal(fake.limits_count, 2);
+        assert_int_equal(fake.limits[0].refuses, 1);
+        assert_int_equal(fake.limits[0].max[GATE_ALLOCATED], 5 * MIB);
+        assert_int_equal(fake.limits[0].max[GATE_CHARGED], GATE_UNLIMITED);
+        assert_int_equal(fake.limits[1].refuses, 0);
+        assert_int_equal(fake.limits[1].max[GATE_ALLOCATED], GATE_UNLIMITED);
+        assert_int_equal(fake.limits[1].max[GATE_CHARGED], 7);
+        assert_int_equal(fake.limits[1].max[GATE_MAPS], 3);
+        assert_int_equal(fake.limits[1].max[GATE_PROGRAMS], 4);
+        /* A larger automaton takes a gate with room for it, which takes the tables over. */
+        fake_automaton.count = 100000;
+        start();
+        assert_int_equal(fake.open_count, 2);
+        assert_false(fake.gates[1].options.fresh);
+        assert_true(fake.gates[1].options.automaton_max >= 100000);
+        assert_true(fake.gates[1].started);
+}
+
+/* Before a table is full, or when a cgroup has found no room, the gate is made anew with more. */
+static void test_growing_tables(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        put(A, OBJECT_MAP, 1, 100, 60, 0);
+        put(A, OBJECT_MAP, 2, 100, 60, 0);
+        fake.left_key = 2001;
+        start();
+        assert_int_equal(settled(1)->domain, A);
+        fake.fill.objects = 16384 / 2;
+        admission_flush(&admission);
+        assert_int_equal(fake.open_count, 1);
+        fake.fill.objects++;
+        admission_flush(&admission);
+        assert_int_equal(fake.open_count, 2);
+        assert_true(fake.gates[1].options.fresh);
+        assert_int_equal(fake.gates[1].options.objects_max, 4 * 16384);
+        assert_int_equal(fake.gates[1].options.domains_max, 1024);
+        assert_true(fake.gates[1].started);
+        assert_true(fake.gates[0].closed);
+        /* What removed cgroups left behind is where it was. */
+        assert_int_equal(fake.carried, 1);
+        assert_int_equal(settled(1)->domain, 4712);
+        assert_int_equal(settled(2)->domain, A);
+        take_logged("made anew, with room for 1024 budgeted cgroups and 65536 objects");
+        fake.fill.domains = 1024 / 2;
+        admission_flush(&admission);
+        assert_int_equal(fake.open_count, 2);
+        fake.fill.domains++;
+        admission_flush(&admission);
+        assert_int_equal(fake.gates[2].options.domains_max, 4096);
+        fake.fill.domains = 0;
+        fake.fill.domains_missing = 1;
+        admission_flush(&admission);
+        assert_int_equal(fake.gates[3].options.domains_max, 4 * 4096);
+        assert_int_equal(fake.fill.domains_missing, 0);
+        admission_flush(&admission);
+        assert_int_equal(fake.open_count, 4);
+}
+
+/* A budget that came in between two levels, while the daemon runs: the next flush makes the gate anew. */
+static void test_level_in_between(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        start();
+        fake.domains[1] = (struct domain){ .id = C, .error = -EEXIST, .fresh = true };
+        give(C, &deny, MIB);
+        admission_set(&admission, get(C));
+        assert_true(admission_wants_flush(&admission));
+        admission_flush(&admission);
+        assert_int_equal(fake.open_count, 2);
+        assert_true(fake.gates[1].options.fresh);
+        assert_false(admission_wants_flush(&admission));
 }
 
 /* A second start goes on with the gate that there is, and settles all anew. */
@@ -817,39 +989,39 @@ static void test_start_fails(void **state)
         give(A, &deny, MIB);
         fake.open_error = -EIO;
         fake.release_result = 3;
-        assert_int_equal(admission_start(&admission, &settings), -EIO);
+        assert_int_equal(admission_start(&admission, &config), -EIO);
         assert_null(admission.gate);
         assert_int_equal(fake.lost, CAPABILITY_GATE + GATE_HOOK_MAP);
         assert_string_equal(fake.lost_reason, "Input/output error");
         assert_int_equal(fake.releases, 1);
-        assert_logged("<4>The gate of a predecessor is open now: nothing is refused (FailMode=open)\n");
+        take_logged("<4>The gate of a predecessor is open now: nothing is refused (FailMode=open)\n");
         assert_false(monitor.ledger.keep_changes);
         admission_flush(&admission);
         assert_int_equal(fake.settle_count, 0);
         assert_false(admission_wants_flush(&admission));
         /* There was none. */
         fake.release_result = 0;
-        assert_int_equal(admission_start(&admission, &settings), -EIO);
-        assert_string_equal(fake.log, "");
+        assert_int_equal(admission_start(&admission, &config), -EIO);
+        assert_string_equal(logged, "");
         /* Another daemon's stays. */
         fake.open_error = -EBUSY;
         fake.release_result = -EBUSY;
-        assert_int_equal(admission_start(&admission, &settings), -EBUSY);
+        assert_int_equal(admission_start(&admission, &config), -EBUSY);
         assert_string_equal(fake.lost_reason, "another bpfbudgetd has it");
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
 }
 
 /* FailMode=closed: what a predecessor's gate refuses stays refused. */
 static void test_start_fails_closed(void **state)
 {
         (void) state;
-        settings.fail_closed = true;
+        config.settings.fail_closed = true;
         fake.open_error = -EIO;
         fake.release_result = 3;
         give(A, &deny, MIB);
-        assert_int_equal(admission_start(&admission, &settings), -EIO);
+        assert_int_equal(admission_start(&admission, &config), -EIO);
         assert_int_equal(fake.releases, 0);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
 }
 
 /* A gate that is fresh and has a domain elsewhere all the same is not available. */
@@ -858,7 +1030,7 @@ static void test_fresh_gate_fails(void **state)
         (void) state;
         give(A, &deny, MIB);
         fake.domains[0] = (struct domain){ .id = A, .error = -EEXIST };
-        assert_int_equal(admission_start(&admission, &settings), -EEXIST);
+        assert_int_equal(admission_start(&admission, &config), -EEXIST);
         assert_int_equal(fake.open_count, 2);
         assert_true(fake.gates[1].closed);
         assert_false(fake.gates[1].started);
@@ -872,7 +1044,7 @@ static void test_fresh_gate_cannot_be_opened(void **state)
         fake.domains[0] = (struct domain){ .id = A, .error = -EEXIST, .fresh = true };
         fake.open_error = -EIO;
         fake.good_opens = 1;
-        assert_int_equal(admission_start(&admission, &settings), -EIO);
+        assert_int_equal(admission_start(&admission, &config), -EIO);
         assert_true(fake.gates[0].closed);
         assert_null(admission.gate);
         assert_string_equal(fake.lost_reason, "Input/output error");
@@ -931,11 +1103,26 @@ static void test_obstacle(void **state)
         assert_string_equal(admission_obstacle(&admission), "no fmod_ret");
 }
 
+/* The gate's maps and programs are the daemon's own, also those that it took over and that were listed before. */
+static void test_objects_of_the_gate(void **state)
+{
+        (void) state;
+        put(A, OBJECT_MAP, 5, 100, 100, 0);
+        put(A, OBJECT_MAP, 6, 100, 100, 0);
+        fake.own_object = 5;
+        start();
+        assert_ptr_equal(fake.own_noted, admission.gate);
+        assert_true(ledger_find(&monitor.ledger, OBJECT_MAP, 5)->record.marks & OBJECT_OWN);
+        assert_false(ledger_find(&monitor.ledger, OBJECT_MAP, 6)->record.marks & OBJECT_OWN);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
+                TEST(test_objects_of_the_gate),
                 TEST(test_domains),
+                TEST(test_committed),
                 TEST(test_gone_cgroup_has_none),
                 TEST(test_no_room),
                 TEST(test_set),
@@ -957,6 +1144,9 @@ int main(void)
                 TEST(test_own_cgroup_is_unknown),
                 TEST(test_tables_of_a_big_machine),
                 TEST(test_largest_table),
+                TEST(test_budgets),
+                TEST(test_growing_tables),
+                TEST(test_level_in_between),
                 TEST(test_start_again),
                 TEST(test_start_fails),
                 TEST(test_start_fails_closed),

@@ -39,6 +39,7 @@ static void test_list_budgets(void **state)
                 .on_max = ACTION_DENY,
                 .attribution = BUDGET_HOLDER,
                 .count = COUNT_CHARGED,
+                .unbounded = UNBOUNDED_ALLOW,
                 .clear_percent = 16,
         };
         snprintf(near, sizeof(near), "%s/x.budget", f->directory);
@@ -58,6 +59,7 @@ static void test_list_budgets(void **state)
         assert_string_equal(text(budget, "onMax"), "deny");
         assert_string_equal(text(budget, "attribution"), "holder");
         assert_string_equal(text(budget, "count"), "charged");
+        assert_string_equal(text(budget, "unbounded"), "allow");
         assert_int_equal(number(budget, "clearPercent"), 16);
         assert_int_equal(number(budget, "cgroups"), 2);
         assert_true(json_is_true(json_object_get(budget, "runtime")));
@@ -126,13 +128,14 @@ static void test_set_budget(void **state)
 
         expect_budget(f,
                         ",'high':11,'max':12,'mapsMax':13,'programsMax':14,'footprintRatioHigh':15,"
-                        "'onHigh':'throttle','onMax':'deny','count':'charged','clearPercent':16",
+                        "'onHigh':'throttle','onMax':'deny','count':'committed','unbounded':'allow','clearPercent':16",
                         "High=11\nMax=12\nMapsMax=13\nProgramsMax=14\nFootprintRatioHigh=15%\nOnHigh=throttle\n"
-                        "OnMax=deny\nCount=charged\nClearPercent=16%\n");
+                        "OnMax=deny\nCount=committed\nUnbounded=allow\nClearPercent=16%\n");
         /* What is not given, or null, is none. */
         expect_budget(f, "", "");
         expect_budget(f, ",'high':null,'max':null,'onHigh':null,'count':null", "");
-        expect_budget(f, ",'onHigh':'alert','onMax':'alert','count':'allocated','high':5", "High=5\n");
+        expect_budget(f, ",'onHigh':'alert','onMax':'alert','count':'allocated','unbounded':'refuse','high':5",
+                        "High=5\n");
         /* All that is in bounds, just so. */
         expect_budget(f, ",'high':0,'max':0,'mapsMax':0,'programsMax':0,'footprintRatioHigh':1,'clearPercent':1",
                         "High=0\nMax=0\nMapsMax=0\nProgramsMax=0\nFootprintRatioHigh=1%\nClearPercent=1%\n");
@@ -149,6 +152,8 @@ static void test_set_budget(void **state)
         refuse(f, "UnsetBudget", INVALID, "{'parameter':'cgroup'}", "'cgroup':'/a/..'");
         refuse(f, "SetBudget", INVALID, "{'parameter':'cgroup'}", "'cgroup':'/a/..'");
         refuse(f, "SetBudget", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/x'");
+        refuse(f, "SetBudget", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/sys/fs/cgroup/memory/x'");
+        refuse(f, "UnsetBudget", "NoSuchBudget", "{'cgroup':'/x'}", "'cgroup':'/sys/fs/cgroup/x'");
         refuse(f, "UnsetBudget", "NoSuchBudget", "{'cgroup':'/x'}", "'cgroup':'/x'");
         refuse(f, "SetBudget", INVALID, "{'parameter':'onHigh'}", CGROUP ",'onHigh':'deny'");
         refuse(f, "SetBudget", INVALID, "{'parameter':'onMax'}", CGROUP ",'onMax':'throttle'");
@@ -189,6 +194,8 @@ static void test_invalid_budget(void **state)
                 { "programsMax", "4294967296", "is too large" },
                 { "footprintRatioHigh", "0", "is too small" },
                 { "footprintRatioHigh", "1000001", "is too large" },
+                { "mapFillHigh", "0", "is too small" },
+                { "mapFillHigh", "101", "is too large" },
                 { "clearPercent", "0", "is too small" },
                 { "clearPercent", "101", "is too large" },
                 { "high", "13,'max':12", "is more than max" },
@@ -376,7 +383,10 @@ static void test_owner(void **state)
         make_cgroup_directory(f, "/a.slice", owner_uid() + 1);
         make_cgroup_directory(f, "/a.slice/b.service", owner_uid());
         put(f, OBJECT_MAP, 1, 3, "m", 1, 1);
-        refuse_at(f, fd, "SetBudget", "NoSuchBudget", "{" CGROUP "}", CGROUP ",'high':1");
+        refuse_at(f, fd, "SetBudget", "NotPermitted",
+                        "{'reason':'the owner of a cgroup may only lower its budget, and it has none: root has to set "
+                        "one first, in a budget file or by set-budget'}",
+                        CGROUP ",'high':1");
         refuse_at(f, fd, "UnsetBudget", "NoSuchBudget", "{" CGROUP "}", CGROUP);
         assert_null(world.lowered);
 

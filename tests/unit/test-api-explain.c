@@ -156,6 +156,15 @@ static void test_explain_unit(void **state)
         refuse(f, "Explain", "NoSuchUnit", "{'unit':'b.servic'}", "'unit':'b.servic'");
         refuse(f, "Explain", "NoSuchUnit", "{'unit':'b.services'}", "'unit':'b.services'");
         refuse(f, "Explain", "NoSuchUnit", "{'unit':''}", "'unit':''");
+        /* What a payload calls a unit is none. */
+        add_place(40, 1, "/y");
+        add_place(41, 40, "/y/user.slice");
+        add_place(42, 41, "/y/user.slice/sshd.service");
+        add_place(43, 3, "/a.slice/b.service/sshd.service");
+        put(f, OBJECT_MAP, 2, 42, "m", 100, 60);
+        put(f, OBJECT_MAP, 3, 43, "m", 100, 60);
+        refuse(f, "Explain", "NoSuchUnit", "{'unit':'sshd'}", "'unit':'sshd'");
+        refuse(f, "Explain", "NoSuchUnit", "{'unit':'user.slice'}", "'unit':'user.slice'");
         refuse(f, "Explain", INVALID, "{'parameter':'cgroup'}", "%s", "");
         refuse(f, "Explain", INVALID, "{'parameter':'unit'}", "'unit':'b','cgroup':'/'");
         refuse(f, "Explain", INVALID, "{'parameter':'cgroup'}", "'cgroup':'a'");
@@ -182,6 +191,34 @@ static void test_explain_without_holders(void **state)
         json_decref(answer);
 }
 
+/* Those of the subtree, the latest first; the ring forgets the oldest. */
+static void test_refusals(void **state)
+{
+        struct fixture *f = *state;
+        struct budget_event event = { .kind = EVENT_REFUSAL, .limit = LIMIT_MAX, .max = 7 };
+        json_t *answer, *refusals;
+
+        put(f, OBJECT_MAP, 1, 3, "m", 100, 60);
+        put(f, OBJECT_MAP, 2, 6, "n", 10, 7);
+        event.cgroup = cgroup_of(f, 3);
+        for (uint32_t i = 1; i <= REFUSALS_KEPT + 1; i++) {
+                event.pid = i;
+                api_event(f->api, &event);
+        }
+        event.grower = cgroup_of(f, 6);
+        api_event(f->api, &event);
+        answer = ask(f, "Explain", "'cgroup':'/a.slice/b.service'");
+        refusals = json_object_get(answer, "refusals");
+        assert_int_equal(json_array_size(refusals), REFUSALS_KEPT - 1);
+        assert_int_equal(number(json_array_get(refusals, 0), "pid"), REFUSALS_KEPT + 1);
+        assert_int_equal(number(json_array_get(refusals, REFUSALS_KEPT - 2), "pid"), 3);
+        assert_int_equal(number(json_array_get(refusals, 0), "max"), 7);
+        assert_string_equal(text(json_array_get(refusals, 0), "limit"), "Max");
+        assert_string_equal(text(json_array_get(refusals, 0), "budgetCgroup"), "/a.slice/b.service");
+        assert_true(json_is_array(json_object_get(answer, "memoryEvents")));
+        json_decref(answer);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -191,6 +228,7 @@ int main(void)
                 TEST(test_explain_gone),
                 TEST(test_explain_unit),
                 TEST(test_explain_without_holders),
+                TEST(test_refusals),
         };
 
         return run_api_tests(tests);

@@ -31,9 +31,21 @@ static void test_list_cgroups(void **state)
         expect_cgroups(f, "'minimum':141", "1 2 4");
         expect_cgroups(f, "'cgroup':'/a.slice/*'", "4 3");
         expect_cgroups(f, "'cgroup':'/'", "1");
-        expect_cgroups(f, "'cgroup':'/x'", "");
+        expect_cgroups(f, "'cgroup':'/sys/fs/cgroup/memory/a.slice/*'", "4 3");
+        expect_cgroups(f, "'cgroup':'/sys/fs/cgroup'", "1");
+        expect_cgroups(f, "'cgroup':'/x*'", "");
+        refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/x'");
+        refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/sys/fs/cgroup/memory/x'");
+        refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':'a.slice'}", "'cgroup':'a.slice'");
+        refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':'a.sl*'}", "'cgroup':'a.sl*'");
+        refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':'/a.slice/'}", "'cgroup':'/a.slice/'");
+        refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':''}", "'cgroup':''");
         /* One with processes but no objects is, one with neither is not. */
         assert_int_equal(tree_get(&f->monitor.tree, 6, &cgroup), 0);
+        expect_cgroups(f, "'cgroup':'/d'", "");
+        give_budget(f, 6, 0);
+        expect_cgroups(f, "'cgroup':'/d'", "6");
+        cgroup->policy = NULL;
         expect_cgroups(f, "'cgroup':'/d'", "");
         tree_set_rss(&f->monitor.tree, cgroup, rss);
         tree_flush(&f->monitor.tree);
@@ -82,7 +94,17 @@ static void test_list_objects(void **state)
         expect_objects(f, "'kind':'program'", "name", "abd");
         expect_objects(f, "'type':'hash'", "id", "3 1 4");
         expect_objects(f, "'type':'kprobe'", "name", "abd");
-        expect_objects(f, "'type':'has'", "name", "");
+        expect_objects(f, "'type':'xdp'", "name", "");
+        expect_objects(f, "'type':'netfilter'", "name", "");
+        expect_objects(f, "'type':'arena'", "name", "");
+        expect_objects(f, "'type':'hash','kind':'map'", "id", "3 1 4");
+        refuse(f, "ListObjects", "NoSuchType", "{'type':'has'}", "'type':'has'");
+        refuse(f, "ListObjects", "NoSuchType", "{'type':'fooo'}", "'type':'fooo'");
+        refuse(f, "ListObjects", "NoSuchType", "{'type':''}", "'type':''");
+        refuse(f, "ListObjects", "NoSuchType", "{'type':'hash'}", "'type':'hash','kind':'program'");
+        refuse(f, "ListObjects", "NoSuchType", "{'type':'xdp'}", "'type':'xdp','kind':'map'");
+        refuse(f, "ListObjects", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/x'");
+        refuse(f, "ListObjects", "NoSuchCgroup", "{'cgroup':'a.slice'}", "'cgroup':'a.slice'");
         expect_objects(f, "'name':'ab?'", "name", "abd abc");
         expect_objects(f, "'name':'0123456789abcdef'", "id", "3");
         expect_objects(f, "'name':'ab'", "id", "");
@@ -152,6 +174,33 @@ static void test_relations(void **state)
         refuse(f, "ListObjects", "NotSupported", "{'reason':'this kernel does not report holders or uses'}",
                         "'holders':true");
         tell(f, "ListObjects", "'uses':true");
+}
+
+/* What this process holds is none; of what nobody does, the one reference is not seen. */
+static void test_orphans(void **state)
+{
+        struct fixture *f = *state;
+        json_t *answer, *orphan;
+
+        put(f, OBJECT_MAP, 1, 3, "m", 100, 60);
+        put(f, OBJECT_MAP, 4000000001, 3, "left", 50, 50);
+        answer = ask(f, "ListOrphans", "%s", "");
+        assert_int_equal(json_array_size(json_object_get(answer, "orphans")), 0);
+        json_decref(answer);
+        answer = ask(f, "ListOrphans", "'all':true");
+        assert_int_equal(json_array_size(json_object_get(answer, "orphans")), 1);
+        orphan = json_array_get(json_object_get(answer, "orphans"), 0);
+        assert_string_equal(text(orphan, "name"), "left");
+        assert_string_equal(text(orphan, "lastOwner"), "/a.slice/b.service");
+        assert_string_equal(text(orphan, "lastUnit"), "b.service");
+        assert_true(json_is_false(json_object_get(orphan, "certain")));
+        assert_int_equal(number(orphan, "unseen"), 1);
+        json_decref(answer);
+        answer = ask(f, "ListOrphans", "'all':true,'cgroup':'/other'");
+        assert_int_equal(json_array_size(json_object_get(answer, "orphans")), 0);
+        json_decref(answer);
+        world.no_holders = true;
+        refuse(f, "ListOrphans", "NotSupported", "{'reason':'this kernel does not report holders or uses'}", "%s", "");
 }
 
 /* Takes a reply of a stream. Returns the elements of @name, and whether more follow. */
@@ -254,6 +303,35 @@ static void test_too_large(void **state)
         json_decref(answer);
 }
 
+/* It is made while it is read, and not kept whole until then: what goes meanwhile is missed. */
+static void test_one_reply_in_pieces(void **state)
+{
+        struct fixture *f = *state;
+        json_t *reply, *objects;
+
+        for (uint32_t id = 1; id <= 5000; id++)
+                put(f, OBJECT_MAP, id, 3, "m", 10000 - id, 60);
+        begin_call(f, f->fd, "ListObjects", "%s", "");
+        for (uint32_t id = 4001; id <= 5000; id++)
+                assert_true(ledger_remove(&f->monitor.ledger, OBJECT_MAP, id));
+        reply = receive(f, f->fd);
+        assert_non_null(reply);
+        assert_null(json_object_get(reply, "continues"));
+        objects = json_object_get(json_object_get(reply, "parameters"), "objects");
+        assert_int_equal(json_array_size(objects), 4000);
+        for (uint32_t id = 1; id <= 4000; id++)
+                assert_int_equal(number(json_array_get(objects, id - 1), "id"), id);
+        json_decref(reply);
+        /* And all of it is gone when nothing is left. */
+        begin_call(f, f->fd, "ListObjects", "%s", "'minimum':6000");
+        for (uint32_t id = 1; id <= 4000; id++)
+                assert_true(ledger_remove(&f->monitor.ledger, OBJECT_MAP, id));
+        reply = receive(f, f->fd);
+        assert_non_null(reply);
+        assert_null(json_object_get(reply, "error"));
+        json_decref(reply);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -261,9 +339,11 @@ int main(void)
                 TEST(test_list_objects),
                 TEST(test_list_held),
                 TEST(test_relations),
+                TEST(test_orphans),
                 TEST(test_stream),
                 TEST(test_stream_of_cgroups),
                 TEST(test_too_large),
+                TEST(test_one_reply_in_pieces),
         };
 
         return run_api_tests(tests);

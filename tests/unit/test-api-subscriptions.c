@@ -33,9 +33,24 @@ static void expect_event(struct fixture *f, int fd, const char *kind)
         json_decref(event);
 }
 
+/* A cgroup may come later, but not one that no path can be. */
+static void test_subscribe_to_nothing(void **state)
+{
+        struct fixture *f = *state;
+        int fd = subscribe(f, "'cgroup':'/later'");
+        json_t *reply;
+
+        close(fd);
+        begin_stream(f, f->fd, "Subscribe", "'cgroup':'a.slice'");
+        reply = receive(f, f->fd);
+        assert_string_equal(text(reply, "error"), "io.bpfbudget.NoSuchCgroup");
+        assert_string_equal(text(json_object_get(reply, "parameters"), "cgroup"), "a.slice");
+        json_decref(reply);
+}
+
 static void test_subscribe(void **state)
 {
-        static const char *const names[] = { "state", "refusal", "throttle" };
+        static const char *const names[] = { "state", "refusal", "throttle", "fill", "orphans" };
         struct fixture *f = *state;
         int all = subscribe(f, ""), none = subscribe(f, "'kinds':[]"), null = subscribe(f, "'kinds':null");
         int two = subscribe(f, "'kinds':['throttle','state']"), there = subscribe(f, "'cgroup':'/a.slice/*'");
@@ -51,14 +66,14 @@ static void test_subscribe(void **state)
                 expect_event(f, all, names[kind]);
                 expect_event(f, null, names[kind]);
                 expect_event(f, none, NULL);
-                expect_event(f, two, kind == EVENT_REFUSAL ? NULL : names[kind]);
+                expect_event(f, two, kind == EVENT_REFUSAL || kind >= EVENT_FILL ? NULL : names[kind]);
                 expect_event(f, there, names[kind]);
                 expect_event(f, both, NULL);
                 expect_event(f, anywhere, names[kind]);
                 send_event(f, kind, 6);
                 expect_event(f, all, names[kind]);
                 expect_event(f, null, names[kind]);
-                expect_event(f, two, kind == EVENT_REFUSAL ? NULL : names[kind]);
+                expect_event(f, two, kind == EVENT_REFUSAL || kind >= EVENT_FILL ? NULL : names[kind]);
                 expect_event(f, there, NULL);
                 expect_event(f, both, kind == EVENT_REFUSAL ? "refusal" : NULL);
                 expect_event(f, anywhere, names[kind]);
@@ -205,6 +220,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(test_subscribe),
+                TEST(test_subscribe_to_nothing),
                 TEST(test_event),
                 TEST(test_lost),
         };

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 
 #include "api-fixture.h"
@@ -124,7 +125,9 @@ static void test_fresh_methods(void **state)
                 { "Flush", "", 1 },
                 { "ListBudgets", "", 0 },
                 { "GetCapabilities", "", 0 },
+                { "GetReadiness", "", 0 },
                 { "GetStatistics", "", 0 },
+                { "GetMetrics", "", 1 },
         };
         struct fixture *f = *state;
 
@@ -186,14 +189,15 @@ static void test_get_cgroup(void **state)
                 refuse(f, "GetCgroup", "NoSuchCgroup", expected, "'cgroup':'%s'", none[i]);
         }
         memset(path, 'x', PATH_MAX);
-        path[0] = '/';
+        path[0] = path[PATH_MAX / 2] = '/';
         path[PATH_MAX] = '\0';
-        refuse(f, "GetCgroup", INVALID, "{'parameter':'cgroup'}", "'cgroup':'%s'", path);
-        path[PATH_MAX - 1] = '\0';
         snprintf(expected, sizeof(expected), "{'cgroup':'%s'}", path);
         refuse(f, "GetCgroup", "NoSuchCgroup", expected, "'cgroup':'%s'", path);
 
         expect_cgroup(f, "/", 1, true);
+        assert_int_equal(world.evaluated, 1);
+        refuse(f, "GetCgroup", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/sys/fs/cgroup/memory/x'");
+        json_decref(ask(f, "GetCgroup", "'cgroup':'/sys/fs/cgroup'"));
         put(f, OBJECT_MAP, 1, 3, "m", 100, 100);
         expect_cgroup(f, "/a.slice/b.service", 3, true);
         assert_int_equal(world.watched, 0);
@@ -268,9 +272,79 @@ static void test_capabilities(void **state)
         assert_string_equal(list(answer, "capabilities", "name"), "a b");
 }
 
+/* The text of all replies to GetMetrics with more, each of whole lines; to be freed. *count is how many. */
+static char *stream_metrics(struct fixture *f, size_t *count)
+{
+        char *all = strdup("");
+        bool continues = true;
+
+        begin_stream(f, f->fd, "GetMetrics", "%s", "");
+        for (*count = 0; continues; ++*count) {
+                json_t *reply = receive(f, f->fd);
+                const char *piece = text(json_object_get(reply, "parameters"), "text");
+
+                all = realloc(all, strlen(all) + strlen(piece) + 1);
+                strcat(all, piece);
+                assert_int_equal(piece[strlen(piece) - 1], '\n');
+                continues = json_is_true(json_object_get(reply, "continues"));
+                json_decref(reply);
+        }
+        return all;
+}
+
+/* The metrics in both formats, in one reply or in several. */
+static void test_metrics(void **state)
+{
+        struct fixture *f = *state;
+        json_t *answer;
+        size_t count;
+        char *all;
+
+        f->manager.config.settings.metrics_cgroups_max = 1000;
+        f->manager.config.settings.metrics_maps_max = 1000;
+        api_alert_dropped(f->api, ALERT_DROP_JOURNAL);
+        api_alert_dropped(NULL, ALERT_DROP_JOURNAL);
+        answer = ask(f, "GetMetrics", "'format':'openmetrics'");
+        assert_non_null(strstr(text(answer, "text"), "\nbpfbudget_dropped_alerts_total{reason=\"journal\"} 1\n"));
+        assert_string_equal(strstr(text(answer, "text"), "# EOF"), "# EOF\n");
+        json_decref(answer);
+        for (uint32_t id = 1000; id < 2000; id++) {
+                put(f, OBJECT_MAP, id, 3, "m", 100, 100);
+                ledger_find(&f->monitor.ledger, OBJECT_MAP, id)->record.entries = 1;
+        }
+        answer = ask(f, "GetMetrics", "%s", "");
+        all = stream_metrics(f, &count);
+        assert_string_equal(text(answer, "text"), all);
+        assert_true(count > 2);
+        json_decref(answer);
+        free(all);
+}
+
+/* What takes away from two facilities is listed with both, and what is the daemon's own affair is handed on. */
+static void test_readiness(void **state)
+{
+        struct fixture *f = *state;
+        json_t *answer, *facilities;
+
+        f->manager.obstacle = "no gate";
+        answer = ask(f, "GetReadiness", "%s", "");
+        facilities = json_object_get(answer, "facilities");
+        assert_string_equal(text(answer, "level"), "none");
+        assert_string_equal(list(json_incref(answer), "facilities", "name"), "accounting alerts throttle refusal");
+        assert_string_equal(list(json_incref(answer), "facilities", "level"), "full partial full none");
+        assert_string_equal(list(json_incref(json_array_get(facilities, 0)), "findings", "name"), "");
+        assert_string_equal(list(json_incref(json_array_get(facilities, 1)), "findings", "name"), "both");
+        assert_string_equal(list(json_incref(json_array_get(facilities, 1)), "findings", "level"), "partial");
+        assert_string_equal(list(json_incref(json_array_get(facilities, 3)), "findings", "level"), "none");
+        assert_string_equal(list(json_incref(json_array_get(facilities, 3)), "findings", "reason"), "no gate");
+        assert_string_equal(list(json_incref(json_array_get(facilities, 3)), "findings", "action"), "Do");
+        assert_string_equal(list(json_incref(json_array_get(facilities, 3)), "findings", "remedy"), "this");
+        json_decref(answer);
+}
+
 static void test_statistics(void **state)
 {
-        static const struct {
+        const struct {
                 const char *name;
                 int64_t value;
         } expected[] = {
@@ -289,6 +363,9 @@ static void test_statistics(void **state)
                 { "clients", 3 },
                 { "refusals", 5 },
                 { "throttles", 6 },
+                { "ownAllocated", 1 },
+                { "possibleCpus", 64 },
+                { "onlineCpus", get_nprocs() },
         };
         struct fixture *f = *state;
         int one = connect_as(f, 1), two = subscribe(f, "");
@@ -436,6 +513,18 @@ static void test_own_socket(void **state)
         api_free(NULL);
 }
 
+/* Without a history there is no answer but that; what is asked for has to be a time. */
+static void test_no_history(void **state)
+{
+        struct fixture *f = *state;
+
+        refuse(f, "GetHistory", "NotSupported", "{'reason':'History=no is set'}", "%s", "");
+        refuse(f, "Suggest", "NotSupported", "{'reason':'History=no is set'}", "'workload':'a.service'");
+        refuse(f, "GetHistory", INVALID, "{'parameter':'sinceUSec'}", "'sinceUSec':7200000000,'untilUSec':3600000000");
+        refuse(f, "GetHistory", INVALID, "{'parameter':'points'}", "'points':-1");
+        refuse(f, "Suggest", INVALID, "{'parameter':'cpus'}", "'cpus':0");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -450,9 +539,12 @@ int main(void)
                 TEST(test_cgroup_figures),
                 TEST(test_info),
                 TEST(test_capabilities),
+                TEST(test_readiness),
                 TEST(test_statistics),
+                TEST(test_metrics),
                 TEST(test_passed),
                 TEST(test_own_socket),
+                TEST(test_no_history),
         };
 
         return run_api_tests(tests);

@@ -42,8 +42,14 @@ static FILE *open_text(const char *text)
         return file;
 }
 
+static int open_error; /* of cgroup.controllers; 0: none */
+
 FILE *__wrap_fopen(const char *path, const char *mode)
 {
+        if (open_error && strstr(path, "/cgroup.controllers")) {
+                errno = open_error;
+                return NULL;
+        }
         return strcmp(path, "/proc/self/cgroup") == 0 ? open_text(own_cgroup) : __real_fopen(path, mode);
 }
 
@@ -102,9 +108,10 @@ static int find_version(void)
 
         /* It is no real one: it has no ids. */
         assert_true(r < 0);
-        if (version)
+        if (version) {
                 assert_string_equal(fs.mount, directory);
-        else
+                assert_true(fs.part);
+        } else
                 assert_int_equal(r, -ENOENT);
         cgroupfs_deinit(&fs);
         return version;
@@ -113,6 +120,19 @@ static int find_version(void)
 static void set_mounts(const char *format)
 {
         assert_true(snprintf(mounts, sizeof(mounts), format, directory) < (int) sizeof(mounts));
+}
+
+/* In these mounts, with the directory as a part, it is /proc that is taken. */
+static void find_whole(const char *format)
+{
+        struct cgroupfs fs;
+
+        set_mounts(format);
+        cgroupfs_init(&fs);
+        assert_string_equal(fs.mount, "/proc");
+        assert_int_equal(fs.version, 1);
+        assert_false(fs.part);
+        cgroupfs_deinit(&fs);
 }
 
 static void test_version(void **state)
@@ -136,6 +156,13 @@ static void test_version(void **state)
         assert_int_equal(find_version(), 1);
         set_mounts("cgroup %s cgroup rw,memoryless 0 0\n");
         assert_int_equal(find_version(), 0);
+        /* Of several the one that begins at the root, whose inode number is 1 as that of /proc is, wherever it stands.
+         */
+        find_whole("cgroup %s cgroup rw,memory 0 0\ncgroup /proc cgroup rw,memory 0 0\ncgroup /sys cgroup rw,memory 0 "
+                   "0\n");
+        find_whole("cgroup /proc cgroup rw,memory 0 0\ncgroup %s cgroup rw,memory 0 0\n");
+        find_whole("cgroup /no/such/place cgroup rw,memory 0 0\ncgroup %s cgroup rw,memory 0 0\ncgroup /proc cgroup "
+                   "rw,memory 0 0\n");
         /* Other file systems may have such an option. */
         set_mounts("memory %s tmpfs rw,memory 0 0\n");
         assert_int_equal(find_version(), 0);
@@ -210,10 +237,28 @@ static void test_may_freeze(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* That there is no descriptor for it does not say that the hierarchy is without the controller. */
+static void test_no_descriptor(void **state)
+{
+        struct cgroupfs fs;
+
+        (void) state;
+        write_file("cgroup.controllers", "cpu memory\n");
+        set_mounts("cgroup2 %s cgroup2 rw 0 0\n");
+        open_error = EMFILE;
+        assert_int_equal(cgroupfs_init(&fs), -EMFILE);
+        cgroupfs_deinit(&fs);
+        open_error = ENOENT;
+        assert_int_equal(cgroupfs_init(&fs), -ENOENT);
+        cgroupfs_deinit(&fs);
+        open_error = 0;
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 TEST(test_version),
+                TEST(test_no_descriptor),
                 TEST(test_own_path),
                 TEST(test_may_freeze),
         };

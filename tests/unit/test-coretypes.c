@@ -123,7 +123,7 @@ static void test_what_is_within(void **state)
         btf__free(taken);
 }
 
-static void test_what_is_left_out(void **state)
+static void test_what_is_omitted(void **state)
 {
         static const char *const names[] = { "outer", "missing" };
         struct btf *taken = reduce(names, 2);
@@ -216,7 +216,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_is_within),
-                cmocka_unit_test(test_what_is_left_out),
+                cmocka_unit_test(test_what_is_omitted),
                 cmocka_unit_test(test_flavours),
                 cmocka_unit_test(test_kinds),
                 cmocka_unit_test(test_no_room),

@@ -2,12 +2,15 @@
 /* The varlink client against a peer that says what it is told, in the pieces that it is told. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -216,6 +219,104 @@ static void test_endless(void **state)
         assert_in_range(sent, 16 << 20, (16 << 20) + 2 * sizeof(data));
 }
 
+static unsigned int replies;
+
+static int count_text(void *context, struct slice text)
+{
+        (void) context;
+        (void) text;
+        replies++;
+        return 0;
+}
+
+/* A server that answers without end, 1 MiB at a time; it dies with its client. */
+static pid_t flood(struct pair *pair)
+{
+        static const char start[] = "{\"parameters\":{\"x\":\"", end[] = "\"},\"continues\":true}";
+        pid_t pid = fork();
+        char *text;
+
+        assert_true(pid >= 0);
+        if (pid > 0)
+                return pid;
+        close(pair->client.fd);
+        text = malloc(1 << 20);
+        memset(text, 'x', 1 << 20);
+        memcpy(text, start, strlen(start));
+        memcpy(text + (1 << 20) - sizeof(end), end, sizeof(end));
+        for (;;)
+                for (size_t n = 0; n < 1 << 20;) {
+                        ssize_t sent = send(pair->peer, text + n, (1 << 20) - n, MSG_NOSIGNAL);
+
+                        if (sent <= 0)
+                                _exit(0);
+                        n += sent;
+                }
+}
+
+/* Nor is an answer in replies without end. */
+static void test_endless_answer(void **state)
+{
+        struct pair *pair = *state;
+        pid_t pid = flood(pair);
+
+        replies = 0;
+        assert_int_equal(client_call_text(&pair->client, "a.b.C", NULL, count_text, NULL), -EMSGSIZE);
+        assert_in_range(replies, 256, 257);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* A reply that comes byte by byte has no longer than one that does not come at all. */
+static void test_trickle(void **state)
+{
+        struct timespec start, end;
+        struct pair *pair = *state;
+        bool continues;
+        json_t *reply;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                close(pair->client.fd);
+                while (send(pair->peer, " ", 1, MSG_NOSIGNAL) == 1)
+                        usleep(50000);
+                _exit(0);
+        }
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        assert_int_equal(client_receive(&pair->client, 300, &reply, &continues), -ETIMEDOUT);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        assert_in_range(end.tv_sec - start.tv_sec, 0, 30);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* Nothing between two NULs, brackets without end, a NUL in a string. */
+static void test_evil(void **state)
+{
+        static char deep[100000];
+        struct pair *pair = *state;
+        bool continues;
+        json_t *reply;
+
+        answer(pair, "||");
+        assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), -EBADMSG);
+        assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), -EBADMSG);
+        memset(deep, '[', sizeof(deep) - 1);
+        deep[sizeof(deep) - 2] = '|';
+        deep[0] = '{';
+        memcpy(deep, "{'parameters':", 14);
+        answer(pair, deep);
+        assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), -EBADMSG);
+        answer(pair, deep);
+        assert_int_equal(client_call_text(&pair->client, "a.b.C", NULL, count_text, NULL), -EBADMSG);
+        answer(pair, "{'parameters': {'x': 'a\\u0000b'}}|");
+        assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), -EBADMSG);
+        answer(pair, "{'parameters': 5}|");
+        assert_int_equal(client_receive(&pair->client, 0, &reply, &continues), 0);
+        json_decref(reply);
+}
+
 /* A long one is, whatever the pieces that it comes in, and what is behind it is not lost. */
 static void test_long_message(void **state)
 {
@@ -279,6 +380,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_endless, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_endless_answer, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_trickle, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_evil, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_long_message, setup, teardown),
                 cmocka_unit_test(test_connect),
         };

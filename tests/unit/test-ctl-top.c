@@ -593,15 +593,15 @@ static void test_titles(void **state)
 
         refresh_with(fixture, STATE("/a", "1", "high") "," STATE("/b", "2", "max") "," STATE("/c", "3", "ok"));
         assert_line(fixture, 10, 0, 8, "  3 cgroups, list by BPF, every 1.0 s");
-        assert_line(fixture, 10, 1, 0, "BPF 3.0K, charged 2.0K, to nobody 1.0K; 2 over a limit");
+        assert_line(fixture, 10, 1, 0, "BPF 3.0K, charged 2.0K, uncharged 1.0K; 2 over a limit");
         assert_line(fixture, 10, 9, 0, "q quit  Enter objects  t tree  <> order  i invert  +- delay  h help");
         fixture->options.bytes = true;
-        assert_line(fixture, 10, 1, 0, "BPF 3072, charged 2048, to nobody 1024; 2 over a limit");
+        assert_line(fixture, 10, 1, 0, "BPF 3072, charged 2048, uncharged 1024; 2 over a limit");
         top->tree = true;
         top->reverse[VIEW_CGROUPS] = true;
         top->sort[VIEW_CGROUPS] = 3;
         top->delay_usec = 2500000;
-        assert_line(fixture, 10, 0, 8, "  3 cgroups, tree by NOBODY upwards, every 2.5 s");
+        assert_line(fixture, 10, 0, 8, "  3 cgroups, tree by UNCHARGED upwards, every 2.5 s");
         strcpy(top->message, "what happened");
         assert_line(fixture, 10, 2, 0, "what happened");
         top->reverse[VIEW_CGROUPS] = false;
@@ -611,10 +611,22 @@ static void test_titles(void **state)
         press(fixture, '\n');
         refresh_objects_with(fixture, "", OBJECT("map", "5", "x", "1"), "/a/**");
         assert_line(fixture, 10, 0, 8, "  1 objects of /a, by BPF");
-        assert_line(fixture, 10, 1, 0, "BPF 3072, charged 2048, to nobody 1024; 0 over a limit");
+        assert_line(fixture, 10, 1, 0, "BPF 3072, charged 2048, uncharged 1024; 0 over a limit");
         assert_line(fixture, 10, 9, 0, "q quit  Esc cgroups  <> order  i invert  h help");
         top->reverse[VIEW_OBJECTS] = true;
         assert_line(fixture, 10, 0, 8, "  1 objects of /a, by BPF upwards");
+        /* Of any width. */
+        free(top->object_cgroup);
+        top->object_cgroup = strdup("/a\x1b\xe2\x80\xae");
+        strcpy(top->message, "m\x1b");
+        for (size_t width = 0; width <= 80; width += 80) {
+                struct frame frame;
+
+                assert_int_equal(top_frame(top, width, 10, &frame), 0);
+                assert_string_equal(frame.lines[0].text + 8, "  1 objects of /a??, by BPF upwards");
+                assert_string_equal(frame.lines[2].text, "m?");
+                frame_deinit(&frame);
+        }
 }
 
 static void test_selected_line(void **state)

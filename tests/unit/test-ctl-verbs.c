@@ -27,7 +27,9 @@
 
 int ctl_main(int argc, char *argv[]);
 #define main ctl_main
+#include "base/cleanup.h"
 #include "ctl/main.c"
+#include "serve/failure.h"
 #undef main
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -108,6 +110,8 @@ static int call_main(const char *command)
         return ctl_main(argc, argv);
 }
 
+static bool ignore_pipe; /* as a service does (IgnoreSIGPIPE= in systemd.exec(5)) */
+
 /* Runs @command in a process of its own, whose end is the end of @alive. */
 static pid_t start(const char *command, int stdout_fd, int stderr_fd, int alive)
 {
@@ -117,7 +121,7 @@ static pid_t start(const char *command, int stdout_fd, int stderr_fd, int alive)
         pid = fork();
         if (pid != 0)
                 return pid;
-        signal(SIGPIPE, SIG_DFL);
+        signal(SIGPIPE, ignore_pipe ? SIG_IGN : SIG_DFL);
         if (dup2(stdout_fd, STDOUT_FILENO) < 0 || dup2(stderr_fd, STDERR_FILENO) < 0 || fcntl(alive, F_SETFD, 0) < 0)
                 _exit(99);
         if (terminal && dup2(stdout_fd, STDIN_FILENO) < 0)
@@ -266,6 +270,7 @@ static void serve(struct daemon *daemon, int alive, int master, FILE *screen)
 {
         struct timespec start_time, now;
         char buffer[4096];
+        bool ended = false;
         ssize_t n;
 
         clock_gettime(CLOCK_MONOTONIC, &start_time);
@@ -278,18 +283,26 @@ static void serve(struct daemon *daemon, int alive, int master, FILE *screen)
                         { daemon->connections[1].fd, POLLIN, 0 },
                 };
 
-                assert_true(poll(fds, LENGTH(fds), 1000) >= 0);
+                /* What the program has sent before it ended is answered still. */
+                if (poll(fds, LENGTH(fds), ended ? 0 : 1000) == 0 && ended)
+                        break;
                 clock_gettime(CLOCK_MONOTONIC, &now);
                 if ((now.tv_sec - start_time.tv_sec) * 1000 > PATIENCE_MSEC)
                         strcpy(daemon->wrong, "it does not end");
-                for (size_t i = 0; i < 2; i++)
-                        if (fds[3 + i].revents)
-                                take_request(daemon, &daemon->connections[i]);
-                if (fds[1].revents)
-                        take_client(daemon);
                 if (fds[2].revents & POLLIN && (n = read(master, buffer, sizeof(buffer))) > 0)
                         fwrite(buffer, 1, n, screen);
-                if (fds[0].revents)
+                if (fds[0].revents) {
+                        ended = true;
+                        alive = -1;
+                }
+                /* Both connections of top at once: it subscribes on the second one before it asks on the first. */
+                if (fds[1].revents)
+                        take_client(daemon);
+                else if (fds[4].revents)
+                        take_request(daemon, &daemon->connections[1]);
+                else if (fds[3].revents)
+                        take_request(daemon, &daemon->connections[0]);
+                else if (ended && !(fds[2].revents & POLLIN))
                         break;
         }
 }
@@ -501,7 +514,7 @@ static int teardown(void **state)
 #define STATISTICS(over)                                                                                      \
         "{'parameters': {'statistics': {'cgroups': 11, 'flushes': 12, 'fullPasses': 13, 'fullPassUSec': 14, " \
         "'wakeups': 15, 'overflows': 16, 'drift': 17, 'clients': 18, 'overHigh': " over                       \
-        ", 'refusals': 19, 'throttles': 20}}}|"
+        ", 'refusals': 19, 'throttles': 20, 'ownAllocated': 2048, 'possibleCpus': 64, 'onlineCpus': 2}}}|"
 #define ROOT                                                                                                           \
         "{'parameters': {'cgroup': {'path': '/', 'id': 1, 'exists': true, 'bpf': {'allocated': 3072, 'charged': 2048," \
         " 'uncharged': 1024, 'mapCount': 3, 'programCount': 4}}}}|"
@@ -521,19 +534,22 @@ static int teardown(void **state)
                                 "{'name': 'y', 'available': false}, {'name': 'z', 'available': true}]}}|"         \
         }
 
-static const char status_lines[] = "     Budgets: 3; cgroups over a limit: 0; refusals 19, throttles 20\n"
-                                   "     Cgroups: 11 that hold something\n"
-                                   "     Flushes: 12 and 13 full passes (the last took 14 us)\n"
-                                   "    Wake-ups: 15, overflows 16, drift 17\n"
-                                   "     Clients: 18\n"
-                                   "       Hooks: 2 of 3 available on this kernel\n";
+/* With the daemon's own memory in place of the %s. */
+#define STATUS_LINES                                                                   \
+        "     Budgets: 3; cgroups over a limit: 0; refusals 19, throttles 20\n"        \
+        "     Cgroups: 11 that hold something\n"                                       \
+        "     Flushes: 12 and 13 full passes (the last took 14 us)\n"                  \
+        "    Wake-ups: 15, overflows 16, drift 17\n"                                   \
+        "     Clients: 18\n"                                                           \
+        "         Own: %s of BPF; per-CPU memory for 64 possible CPUs, 2 are online\n" \
+        "       Hooks: 2 of 3 available on this kernel\n"
 
 static void assert_status(const char *head, const char *memory)
 {
         char expected[2048];
 
-        snprintf(expected, sizeof(expected), "%s\n      Socket: %s\n%s     Objects: 3 maps, 4 programs\n%s", head,
-                        socket_path, memory, status_lines);
+        snprintf(expected, sizeof(expected), "%s\n      Socket: %s\n%s     Objects: 3 maps, 4 programs\n" STATUS_LINES,
+                        head, socket_path, memory, strstr(memory, "3072") ? "2048" : "2.0K");
         assert_printed(expected);
 }
 
@@ -580,7 +596,9 @@ static void test_status_json(void **state)
         run_ctl("--json=short status", STATUS("0"));
         json = parse("{'info': {'vendor': 'v', 'product': 'bpfbudgetd', 'version': '9.8'}, 'statistics': {'cgroups': "
                      "11, 'flushes': 12, 'fullPasses': 13, 'fullPassUSec': 14, 'wakeups': 15, 'overflows': 16, "
-                     "'drift': 17, 'clients': 18, 'overHigh': 0, 'refusals': 19, 'throttles': 20}, 'cgroup': {'path': "
+                     "'drift': 17, 'clients': 18, 'overHigh': 0, 'refusals': 19, 'throttles': 20, 'ownAllocated': "
+                     "2048, "
+                     "'possibleCpus': 64, 'onlineCpus': 2}, 'cgroup': {'path': "
                      "'/', 'id': 1, 'exists': true, 'bpf': {'allocated': 3072, 'charged': 2048, 'uncharged': 1024, "
                      "'mapCount': 3, 'programCount': 4}}, 'budgets': [{'name': 'a'}, {'name': 'b'}, {'name': 'c'}], "
                      "'capabilities': [{'name': 'x', 'available': true}, {'name': 'y', 'available': false}, "
@@ -604,9 +622,10 @@ static void test_status_json(void **state)
 static void test_not_running(void **state)
 {
         static const char how[] = "Start it by \"systemctl start bpfbudgetd\", or use --direct for cgroups, tree, "
-                                  "objects and capabilities";
+                                  "objects, capabilities and doctor";
         static const char *const verbs_that_ask[] = { "cgroups", "tree", "objects", "explain /a", "top", "monitor",
-                "budgets", "set-budget /a High=1", "unset-budget /a", "capabilities", "flush", "reload", "cgroups -j" };
+                "budgets", "set-budget /a High=1", "unset-budget /a", "capabilities", "flush", "reload", "metrics",
+                "cgroups -j" };
         char message[512];
         int fd;
 
@@ -626,6 +645,99 @@ static void test_not_running(void **state)
         run_here("status");
         assert_failed(3, message);
         unlink(socket_path);
+}
+
+/* A daemon that did not start has left the reason: to be told if it is root's, or one's own, and of a bounded length.
+ */
+static void test_did_not_start(void **state)
+{
+        _cleanup_free_ char *path = NULL, *text = calloc(1, 100000);
+        char expected[600];
+
+        (void) state;
+        assert_true(asprintf(&path, "%s.failure", socket_path) > 0);
+        failure_leave(socket_path, "/etc/bpfbudget/x.budget:2: Hihg=: unknown key");
+        run_here("status");
+        assert_int_equal(status, 3);
+        snprintf(expected, sizeof(expected), "nobody listens at %s", socket_path);
+        assert_has(err, expected);
+        assert_has(err, "bpfbudgetd did not start: /etc/bpfbudget/x.budget:2: Hihg=: unknown key\n");
+        /* Whoever waited for it is let go. */
+        run_ctl("flush", { CALL_NONE("io.bpfbudget.Flush"), NULL });
+        assert_has(err, "closed the connection");
+        assert_has(err, "bpfbudgetd did not start: /etc/bpfbudget/x.budget:2: Hihg=: unknown key\n");
+        memset(text, 'x', 99999);
+        text[3] = '\n';
+        failure_leave(socket_path, text);
+        run_here("status");
+        assert_has(err, "did not start: xxx\n");
+        memset(text, 'x', 99999);
+        failure_leave(socket_path, text);
+        run_here("status");
+        text[FAILURE_MAX] = '\0';
+        assert_null(strstr(err, text));
+        text[FAILURE_MAX - 1] = '\0';
+        assert_has(err, text);
+        /* One that is no file, or that somebody else has put there. */
+        unlink(path);
+        assert_int_equal(symlink("/etc/passwd", path), 0);
+        run_here("status");
+        assert_null(strstr(err, "did not start"));
+        unlink(path);
+        failure_leave(socket_path, "forged");
+        if (getuid() == 0) {
+                assert_int_equal(chown(path, 4242, 4242), 0);
+                run_here("status");
+                assert_null(strstr(err, "did not start"));
+        }
+        failure_remove(socket_path);
+        assert_int_equal(access(path, F_OK), -1);
+}
+
+#define FINDING(name, level, reason, action, remedy)                                            \
+        "{'name': '" name "', 'level': '" level "', 'reason': '" reason "', 'action': '" action \
+        "', 'remedy': '" remedy "'}"
+#define NOBODY FINDING("nobody", "partial", "Nobody is there.", "Run", "come here")
+#define READINESS(level, refusal)                                                                    \
+        {                                                                                            \
+                CALL_NONE("io.bpfbudget.GetReadiness"),                                              \
+                                "{'parameters': {'level': '" level "', 'facilities': ["              \
+                                "{'name': 'accounting', 'level': 'full', 'findings': []}, "          \
+                                "{'name': 'alerts', 'level': 'partial', 'findings': [" NOBODY "]}, " \
+                                "{'name': 'refusal', 'level': '" refusal "', 'findings': [" NOBODY   \
+                                ", " FINDING("gate", "none", "It is stuck.", "", "") "]}]}}|"        \
+        }
+
+/* The levels first, then each finding once; the exit status is the level. */
+static void test_doctor(void **state)
+{
+        static const char findings[] = "\nalerts, refusal: Nobody is there.\n    Run:\n        come here\n"
+                                       "\nrefusal: It is stuck.\n";
+        char expected[512];
+
+        (void) state;
+        run_ctl("doctor", READINESS("none", "none"));
+        assert_int_equal(status, 2);
+        snprintf(expected, sizeof(expected), "accounting  full\nalerts      partial\nrefusal     none\n%s", findings);
+        assert_string_equal(out, expected);
+        run_ctl("doctor", READINESS("partial", "partial"));
+        assert_int_equal(status, 1);
+        run_ctl("doctor", READINESS("full", "full"));
+        assert_int_equal(status, 0);
+        /* What a later daemon says that is not known here is not taken for good. */
+        run_ctl("doctor", READINESS("hopeless", "full"));
+        assert_int_equal(status, 2);
+        run_ctl("-j doctor", READINESS("partial", "partial"));
+        assert_int_equal(status, 1);
+        assert_true(strncmp(out, "{\"level\":\"partial\",\"facilities\":[{", 34) == 0);
+        run_ctl("doctor", { CALL_NONE("io.bpfbudget.GetReadiness"), "{'error': 'a.b.C'}|" });
+        assert_int_equal(status, 3);
+        assert_string_equal(out, "");
+        setenv("SYSTEMD_COLORS", "yes", 1);
+        run_ctl("doctor", READINESS("none", "none"));
+        assert_has(out, "32mfull");
+        assert_has(out, "33mpartial");
+        assert_has(out, "31mnone");
 }
 
 static void test_version(void **state)
@@ -659,11 +771,13 @@ static void test_version(void **state)
 
 #define CGROUP_A                                                                                                     \
         "{'path': '/a', 'id': 2, 'exists': true, 'bpf': {'allocated': 3072, 'charged': 1024, 'uncharged': 2048, "    \
-        "'mapCount': 7, 'programCount': 8, 'objects': 15}, 'rss': {'anon': 1, 'file': 2, 'shmem': 4, 'swap': 512}, " \
+        "'committed': 6144, 'unboundedCount': 2, 'mapCount': 7, 'programCount': 8, 'objects': 15}, 'rss': {'anon': " \
+        "1, 'file': 2, 'shmem': 4, 'swap': 512}, "                                                                   \
         "'footprint': 5120, 'budget': {'name': 'x', 'usage': 3072, 'high': 2560, 'max': 4096, 'state': 'high'}}"
 #define CGROUP_B                                                                                                       \
         "{'path': '/a/b', 'id': 3, 'exists': false, 'bpf': {'allocated': 2048, 'charged': 2048, 'uncharged': 0, "      \
-        "'mapCount': 0, 'programCount': 1, 'objects': 1}, 'rss': {'anon': 0, 'file': 0, 'shmem': 0}, 'footprint': 0, " \
+        "'committed': 2048, 'unboundedCount': 0, 'mapCount': 0, 'programCount': 1, 'objects': 1}, 'rss': {'anon': 0, " \
+        "'file': 0, 'shmem': 0}, 'footprint': 0, "                                                                     \
         "'budget': null}"
 #define CGROUP_C                                                                                                       \
         "{'path': null, 'id': 4, 'exists': false, 'bpf': {'allocated': 1048576, 'charged': 0, 'uncharged': 1048576, "  \
@@ -682,20 +796,33 @@ static void test_cgroups(void **state)
 {
         (void) state;
         run_ctl("cgroups", CGROUPS);
-        assert_printed("CGROUP           ALLOCATED CHARGED UNCHARGED MAPS PROGRAMS RSS FOOTPRINT HIGH  MAX STATE\n"
-                       "/a                    3.0K    1.0K      2.0K    7        8  7B      5.0K 2.5K 4.0K high\n"
-                       "/a/b (gone)           2.0K    2.0K        0B    0        1  0B        0B    -    - -\n"
-                       "(unknown) (gone)      1.0M      0B      1.0M    1        0  0B        9B    -   2B ok\n");
+        assert_printed("CGROUP           ALLOCATED CHARGED UNCHARGED COMMITTED MAPS PROGRAMS RSS FOOTPRINT HIGH  MAX "
+                       "STATE\n"
+                       "/a                    3.0K    1.0K      2.0K     6.0K+    7        8  7B      5.0K 2.5K 4.0K "
+                       "high\n"
+                       "/a/b (gone)           2.0K    2.0K        0B      2.0K    0        1  0B        0B    -    - "
+                       "-\n"
+                       "(unknown) (gone)      1.0M      0B      1.0M         -    1        0  0B        9B    -   2B "
+                       "ok\n");
+        run_ctl("cgroups --no-legend",
+                        { MORE("io.bpfbudget.ListCgroups", "{}"),
+                                        "{'parameters': {'cgroups': [{'path': '/a', 'budget': {'state': 'ok', "
+                                        "'ignored': ['x']}}]}}|" });
+        assert_has(out, " ok (xattr ignored)\n");
         run_ctl("cgroups --bytes --sort=state", CGROUPS);
-        assert_printed("CGROUP           ALLOCATED CHARGED UNCHARGED MAPS PROGRAMS RSS FOOTPRINT HIGH  MAX STATE\n"
-                       "/a/b (gone)           2048    2048         0    0        1   0         0    -    - -\n"
-                       "/a                    3072    1024      2048    7        8   7      5120 2560 4096 high\n"
-                       "(unknown) (gone)   1048576       0   1048576    1        0   0         9    -    2 ok\n");
+        assert_printed("CGROUP           ALLOCATED CHARGED UNCHARGED COMMITTED MAPS PROGRAMS RSS FOOTPRINT HIGH  MAX "
+                       "STATE\n"
+                       "/a/b (gone)           2048    2048         0      2048    0        1   0         0    -    - "
+                       "-\n"
+                       "/a                    3072    1024      2048     6144+    7        8   7      5120 2560 4096 "
+                       "high\n"
+                       "(unknown) (gone)   1048576       0   1048576         -    1        0   0         9    -    2 "
+                       "ok\n");
         /* Without titles no column is wider for them. */
         run_ctl("cgroups --no-legend --sort=-CGROUP", CGROUPS);
-        assert_printed("/a/b (gone)      2.0K 2.0K   0B 0 1 0B   0B    -    - -\n"
-                       "/a               3.0K 1.0K 2.0K 7 8 7B 5.0K 2.5K 4.0K high\n"
-                       "(unknown) (gone) 1.0M   0B 1.0M 1 0 0B   9B    -   2B ok\n");
+        assert_printed("/a/b (gone)      2.0K 2.0K   0B  2.0K 0 1 0B   0B    -    - -\n"
+                       "/a               3.0K 1.0K 2.0K 6.0K+ 7 8 7B 5.0K 2.5K 4.0K high\n"
+                       "(unknown) (gone) 1.0M   0B 1.0M     - 1 0 0B   9B    -   2B ok\n");
 }
 
 /* Sizes and numbers begin with the largest, texts with the first; "-" is the other way round; what is missing is less
@@ -740,10 +867,10 @@ static void test_sort(void **state)
         }
         run_ctl("cgroups --sort=-colour", CGROUPS);
         assert_failed(1, "--sort=colour: there is no such field here; there are cgroup, allocated, charged, uncharged, "
-                         "maps, programs, rss, footprint, high, max, state");
+                         "committed, maps, programs, rss, footprint, high, max, state");
         run_ctl("tree --sort=x", CGROUPS);
         assert_failed(1, "--sort=x: there is no such field here; there are cgroup, allocated, charged, uncharged, "
-                         "maps, programs, rss, footprint, high, max, state");
+                         "committed, maps, programs, rss, footprint, high, max, state");
 }
 
 /* What an argument means. */
@@ -751,6 +878,10 @@ static void test_globs(void **state)
 {
         (void) state;
         run_ctl("cgroups /a*", CGROUPS_OF("{'cgroup': '/a*'}"));
+        assert_int_equal(status, 0);
+        run_ctl("cgroups /sys/fs/cgroup/memory/kube.slice/*", CGROUPS_OF("{'cgroup': '/kube.slice/*'}"));
+        assert_int_equal(status, 0);
+        run_ctl("tree /sys/fs/cgroup/unified/a/", CGROUPS_OF("{'cgroup': '/a'}"));
         assert_int_equal(status, 0);
         run_ctl("cgroups **/x", CGROUPS_OF("{'cgroup': '**/x'}"));
         assert_int_equal(status, 0);
@@ -764,6 +895,45 @@ static void test_globs(void **state)
         assert_int_equal(status, 0);
 }
 
+#define NO_UNIT(unit) "{'error': 'io.bpfbudget.NoSuchUnit', 'parameters': {'unit': '" unit "'}}|"
+
+/* An empty list is one only if what was asked for is there. */
+static void test_lists_of_nothing(void **state)
+{
+        static const char *const commands[] = { "cgroups no", "tree no", "cgroups --json=short no" };
+
+        (void) state;
+        for (size_t i = 0; i < LENGTH(commands); i++) {
+                run_ctl(commands[i],
+                                { MORE("io.bpfbudget.ListCgroups", "{'cgroup': '**/no.service/**'}"),
+                                                "{'parameters': {'cgroups': []}}|" },
+                                { CALL("io.bpfbudget.Explain", "{'unit': 'no.service'}"), NO_UNIT("no.service") });
+                assert_failed(1, "no.service: there is no such unit, or it does not run");
+                assert_string_equal(out, "");
+        }
+        run_ctl("objects no.scope",
+                        { MORE("io.bpfbudget.ListObjects", "{'cgroup': '**/no.scope/**', 'holders': false, 'pins': "
+                                                           "false, 'uses': false}"),
+                                        "{'parameters': {'objects': []}}|" },
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'no.scope'}"), NO_UNIT("no.scope") });
+        assert_failed(1, "no.scope: there is no such unit, or it does not run");
+        /* It runs, and has nothing. */
+        run_ctl("cgroups --json=short cron",
+                        { MORE("io.bpfbudget.ListCgroups", "{'cgroup': '**/cron.service/**'}"),
+                                        "{'parameters': {'cgroups': []}}|" },
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'cron.service'}"),
+                                        "{'parameters': {'cgroup': {'path': '/x/cron.service'}}}|" });
+        assert_printed("{\"cgroups\":[]}\n");
+        /* What has wildcards may match nothing. */
+        run_ctl("cgroups --json=short no*", { MORE("io.bpfbudget.ListCgroups", "{'cgroup': '**/no*.service/**'}"),
+                                                            "{'parameters': {'cgroups': []}}|" });
+        assert_printed("{\"cgroups\":[]}\n");
+        run_ctl("cgroups /x",
+                        { MORE("io.bpfbudget.ListCgroups", "{'cgroup': '/x'}"),
+                                        "{'error': 'io.bpfbudget.NoSuchCgroup', 'parameters': {'cgroup': '/x'}}|" });
+        assert_failed(1, "/x: there is no such cgroup");
+}
+
 /* A long list in one line goes through as it came, whatever the pieces. */
 static void test_cgroups_json(void **state)
 {
@@ -773,6 +943,8 @@ static void test_cgroups_json(void **state)
         (void) state;
         run_ctl("cgroups --json=short", CGROUPS);
         passed = with_quotes("{'cgroups':[" CGROUP_A "," CGROUP_B "," CGROUP_C "]}\n");
+        assert_printed(passed);
+        run_ctl("cgroups --json=short --all", CGROUPS);
         assert_printed(passed);
         free(passed);
         run_ctl("cgroups -j", { MORE("io.bpfbudget.ListCgroups", "{}"), "{'parameters': {'cgroups': []}}|" });
@@ -834,19 +1006,101 @@ static void test_output_that_cannot_be_written(void **state)
         assert_failed(1, "The output cannot be written: No space left on device");
 }
 
+/* A reader that has enough, as head has, ends it in silence, also where a service has made it ignore the signal. */
+static void test_output_that_is_not_read(void **state)
+{
+        static const char *const commands[] = { "--help", "--version" };
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        (void) state;
+        for (size_t i = 0; i < LENGTH(commands); i++) {
+                int out_pipe[2], err_pipe[2], wstatus;
+                char byte;
+                pid_t pid;
+
+                assert_int_equal(pipe2(out_pipe, O_CLOEXEC), 0);
+                assert_int_equal(pipe2(err_pipe, O_CLOEXEC), 0);
+                close(out_pipe[0]);
+                ignore_pipe = true;
+                pid = start(commands[i], out_pipe[1], err_pipe[1], null);
+                ignore_pipe = false;
+                close(out_pipe[1]);
+                close(err_pipe[1]);
+                assert_int_equal(read(err_pipe[0], &byte, 1), 0);
+                close(err_pipe[0]);
+                assert_int_equal(waitpid(pid, &wstatus, 0), pid);
+                assert_true(WIFSIGNALED(wstatus) && WTERMSIG(wstatus) == SIGPIPE);
+        }
+        close(null);
+}
+
+#define IDLE(path, budget)                                                                                        \
+        "{'path': '" path "', 'bpf': {'allocated': 0, 'objects': 0}, 'rss': {'anon': 5, 'file': 0, 'shmem': 0}, " \
+        "'footprint': 5, 'budget': " budget "}"
+#define IDLE_CGROUPS                                                                                               \
+        {                                                                                                          \
+                MORE("io.bpfbudget.ListCgroups", "{}"),                                                            \
+                                "{'parameters': {'cgroups': [" CGROUP_A "," IDLE("/idle", "null") "," IDLE(        \
+                                                "/", "null") "]}, 'continues': true}|"                             \
+                                                             "{'parameters': {'cgroups': [" IDLE("/own",           \
+                                                                             "{'name': "                           \
+                                                                             "'x', "                               \
+                                                                             "'state': "                           \
+                                                                             "'ok'}") "," IDLE("/plain",           \
+                                                                             "{'name': '90-default', "             \
+                                                                             "'state': 'ok'}") "," IDLE("/over",   \
+                                                                             "{'name': '90-default', 'state': "    \
+                                                                             "'high'}") "]}, 'continues': false}|" \
+        }
+
+/* Cgroups that have neither BPF memory nor a budget of their own are left out, whatever the output. */
+static void test_idle_cgroups(void **state)
+{
+        static const char *const commands[] = { "cgroups --no-legend", "tree --no-legend", "cgroups --json=short",
+                "cgroups --json=pretty", "tree --json=short", "cgroups --json=short --sort=cgroup" };
+        char command[128];
+
+        (void) state;
+        for (size_t i = 0; i < LENGTH(commands); i++) {
+                run_ctl(commands[i], IDLE_CGROUPS);
+                assert_int_equal(status, 0);
+                assert_has(out, "own");
+                assert_has(out, "over");
+                assert_null(strstr(out, "idle"));
+                assert_null(strstr(out, "plain"));
+                snprintf(command, sizeof(command), "--all %s", commands[i]);
+                run_ctl(command, IDLE_CGROUPS);
+                assert_int_equal(status, 0);
+                assert_has(out, "idle");
+                assert_has(out, "plain");
+                assert_has(out, "own");
+        }
+        run_ctl("cgroups --no-legend --bytes", IDLE_CGROUPS);
+        assert_int_equal(count_lines(out), 4);
+        run_ctl("cgroups --json=short", { MORE("io.bpfbudget.ListCgroups", "{}"),
+                                                        "{'parameters': {'cgroups': [" IDLE("/x", "null") "]}}|" });
+        assert_printed("{\"cgroups\":[]}\n");
+        run_ctl("-a budgets");
+        assert_failed(1, "budgets: --all goes with cgroups, tree and orphans only");
+}
+
 static void test_tree(void **state)
 {
         (void) state;
         run_ctl("tree", CGROUPS);
-        assert_printed("CGROUP           ALLOCATED CHARGED UNCHARGED MAPS PROGRAMS RSS FOOTPRINT HIGH  MAX STATE\n"
-                       "/a                    3.0K    1.0K      2.0K    7        8  7B      5.0K 2.5K 4.0K high\n"
-                       "└─b (gone)            2.0K    2.0K        0B    0        1  0B        0B    -    - -\n"
-                       "(unknown) (gone)      1.0M      0B      1.0M    1        0  0B        9B    -   2B ok\n");
+        assert_printed("CGROUP           ALLOCATED CHARGED UNCHARGED COMMITTED MAPS PROGRAMS RSS FOOTPRINT HIGH  MAX "
+                       "STATE\n"
+                       "/a                    3.0K    1.0K      2.0K     6.0K+    7        8  7B      5.0K 2.5K 4.0K "
+                       "high\n"
+                       "└─b (gone)            2.0K    2.0K        0B      2.0K    0        1  0B        0B    -    - "
+                       "-\n"
+                       "(unknown) (gone)      1.0M      0B      1.0M         -    1        0  0B        9B    -   2B "
+                       "ok\n");
         setenv("LC_ALL", "C", 1);
         run_ctl("tree --no-legend --bytes --sort=allocated", CGROUPS);
-        assert_printed("(unknown) (gone) 1048576    0 1048576 1 0 0    9    -    2 ok\n"
-                       "/a                  3072 1024    2048 7 8 7 5120 2560 4096 high\n"
-                       "`-b (gone)          2048 2048       0 0 1 0    0    -    - -\n");
+        assert_printed("(unknown) (gone) 1048576    0 1048576     - 1 0 0    9    -    2 ok\n"
+                       "/a                  3072 1024    2048 6144+ 7 8 7 5120 2560 4096 high\n"
+                       "`-b (gone)          2048 2048       0  2048 0 1 0    0    -    - -\n");
         run_ctl("tree --json=short --sort=allocated", CGROUPS);
         assert_int_equal(status, 0);
         assert_int_equal(count_lines(out), 1);
@@ -864,6 +1118,20 @@ static void test_names_that_control(void **state)
         assert_string_equal(err, "");
         assert_int_equal(count_lines(out), 1);
         assert_int_equal(strncmp(out, "/?[2J?x??\\x2d ", strlen("/?[2J?x??\\x2d ")), 0);
+        run_ctl("explain /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                              "{'parameters': {'cgroup': {'path': '/\\u001b[2J\\u202ex', 'budget': "
+                                              "{'name': 'b\\u001b', 'state': 's\\u2066', 'ignored': ['i\\u001b']}}, "
+                                              "'verdict': 'v\\u001b w\\u202e'}}|" });
+        assert_string_equal(err, "");
+        assert_has(out, "/?[2J?x\n");
+        assert_has(out, "Budget: b?: s?; ");
+        assert_has(out, "Ignored: i?\n");
+        assert_has(out, "v? w?\n");
+        assert_null(strchr(out, '\033'));
+        run_ctl("explain /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                              "{'error': 'io.bpfbudget.NotPermitted', 'parameters': {'reason': "
+                                              "'x\\u001b\\ny\\u202e'}}|" });
+        assert_has(err, "Not permitted: x??y???\n");
 }
 
 /* --- A terminal --------------------------------------------------------------------------------------------------- */
@@ -892,8 +1160,8 @@ static void test_width(void **state)
         for (size_t i = 0; i < 3; i++)
                 assert_true(strlen(line_of(out, i)) <= 80);
         run_ctl("cgroups -l --no-legend", LONG_CGROUPS);
-        assert_printed("/aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeee - - - - - - - - - max\n"
-                       "/z (gone)                                           - - - - - - - - - ok\n");
+        assert_printed("/aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeee - - - - - - - - - - max\n"
+                       "/z (gone)                                           - - - - - - - - - - ok\n");
         terminal = 60;
         run_ctl("cgroups --no-legend", LONG_CGROUPS);
         assert_printed("/aaaaaaaaaabbbbbbbbbbcccc…ddeeeeeeeeee - - - - - - - - - max\n"
@@ -912,6 +1180,15 @@ static void test_width(void **state)
         run_ctl("cgroups", LONG_CGROUPS);
         assert_string_equal(line_of(out, 0), "CGROUP    ALLOCATED CHARGED UNCHARGED MAPS PROGRAMS RSS FOOTPRINT HIGH "
                                              "MAX STATE");
+        /* COMMITTED is there where nothing is cut for it. */
+        terminal = 131;
+        unsetenv("COLUMNS");
+        run_ctl("cgroups", LONG_CGROUPS);
+        assert_null(strstr(line_of(out, 0), "COMMITTED"));
+        terminal = 132;
+        run_ctl("cgroups", LONG_CGROUPS);
+        assert_has(line_of(out, 0), "UNCHARGED COMMITTED MAPS");
+        assert_has(out, "/aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeee ");
         /* No column is cut to nothing. */
         terminal = 20;
         run_ctl("cgroups --no-legend", LONG_CGROUPS);
@@ -1030,13 +1307,16 @@ static void test_pager_environment(void **state)
 
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
 
-#define OBJECT_MAP_5                                                                                                  \
-        "{'kind': 'map', 'id': 5, 'type': 'hash', 'name': 'x_table', 'allocated': 3072, 'charged': 2048, "            \
-        "'uncharged': 1024, 'entries': 17, 'maxEntries': 100, 'cgroup': '/a', 'holders': [{'comm': 'sh', 'pid': 7}, " \
+#define OBJECT_MAP_5                                                                                         \
+        "{'kind': 'map', 'id': 5, 'type': 'hash', 'name': 'x_table', 'allocated': 3072, 'charged': 2048, "   \
+        "'uncharged': 1024, 'ceiling': 8192, 'entries': 17, 'maxEntries': 100, 'full': 17, 'cgroup': '/a', " \
+        "'holders': [{'comm': "                                                                              \
+        "'sh', 'pid': 7}, "                                                                                  \
         "{'comm': 'agent', 'pid': 8}], 'pins': ['/p/q', '/p/r'], 'usedBy': [6, 9]}"
-#define OBJECT_PROGRAM_6                                                                                     \
-        "{'kind': 'program', 'id': 6, 'type': 'xdp', 'name': 'x_prog', 'allocated': 4096, 'charged': 4096, " \
-        "'uncharged': 0, 'entries': null, 'maxEntries': null, 'cgroup': null, 'holders': [], 'pins': [], 'maps': [5]}"
+#define OBJECT_PROGRAM_6                                                                                        \
+        "{'kind': 'program', 'id': 6, 'type': 'xdp', 'name': 'x_prog', 'allocated': 4096, 'charged': 4096, "    \
+        "'uncharged': 0, 'ceiling': null, 'entries': null, 'maxEntries': null, 'cgroup': null, 'holders': [], " \
+        "'pins': [], 'maps': [5]}"
 #define OBJECTS_OF(parameters)                                                                        \
         {                                                                                             \
                 MORE("io.bpfbudget.ListObjects", parameters),                                         \
@@ -1051,14 +1331,14 @@ static void test_objects(void **state)
 
         (void) state;
         run_ctl("objects", OBJECTS_OF(NO_RELATIONS));
-        assert_printed("KIND    ID TYPE NAME    ALLOCATED CHARGED UNCHARGED ENTRIES MAX CGROUP\n"
-                       "map      5 hash x_table      3.0K    2.0K      1.0K      17 100 /a\n"
-                       "program  6 xdp  x_prog       4.0K    4.0K        0B       -   - (unknown)\n");
+        assert_printed("KIND    ID TYPE NAME    ALLOCATED CHARGED UNCHARGED CEILING ENTRIES MAX FULL CGROUP\n"
+                       "map      5 hash x_table      3.0K    2.0K      1.0K    8.0K      17 100  17% /a\n"
+                       "program  6 xdp  x_prog       4.0K    4.0K        0B       -       -   -    - (unknown)\n");
         run_ctl("objects --bytes --sort=allocated /a",
                         OBJECTS_OF("{'cgroup': '/a', 'holders': false, 'pins': false, 'uses': false}"));
-        assert_printed("KIND    ID TYPE NAME    ALLOCATED CHARGED UNCHARGED ENTRIES MAX CGROUP\n"
-                       "program  6 xdp  x_prog       4096    4096         0       -   - (unknown)\n"
-                       "map      5 hash x_table      3072    2048      1024      17 100 /a\n");
+        assert_printed("KIND    ID TYPE NAME    ALLOCATED CHARGED UNCHARGED CEILING ENTRIES MAX FULL CGROUP\n"
+                       "program  6 xdp  x_prog       4096    4096         0       -       -   -    - (unknown)\n"
+                       "map      5 hash x_table      3072    2048      1024    8192      17 100  17% /a\n");
         run_ctl("objects --json=short x",
                         OBJECTS_OF("{'cgroup': '**/x.service/**', 'holders': false, 'pins': false, 'uses': false}"));
         passed = with_quotes("{'objects':[" OBJECT_MAP_5 "," OBJECT_PROGRAM_6 "]}\n");
@@ -1066,25 +1346,32 @@ static void test_objects(void **state)
         free(passed);
         run_ctl("objects --sort=x", OBJECTS_OF(NO_RELATIONS));
         assert_failed(1, "--sort=x: there is no such field here; there are kind, id, type, name, allocated, charged, "
-                         "uncharged, entries, max, cgroup");
+                         "uncharged, ceiling, entries, max, full, cgroup");
 }
 
 static void test_object_relations(void **state)
 {
         (void) state;
         run_ctl("objects --no-legend --holders", OBJECTS_OF("{'holders': true, 'pins': false, 'uses': false}"));
-        assert_printed("map     5 hash x_table 3.0K 2.0K 1.0K 17 100 /a        sh[7], agent[8]\n"
-                       "program 6 xdp  x_prog  4.0K 4.0K   0B  -   - (unknown) -\n");
+        assert_printed("map     5 hash x_table 3.0K 2.0K 1.0K 8.0K 17 100 17% /a        sh[7], agent[8]\n"
+                       "program 6 xdp  x_prog  4.0K 4.0K   0B    -  -   -   - (unknown) -\n");
         run_ctl("objects --no-legend --pins", OBJECTS_OF("{'holders': false, 'pins': true, 'uses': false}"));
-        assert_printed("map     5 hash x_table 3.0K 2.0K 1.0K 17 100 /a        /p/q, /p/r\n"
-                       "program 6 xdp  x_prog  4.0K 4.0K   0B  -   - (unknown) -\n");
+        assert_printed("map     5 hash x_table 3.0K 2.0K 1.0K 8.0K 17 100 17% /a        /p/q, /p/r\n"
+                       "program 6 xdp  x_prog  4.0K 4.0K   0B    -  -   -   - (unknown) -\n");
+        run_ctl("objects --no-legend --pins",
+                        { MORE("io.bpfbudget.ListObjects", "{'holders': false, 'pins': true, 'uses': false}"),
+                                        "{'parameters': {'objects': [{'kind': 'map', 'id': 1, 'type': 'hash', 'name': "
+                                        "'x', "
+                                        "'allocated': 1, 'charged': 1, 'uncharged': 0, 'cgroup': '/a', 'pins': "
+                                        "null}]}}|" });
+        assert_has(out, " not seen\n");
         run_ctl("objects --no-legend --uses", OBJECTS_OF("{'holders': false, 'pins': false, 'uses': true}"));
-        assert_printed("map     5 hash x_table 3.0K 2.0K 1.0K 17 100 /a        6, 9 -\n"
-                       "program 6 xdp  x_prog  4.0K 4.0K   0B  -   - (unknown) -    5\n");
+        assert_printed("map     5 hash x_table 3.0K 2.0K 1.0K 8.0K 17 100 17% /a        6, 9 -\n"
+                       "program 6 xdp  x_prog  4.0K 4.0K   0B    -  -   -   - (unknown) -    5\n");
         run_ctl("objects --sort=holders --holders --pins --uses",
                         OBJECTS_OF("{'holders': true, 'pins': true, 'uses': true}"));
         assert_string_equal(line_of(out, 0),
-                        "KIND    ID TYPE NAME    ALLOCATED CHARGED UNCHARGED ENTRIES MAX CGROUP    "
+                        "KIND    ID TYPE NAME    ALLOCATED CHARGED UNCHARGED CEILING ENTRIES MAX FULL CGROUP    "
                         "HOLDERS         PINS       USED-BY USES");
         assert_int_equal(strncmp(line_of(out, 1), "program", 7), 0);
         run_ctl("objects --sort=-used-by --uses", OBJECTS_OF("{'holders': false, 'pins': false, 'uses': true}"));
@@ -1104,9 +1391,15 @@ static void test_object_groups(void **state)
         assert_printed("(unknown) 4.0K 4.0K   0B 0B 0 1\n"
                        "/a        3.0K 2.0K 1.0K 0B 1 0\n");
         run_ctl("objects --group-by=pin-dir --no-legend",
+                        { MORE("io.bpfbudget.ListObjects", "{'holders': false, 'pins': true, 'uses': false}"),
+                                        "{'parameters': {'objects': [{'kind': 'map', 'id': 1, 'type': 'hash', 'name': "
+                                        "'x', "
+                                        "'allocated': 1, 'charged': 1, 'uncharged': 0, 'pins': null}]}}|" });
+        assert_printed("(no pin seen) 1B 1B 0B 0B 1 0\n");
+        run_ctl("objects --group-by=pin-dir --no-legend",
                         OBJECTS_OF("{'holders': false, 'pins': true, 'uses': false}"));
-        assert_printed("(not pinned) 4.0K 4.0K   0B 0B 0 1\n"
-                       "/p           3.0K 2.0K 1.0K 0B 1 0\n");
+        assert_printed("(no pin seen) 4.0K 4.0K   0B 0B 0 1\n"
+                       "/p            3.0K 2.0K 1.0K 0B 1 0\n");
         run_ctl("objects --group-by=holder --no-legend --sort=-allocated",
                         OBJECTS_OF("{'holders': true, 'pins': false, 'uses': false}"));
         assert_int_equal(count_lines(out), 3);
@@ -1125,13 +1418,14 @@ static void test_object_groups(void **state)
 
 /* --- explain ------------------------------------------------------------------------------------------------------ */
 
-#define EXPLAINED                                                                                                  \
-        "{'parameters': {'cgroup': {'path': '/a', 'bpf': {'allocated': 3072}, 'budget': {'name': 'x', 'state': "   \
-        "'high', 'usage': 3000, 'high': 2048, 'max': null}}, 'memoryCurrent': 1048576, 'memoryMax': 2097152, "     \
-        "'bpfCharged': 2048, 'bpfUncharged': 1024, 'shares': [{'name': 'anon', 'bytes': 524288}, {'name': 'bpf', " \
-        "'bytes': 262144}, {'name': 'sun', 'bytes': 3000}, {'name': 'slab', 'bytes': 1000, 'detail': true}], "     \
-        "'objects': [" OBJECT_MAP_5                                                                                \
-        "], 'verdict': 'The quick brown fox jumps over the lazy dog and then it sits down "                        \
+#define EXPLAINED                                                                                                   \
+        "{'parameters': {'cgroup': {'path': '/a', 'bpf': {'allocated': 3072, 'committed': 9216, 'unboundedCount': " \
+        "1}, 'budget': {'name': 'x', 'state': "                                                                     \
+        "'high', 'usage': 3000, 'high': 2048, 'max': null}}, 'memoryCurrent': 1048576, 'memoryMax': 2097152, "      \
+        "'bpfCharged': 2048, 'bpfUncharged': 1024, 'shares': [{'name': 'anon', 'bytes': 524288}, {'name': 'bpf', "  \
+        "'bytes': 262144}, {'name': 'sun', 'bytes': 3000}, {'name': 'slab', 'bytes': 1000, 'detail': true}], "      \
+        "'objects': [" OBJECT_MAP_5                                                                                 \
+        "], 'verdict': 'The quick brown fox jumps over the lazy dog and then it sits down "                         \
         "to eat a \\u001b[2J carrot.'}}|"
 
 static void test_explain(void **state)
@@ -1141,6 +1435,7 @@ static void test_explain(void **state)
         assert_printed("/a\n"
                        "      Memory: 1.0M in use, at most 2.0M\n"
                        "         BPF: 3.0K: 2.0K charged, 1.0K uncharged\n"
+                       "   Committed: 9.0K; 1 object has no ceiling\n"
                        "      Budget: x: high; 2.9K, High 2.0K, Max none\n"
                        "\n"
                        "MEMORY                  SIZE SHARE\n"
@@ -1150,11 +1445,19 @@ static void test_explain(void **state)
                        "  in slab              1000B     -\n"
                        "uncharged BPF           1.0K     -\n"
                        "\n"
-                       "OBJECT ID TYPE NAME    CHARGED UNCHARGED HOLDERS         PINS\n"
-                       "map     5 hash x_table    2.0K      1.0K sh[7], agent[8] /p/q, /p/r\n"
+                       "OBJECT ID TYPE NAME    CHARGED UNCHARGED FULL HOLDERS         PINS\n"
+                       "map     5 hash x_table    2.0K      1.0K  17% sh[7], agent[8] /p/q, /p/r\n"
                        "\n"
                        "The quick brown fox jumps over the lazy dog and then it sits down to eat a ?[2J\n"
                        "carrot.\n");
+        run_ctl("explain /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                              "{'parameters': {'cgroup': {'path': '/a', 'bpf': {'committed': 9216, "
+                                              "'unboundedCount': 0}}, 'shares': [], 'objects': [], 'verdict': ''}}|" });
+        assert_has(out, "   Committed: 9.0K\n");
+        run_ctl("explain /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                              "{'parameters': {'cgroup': {'path': '/a', 'bpf': {'committed': 9216, "
+                                              "'unboundedCount': 2}}, 'shares': [], 'objects': [], 'verdict': ''}}|" });
+        assert_has(out, "   Committed: 9.0K; 2 objects have no ceiling\n");
         /* What there is not, is not said. */
         run_ctl("explain --bytes /sys/fs/cgroup/memory/a/b//",
                         { CALL("io.bpfbudget.Explain", "{'cgroup': '/a/b'}"),
@@ -1188,6 +1491,16 @@ static void test_explain(void **state)
                        "uncharged BPF         0B     -\n"
                        "\n"
                        "\n");
+        run_ctl("explain /a",
+                        { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                        "{'parameters': {'cgroup': {'path': '/a', 'bpf': {'allocated': 0}, 'budget': "
+                                        "{'name': 'x', 'state': 'ok', 'usage': 1, 'high': null, 'max': 2, 'ignored': "
+                                        "['user.bpfbudget.high: 5x', 'b']}}, 'memoryCurrent': 0, 'memoryMax': null, "
+                                        "'bpfCharged': 0, 'bpfUncharged': 0, 'shares': [], 'objects': [], 'verdict': "
+                                        "''}}|" });
+        assert_has(out, "      Budget: x: ok; 1B, High none, Max 2B\n"
+                        "     Ignored: user.bpfbudget.high: 5x\n"
+                        "     Ignored: b\n");
         run_ctl("explain /a --json=short", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
                                                            "{'parameters': {'cgroup': {'path': '/a'}}}|" });
         assert_printed("{\"cgroup\":{\"path\":\"/a\"}}\n");
@@ -1238,17 +1551,21 @@ static void test_budgets(void **state)
         (void) state;
         run_ctl("budgets", { MORE_NONE("io.bpfbudget.ListBudgets"),
                                            "{'parameters': {'budgets': [{'name': 'x', 'high': 1024, 'max': 2048, "
-                                           "'mapsMax': 3, 'programsMax': 4, 'footprintRatioHigh': 50, 'onHigh': "
+                                           "'mapsMax': 3, 'programsMax': 4, 'footprintRatioHigh': 50, 'mapFillHigh': "
+                                           "90, 'onHigh': "
                                            "'throttle', 'onMax': 'deny', 'count': 'charged', 'clearPercent': 90, "
                                            "'cgroups': 6, 'file': '/etc/x.budget'}, {'name': 'y', 'high': null, 'max': "
                                            "null, 'mapsMax': null, 'programsMax': null, 'footprintRatioHigh': null, "
                                            "'onHigh': 'alert', 'onMax': 'alert', 'count': 'allocated', 'clearPercent': "
                                            "80, 'cgroups': 0, 'file': '/y'}]}}|" });
-        assert_printed("BUDGET HIGH  MAX MAPS-MAX PROGRAMS-MAX RATIO-HIGH ON-HIGH  ON-MAX COUNT     CLEAR CGROUPS "
+        assert_printed("BUDGET HIGH  MAX MAPS-MAX PROGRAMS-MAX RATIO-HIGH FILL-HIGH ON-HIGH  ON-MAX COUNT     CLEAR "
+                       "CGROUPS "
                        "FILE\n"
-                       "x      1.0K 2.0K        3            4        50% throttle deny   charged     90%       6 "
+                       "x      1.0K 2.0K        3            4        50%       90% throttle deny   charged     90%    "
+                       "   6 "
                        "/etc/x.budget\n"
-                       "y         -    -        -            -          - alert    alert  allocated   80%       0 "
+                       "y         -    -        -            -          -         - alert    alert  allocated   80%    "
+                       "   0 "
                        "/y\n");
 }
 
@@ -1291,9 +1608,10 @@ static void test_set_budget(void **state)
         assert_failed(1, "high: above max");
         /* Nobody is asked. */
         run_here("set-budget /a High=1K Hihg=1");
-        assert_failed(1, "Hihg=1: unknown key; there are High, Max, MapsMax, ProgramsMax, FootprintRatioHigh, OnHigh, "
+        assert_failed(1, "Hihg=1: unknown key; there are High, Max, MapsMax, ProgramsMax, FootprintRatioHigh, "
+                         "MapFillHigh, OnHigh, "
                          "OnMax, "
-                         "Count, ClearPercent");
+                         "Count, Unbounded, ClearPercent");
         run_here("set-budget /a OnHigh=deny");
         assert_failed(1, "OnHigh=deny: it is alert or throttle");
 }
@@ -1316,6 +1634,69 @@ static void test_unset_budget(void **state)
         assert_int_equal(status, 1);
 }
 
+/* --- metrics ------------------------------------------------------------------------------------------------------ */
+
+#define METRICS(format) MORE("io.bpfbudget.GetMetrics", "{'format': '" format "'}")
+
+static const char metrics_pieces[] = "{'parameters': {'text': '# TYPE a gauge\\n'}, 'continues': true}|"
+                                     "{'parameters': {'text': 'a 1\\n'}}|";
+
+static void test_metrics(void **state)
+{
+        (void) state;
+        run_ctl("metrics", { METRICS("prometheus"), metrics_pieces });
+        assert_printed("# TYPE a gauge\na 1\n");
+        run_ctl("metrics --openmetrics", { METRICS("openmetrics"), metrics_pieces });
+        assert_printed("# TYPE a gauge\na 1\n");
+        run_here("--textfile=x flush");
+        assert_failed(1, "flush: --textfile= and --openmetrics go with metrics only");
+}
+
+/* What is in the directory with the file that metrics are written to. */
+static void assert_textfile(const char *expected)
+{
+        char path[128], command[160], *text;
+        int fd;
+
+        snprintf(command, sizeof(command), "test \"$(ls -A %s/text)\" = a.prom", directory);
+        assert_int_equal(system(command), 0);
+        snprintf(path, sizeof(path), "%s/text/a.prom", directory);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        text = read_all(fd);
+        assert_string_equal(text, expected);
+        free(text);
+}
+
+/* The file is replaced at once and in whole, or not at all, and nothing is left beside it. */
+static void test_textfile(void **state)
+{
+        char path[128], command[256];
+        struct stat st;
+
+        (void) state;
+        snprintf(path, sizeof(path), "%s/text", directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        snprintf(command, sizeof(command), "metrics --textfile=%s/a.prom", path);
+        run_ctl(command, { METRICS("prometheus"), metrics_pieces });
+        assert_printed("");
+        assert_textfile("# TYPE a gauge\na 1\n");
+        snprintf(path, sizeof(path), "%s/text/a.prom", directory);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0644);
+        /* The daemon dies in the middle. */
+        run_ctl(command, { METRICS("prometheus"), "{'parameters': {'text': 'b 1\\n'}, 'continues': true}|" });
+        assert_int_equal(status, 1);
+        assert_textfile("# TYPE a gauge\na 1\n");
+        run_ctl(command, { METRICS("prometheus"), "{'parameters': {'text': 'c 1\\n'}}|" });
+        assert_textfile("c 1\n");
+        snprintf(command, sizeof(command), "rm -r %s/text", directory);
+        assert_int_equal(system(command), 0);
+        run_here("metrics --textfile=/nonexistent/a.prom");
+        assert_failed(1, "/nonexistent/a.prom cannot be written: no file can be made beside it: No such file or "
+                         "directory");
+}
+
 static void test_orders(void **state)
 {
         (void) state;
@@ -1326,7 +1707,7 @@ static void test_orders(void **state)
         run_ctl("reload", { CALL_NONE("io.bpfbudget.Reload"), "{'error': 'io.bpfbudget.InvalidConfiguration', "
                                                               "'parameters': {'errors': ['a:1: x', 'b:2: y']}}|" });
         assert_string_equal(err, "bpfbudgetctl: a:1: x\nbpfbudgetctl: b:2: y\n"
-                                 "bpfbudgetctl: The configuration has errors: the one in force stays\n");
+                                 "bpfbudgetctl: The configuration has errors: the configuration in force is kept\n");
         assert_int_equal(status, 1);
         assert_string_equal(out, "");
 }
@@ -1433,13 +1814,13 @@ static void test_monitor(void **state)
 #define BLANK "                                                           "
 
 #define TOP_C                                                                                                                                \
-        "(unknown) (gone)     1.0M       0B     1.0M      1       0B        9B ok    [███████████           ]        " \
+        "(unknown) (gone)     1.0M       0B      1.0M      1       0B        9B ok    [███████████           ]        " \
         "-       2B " BLANK "█\n"
 #define TOP_A                                                                                                                                         \
-        "/a                   3.0K     1.0K     2.0K     15       7B      5.0K high  [████████████████▌     ]     " \
+        "/a                   3.0K     1.0K      2.0K     15       7B      5.0K high  [████████████████▌     ]     " \
         "2.5K     4.0K " BLANK "█\n"
 #define TOP_B                                                                                                          \
-        "/a/b (gone)          2.0K     2.0K       0B      1       0B        0B                                       " \
+        "/a/b (gone)          2.0K     2.0K        0B      1       0B        0B                                       " \
         "-        - " BLANK "█\n"
 
 static void test_top(void **state)
@@ -1449,12 +1830,12 @@ static void test_top(void **state)
         assert_int_equal(strlen(line_of(out, 0)), strlen("08:26:08  3 cgroups, list by BPF, every 1.0 s"));
         assert_string_equal(line_of(out, 0) + 8, "  3 cgroups, list by BPF, every 1.0 s");
         memmove(out, strchr(out, '\n'), strlen(strchr(out, '\n')) + 1);
-        assert_printed("\nBPF 3.0K, charged 2.0K, to nobody 1.0K; 1 over a limit\n\n"
-                       "CGROUP                BPF  CHARGED   NOBODY    OBJ      RSS FOOTPRINT STATE BUDGET             "
+        assert_printed("\nBPF 3.0K, charged 2.0K, uncharged 1.0K; 1 over a limit\n\n"
+                       "CGROUP                BPF  CHARGED UNCHARGED    OBJ      RSS FOOTPRINT STATE BUDGET             "
                        "  "
                        "        HIGH      MAX LAST MINUTE\n" TOP_C TOP_A TOP_B);
         /* Without titles there is nothing above the rows. */
-        run_ctl("top --no-legend --sort=NOBODY -b", TOP("{}"));
+        run_ctl("top --no-legend --sort=UNCHARGED -b", TOP("{}"));
         assert_printed(TOP_C TOP_A TOP_B);
         run_ctl("top --no-legend --sort=-state -n 1", TOP("{}"));
         assert_printed(TOP_B TOP_A TOP_C);
@@ -1479,7 +1860,7 @@ static void test_top(void **state)
         assert_int_equal(status, 1);
         assert_has(err, "closed the connection");
         run_here("top --sort=-last");
-        assert_failed(1, "--sort=last: there is no such column here; there are cgroup, bpf, charged, nobody, obj, rss, "
+        assert_failed(1, "--sort=last: there is no such column here; there are cgroup, bpf, charged, uncharged, obj, rss, "
                          "footprint, state, budget, high, max");
 }
 
@@ -1714,6 +2095,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_status_colors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_status_json, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_not_running, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_did_not_start, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_doctor, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_version, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cgroups, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_sort, setup, teardown),
@@ -1721,6 +2104,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_cgroups_json, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_lists_that_break_off, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_output_that_cannot_be_written, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_output_that_is_not_read, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_idle_cgroups, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_tree, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_names_that_control, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_width, setup, teardown),
@@ -1733,11 +2118,14 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_object_relations, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_object_groups, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_explain, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_lists_of_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_subjects, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_budgets, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_capabilities, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_set_budget, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unset_budget, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_metrics, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_textfile, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_orders, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_monitor, setup, teardown),

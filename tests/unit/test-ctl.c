@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,6 +25,9 @@
 #include "ctl/splice.h"
 #include "ctl/table.h"
 #include "ctl/text.h"
+#include "ctl/waste.h"
+#include "ctl/when.h"
+#include "ctl/why.h"
 
 /* JSON as it is written in a test: with single quotes. */
 static json_t *parse(const char *text)
@@ -199,7 +203,7 @@ static void test_group_by_relations(void **state)
         /* Two pins in one directory count once; in two directories in both, and that is said. */
         assert_group(groups, "/bpf/tc", 2, 0, 110, 10);
         assert_group(groups, "/bpf", 1, 0, 10, 10);
-        assert_group(groups, "(not pinned)", 0, 1, 1, 0);
+        assert_group(groups, "(no pin seen)", 0, 1, 1, 0);
         json_decref(groups);
 
         groups = group(GROUP_HOLDER);
@@ -290,6 +294,9 @@ static void test_ellipsize(void **state)
         assert_ellipsized("", 5, "");
         assert_ellipsized("a\x1b[31mb\n", 20, "a?[31mb?");
         assert_ellipsized("a\xff\xfe", 20, "a??");
+        /* Directions, joiners, separators of lines: they have no width, and one is seen. */
+        assert_ellipsized("a\xe2\x80\xaegpj\xe2\x81\xa6\xe2\x80\x8b\xe2\x80\xa8\xef\xbb\xbf", 20, "a?gpj????");
+        assert_int_equal(text_width("a\xe2\x80\xae"), 2);
         /* Two columns each. */
         assert_int_equal(text_width("漢字"), 4);
         assert_ellipsized("漢字漢字", 5, "漢…");
@@ -358,7 +365,8 @@ static void assert_wrong(const char *text, const char *reason)
 static void test_assignments(void **state)
 {
         static const char *const right[] = { "High=64M", "max=50%", "MapsMax=10", "ProgramsMax=infinity",
-                "FootprintRatioHigh=20%", "OnHigh=throttle", "OnMax=deny", "Count=charged", "ClearPercent=80" };
+                "FootprintRatioHigh=20%", "OnHigh=throttle", "OnMax=deny", "Count=committed", "Unbounded=allow",
+                "ClearPercent=80" };
         char reason[ASSIGNMENT_REASON_MAX];
         json_t *parameters = json_object(), *expected;
 
@@ -366,7 +374,8 @@ static void test_assignments(void **state)
         for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
                 assert_int_equal(assignment_parse(right[i], 1000, parameters, reason), 0);
         expected = parse("{'high': 67108864, 'max': 500, 'mapsMax': 10, 'programsMax': null, 'footprintRatioHigh': 20, "
-                         "'onHigh': 'throttle', 'onMax': 'deny', 'count': 'charged', 'clearPercent': 80}");
+                         "'onHigh': 'throttle', 'onMax': 'deny', 'count': 'committed', 'unbounded': 'allow', "
+                         "'clearPercent': 80}");
         assert_true(json_equal(parameters, expected));
         assert_int_equal(assignment_parse("High=", 1000, parameters, reason), 0);
         assert_null(field_get(parameters, "high"));
@@ -377,6 +386,7 @@ static void test_assignments(void **state)
         assert_wrong("Hihg=1M", "unknown key");
         assert_wrong("=1M", "unknown key");
         assert_wrong("High=1Q", "not a size");
+        assert_wrong("High=64MB", "its unit may be a power of 1000 or of 1024; write 64M or 64MiB");
         assert_wrong("High=-1", "negative");
         assert_wrong("High=101%", "too large");
         assert_wrong("MapsMax=1M", "not a number");
@@ -406,6 +416,33 @@ static void test_tree(void **state)
         assert_string_equal(tree_label(json_array_get(rows, 6), NULL), "(unknown)");
         free(parents);
         json_decref(rows);
+}
+
+static void assert_label(const char *row, const char *text, const char *expected)
+{
+        json_t *json = parse(row);
+        char *label = cgroup_label(json, text);
+
+        assert_non_null(label);
+        assert_string_equal(label, expected);
+        free(label);
+        json_decref(json);
+}
+
+/* The name of a workload is in place of its cgroup's path; below it, in a tree, the rest is enough. */
+static void test_workload_label(void **state)
+{
+#define WORKLOAD "'workload': {'kind': 'pod', 'name': 'a/b', 'cgroup': '/k/pod1'}"
+        (void) state;
+        assert_label("{'path': '/k/pod1', " WORKLOAD "}", "/k/pod1", "a/b");
+        assert_label("{'path': '/k/pod1', " WORKLOAD "}", "pod1", "a/b");
+        assert_label("{'path': '/k/pod1/c/d', " WORKLOAD "}", "/k/pod1/c/d", "a/b/c/d");
+        assert_label("{'path': '/k/pod1/c/d', " WORKLOAD "}", "d", "d");
+        assert_label("{'path': '/k/pod1', 'workload': {'kind': 'pod', 'cgroup': '/k/pod1'}}", "/k/pod1", "/k/pod1");
+        assert_label("{'path': '/s/a.service', 'workload': {'kind': 'unit', 'name': 'a.service'}}", "/s/a.service",
+                        "/s/a.service");
+        assert_label("{'path': '/a/…(7)/b', " WORKLOAD "}", "/a/…(7)/b", "/a/…(7)/b");
+        assert_label("{'path': null}", "(unknown)", "(unknown)");
 }
 
 /* CPU time in seconds that it takes to make a tree of @n cgroups, a root with slices of 100 each, and to print it. */
@@ -479,6 +516,18 @@ static void test_event_text(void **state)
         json_decref(event);
         event = parse("{'kind': 'throttle', 'cgroup': '/a', 'usage': 2048, 'high': 1024, 'pauseUSec': 1500}");
         assert_string_equal(event_text(event, false, text), "/a: throttled for 1.5 ms at 2.0K, High 1.0K");
+        json_decref(event);
+        /* As many digits as it takes to see what is over what. */
+        event = parse("{'kind': 'refusal', 'cgroup': '/a', 'usage': 0, 'max': 16777216, 'objectKind': 'map', "
+                      "'objectType': 'hash', 'objectName': 'm', 'size': 16800000, 'pid': null}");
+        assert_string_equal(event_text(event, false, text), "/a: refused map hash m of 16.02M at 0B, Max 16.00M");
+        json_decref(event);
+        event = parse("{'kind': 'state', 'cgroup': '/a', 'usage': 1048577, 'high': 1048576, 'max': 2097152, 'from': "
+                      "'ok', 'to': 'high'}");
+        assert_string_equal(event_text(event, false, text), "/a: ok -> high (1048577B), High 1048576B, Max 2097152B");
+        json_decref(event);
+        event = parse("{'kind': 'throttle', 'cgroup': '/a', 'usage': 1052000, 'high': 1048576, 'pauseUSec': 1500}");
+        assert_string_equal(event_text(event, false, text), "/a: throttled for 1.5 ms at 1.003M, High 1.000M");
         json_decref(event);
 }
 
@@ -564,17 +613,17 @@ static void test_frame_columns(void **state)
                 bool exact;
                 const char *columns;
         } cases[] = {
-                { 80, false, "CGROUP BPF NOBODY OBJ STATE BUDGET LAST MINUTE" },
-                { 99, false, "CGROUP BPF NOBODY OBJ STATE BUDGET LAST MINUTE" },
-                { 100, false, "CGROUP BPF CHARGED NOBODY OBJ STATE BUDGET LAST MINUTE" },
-                { 110, false, "CGROUP BPF CHARGED NOBODY OBJ RSS STATE BUDGET LAST MINUTE" },
-                { 120, false, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET LAST MINUTE" },
-                { 149, false, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET LAST MINUTE" },
-                { 150, false, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET HIGH MAX LAST MINUTE" },
-                { 109, true, "CGROUP BPF NOBODY OBJ STATE BUDGET LAST MINUTE" },
-                { 110, true, "CGROUP BPF CHARGED NOBODY OBJ STATE BUDGET LAST MINUTE" },
-                { 150, true, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET LAST MINUTE" },
-                { 200, true, "CGROUP BPF CHARGED NOBODY OBJ RSS FOOTPRINT STATE BUDGET HIGH MAX LAST MINUTE" },
+                { 80, false, "CGROUP BPF UNCHARGED OBJ STATE BUDGET LAST MINUTE" },
+                { 99, false, "CGROUP BPF UNCHARGED OBJ STATE BUDGET LAST MINUTE" },
+                { 100, false, "CGROUP BPF CHARGED UNCHARGED OBJ STATE BUDGET LAST MINUTE" },
+                { 110, false, "CGROUP BPF CHARGED UNCHARGED OBJ RSS STATE BUDGET LAST MINUTE" },
+                { 120, false, "CGROUP BPF CHARGED UNCHARGED OBJ RSS FOOTPRINT STATE BUDGET LAST MINUTE" },
+                { 149, false, "CGROUP BPF CHARGED UNCHARGED OBJ RSS FOOTPRINT STATE BUDGET LAST MINUTE" },
+                { 150, false, "CGROUP BPF CHARGED UNCHARGED OBJ RSS FOOTPRINT STATE BUDGET HIGH MAX LAST MINUTE" },
+                { 109, true, "CGROUP BPF UNCHARGED OBJ STATE BUDGET LAST MINUTE" },
+                { 110, true, "CGROUP BPF CHARGED UNCHARGED OBJ STATE BUDGET LAST MINUTE" },
+                { 150, true, "CGROUP BPF CHARGED UNCHARGED OBJ RSS FOOTPRINT STATE BUDGET LAST MINUTE" },
+                { 200, true, "CGROUP BPF CHARGED UNCHARGED OBJ RSS FOOTPRINT STATE BUDGET HIGH MAX LAST MINUTE" },
         };
         json_t *rows = parse(CGROUPS);
 
@@ -694,7 +743,7 @@ static void test_group_labels(void **state)
         assert_group(groups, "(no name)", 1, 1, 8, 0);
         json_decref(groups);
         groups = group_objects(objects, GROUP_PIN_DIR);
-        assert_order(groups, "group", "/x relative (not pinned)");
+        assert_order(groups, "group", "/x relative (no pin seen)");
         json_decref(groups);
         /* A program without a name is its id; a map of that id is no program. */
         groups = group_objects(objects, GROUP_PROGRAM);
@@ -810,7 +859,8 @@ static void test_assignment_ends(void **state)
         assert_wrong("ClearPercent=5%%", "not a percentage");
         assert_wrong("ClearPercent=infinity", "not a percentage");
         assert_wrong("OnHigh=Alert", "alert or throttle");
-        assert_wrong("Count=both", "allocated or charged");
+        assert_wrong("Count=both", "allocated, charged or committed");
+        assert_wrong("Unbounded=no", "refuse or allow");
         assert_wrong("Hig=1", "unknown key");
         assert_wrong("Highs=1", "unknown key");
         parameters = json_object();
@@ -881,10 +931,10 @@ static void test_frame_rows(void **state)
         (void) state;
         assert_row(&input, 0, LOOK_TITLE, "");
         assert_row(&input, 3, LOOK_HEADER,
-                        "CGROUP                       BPF   NOBODY    OBJ STATE BUDGET       LAST MINUTE");
-        assert_row(&input, 4, LOOK_MAX, "/a                            1B       2B      3 max   [#####     ]");
-        assert_row(&input, 5, LOOK_DIM, "/a/b (gone)                   4B       5B      6 max   [#####     ]");
-        assert_row(&input, 6, LOOK_PLAIN, "(unknown)                      -        -      - ok");
+                        "CGROUP                      BPF UNCHARGED    OBJ STATE BUDGET       LAST MINUTE");
+        assert_row(&input, 4, LOOK_MAX, "/a                           1B        2B      3 max   [#####     ]");
+        assert_row(&input, 5, LOOK_DIM, "/a/b (gone)                  4B        5B      6 max   [#####     ]");
+        assert_row(&input, 6, LOOK_PLAIN, "(unknown)                     -         -      - ok");
         input.parents = parents;
         input.exact = true;
         assert_row(&input, 5, LOOK_DIM, "  b (gone)                4             5      6 max   [#####     ]");
@@ -895,7 +945,7 @@ static void test_frame_rows(void **state)
         input.history = &history;
         input.second = 100;
         assert_row(&input, 5, LOOK_SELECTED,
-                        "  b (gone)                    4B       5B      6 max   [#####     ]            #");
+                        "  b (gone)                   4B        5B      6 max   [#####     ]            #");
         history_deinit(&history);
         json_decref(rows);
 }
@@ -913,21 +963,175 @@ static void test_frame_objects(void **state)
 
         (void) state;
         assert_row(&input, 3, LOOK_HEADER,
-                        "KIND         ID TYPE                   NAME                 BPF  CHARGED   NOBODY   ENTRIES   "
+                        "KIND         ID TYPE                   NAME                 BPF  CHARGED UNCHARGED   ENTRIES  "
+                        " "
                         "    MAX HOLDERS AND PINS");
         assert_row(&input, 4, LOOK_PLAIN,
-                        "map           5 hash                   m                   1.0K     512B     512B         3   "
+                        "map           5 hash                   m                   1.0K     512B      512B         3  "
+                        " "
                         "      4 a[1] b[2] /p /q");
         assert_row(&input, 5, LOOK_PLAIN,
-                        "program       6 xdp                    a_name_of_…teen       0B       0B       0B         -   "
+                        "program       6 xdp                    a_name_of_…teen       0B       0B        0B         -  "
+                        " "
                         "      - /r");
         input.utf8 = true;
         input.width = 100;
         assert_row(&input, 3, LOOK_HEADER,
-                        "KIND         ID TYPE           NAME                 BPF  CHARGED   NOBODY HOLDERS AND PINS");
+                        "KIND         ID TYPE           NAME                 BPF  CHARGED UNCHARGED HOLDERS AND PINS");
         input.width = 80;
-        assert_row(&input, 5, LOOK_PLAIN, "      6 xdp            a_name_of_…teen       0B       0B /r");
+        assert_row(&input, 5, LOOK_PLAIN, "      6 xdp            a_name_of_…teen       0B        0B /r");
+        /* An id is whole, however many objects there have been. */
+        json_object_set_new(json_array_get(rows, 0), "id", json_integer(4294967295));
+        assert_row(&input, 5, LOOK_PLAIN, "         6 xdp            a_name_of_…teen       0B        0B /r");
+        assert_row(&input, 4, LOOK_PLAIN,
+                        "4294967295 hash           m                   1.0K      512B a[1] b[2] /p /q");
         json_decref(rows);
+}
+
+/* What @object, in JSON, wastes where 8 CPUs are possible and 2 online: "SAVED CHANGE" of each, to be freed. */
+static char *waste(const char *object)
+{
+        json_t *json = parse(object), *findings = json_array();
+        char *text = calloc(1, 512);
+
+        assert_non_null(text);
+        assert_int_equal(waste_find(json, 8, 2, findings), 0);
+        for (size_t i = 0; i < json_array_size(findings); i++)
+                snprintf(text + strlen(text), 512 - strlen(text), "%s%lld %s", i ? "; " : "",
+                                (long long) field_integer(json_array_get(findings, i), "saved"),
+                                field_string(json_array_get(findings, i), "change"));
+        json_decref(findings);
+        json_decref(json);
+        return text;
+}
+
+#define assert_waste(object, expected)                \
+        do {                                          \
+                char *found = waste(object);          \
+                                                      \
+                assert_string_equal(found, expected); \
+                free(found);                          \
+        } while (0)
+
+#define HASH "'kind': 'map', 'id': 5, 'type': 'hash', 'keySize': 4, 'valueSize': 8, 'allocated': 10000000"
+
+static void test_waste(void **state)
+{
+        (void) state;
+        /* 64 bytes an element; room for twice of what there is. */
+        assert_waste("{" HASH ", 'flags': 0, 'maxEntries': 10000, 'entries': 100}",
+                        "623616 create it with BPF_F_NO_PREALLOC, or with max_entries=256");
+        assert_waste("{" HASH ", 'flags': 1, 'maxEntries': 10000, 'entries': 100}", "");
+        assert_waste("{" HASH ", 'flags': 0, 'maxEntries': 10000, 'entries': 1000}", "");
+        assert_waste("{" HASH ", 'flags': 0, 'maxEntries': 10000, 'entries': null}", "");
+        assert_waste("{" HASH ", 'flags': 0, 'maxEntries': 1000, 'entries': 1}", "");
+        assert_waste("{'kind': 'map', 'type': 'percpu_array', 'valueSize': 1020, 'allocated': 8192000, 'flags': 0, "
+                     "'maxEntries': 1000, 'entries': null}",
+                        "6144000 boot with possible_cpus=2");
+        assert_waste("{'kind': 'map', 'type': 'percpu_hash', 'keySize': 4, 'valueSize': 1024, 'allocated': 90000000, "
+                     "'flags': 1, 'maxEntries': 10000, 'entries': 100}",
+                        "614400 boot with possible_cpus=2");
+        assert_waste("{'kind': 'map', 'type': 'lru_hash', 'keySize': 4, 'valueSize': 1024, 'allocated': 90000000, "
+                     "'flags': 0, 'maxEntries': 10000, 'entries': 1}",
+                        "");
+        assert_waste("{'kind': 'program', 'type': 'xdp', 'allocated': 90000000}", "");
+}
+
+/* Tuesday, 2026-12-01 06:30:00 UTC */
+#define TUESDAY 1796106600ULL
+
+static void expect_when(const char *text, uint64_t expected)
+{
+        uint64_t usec = 0;
+
+        if (when_parse(text, TUESDAY * 1000000, &usec) != 0 || usec != expected * 1000000)
+                fail_msg("%s: %llu", text, (unsigned long long) usec / 1000000);
+}
+
+static void test_when(void **state)
+{
+        static const char *const wrong[] = { "", "someday", "-", "3d", "-3x", "2 ago", "ago", " ago", "2026-13-01",
+                "2026-02-31", "24:61", "@", "@x", "2026-12-01 06:30x", "-99999999999999999999d",
+                "a very long text that is no moment of any kind, and goes on and on" };
+        uint64_t midnight = TUESDAY - 6 * 3600 - 1800, usec;
+
+        (void) state;
+        setenv("TZ", "UTC", 1);
+        tzset();
+        expect_when("now", TUESDAY);
+        expect_when("@17", 17);
+        expect_when("-3d", TUESDAY - 3 * 86400);
+        expect_when("2h ago", TUESDAY - 7200);
+        expect_when("1h 30min ago", TUESDAY - 5400);
+        expect_when("-1h30m", TUESDAY - 5400);
+        expect_when("-2 weeks", TUESDAY - 14 * 86400);
+        expect_when("today", midnight);
+        expect_when("Yesterday", midnight - 86400);
+        expect_when("tuesday", midnight);
+        expect_when("mon", midnight - 86400);
+        expect_when("Wednesday", midnight - 6 * 86400);
+        expect_when("2026-12-01", midnight);
+        expect_when("2026-11-30 10:00", midnight - 86400 + 36000);
+        expect_when("2026-11-30T10:00:05", midnight - 86400 + 36005);
+        expect_when("04:00", midnight + 4 * 3600);
+        /* Before 1970 there was nothing. */
+        expect_when("-9000w", 0);
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+                if (when_parse(wrong[i], TUESDAY * 1000000, &usec) != -EINVAL)
+                        fail_msg("'%s' is a moment", wrong[i]);
+        setenv("TZ", "Europe/Berlin", 1);
+        tzset();
+        expect_when("2026-12-01 05:00Z", midnight + 5 * 3600);
+        expect_when("2026-12-01 05:00 UTC", midnight + 5 * 3600);
+        setenv("TZ", "UTC-1", 1);
+        tzset();
+        expect_when("2026-12-01 05:00", midnight + 4 * 3600);
+        expect_when("today", midnight - 3600);
+        unsetenv("TZ");
+        tzset();
+}
+
+static void expect_conclusion(const char *answer, const char *expected)
+{
+        json_t *json = parse(answer);
+        char *text = why_conclusion(json);
+
+        assert_non_null(text);
+        assert_int_equal(strncmp(text, expected, strlen(expected)), 0);
+        free(text);
+        json_decref(json);
+}
+
+#define REFUSALS "'refusals': [{'limit': 'Max', 'budget': 'b'}, {'limit': 'MapsMax', 'budget': 'c'}]"
+#define REACHED  "'memoryEvents': [{'cgroup': '/a/b', 'max': 0, 'oom': 0}, {'cgroup': '/a', 'max': 3, 'oom': 0}]"
+#define CALM     "'memoryEvents': [{'cgroup': '/a', 'max': 0, 'oom': 0}]"
+
+static void test_why(void **state)
+{
+        (void) state;
+        expect_conclusion("{" REFUSALS "," CALM "}",
+                        "Max of budget b refused (ENOMEM) at the times above; an ENOMEM at "
+                        "another time was from the kernel's allocators");
+        expect_conclusion("{" REFUSALS "," REACHED "}",
+                        "Max of budget b refused (ENOMEM) at the times above; an ENOMEM "
+                        "at another time may be from memory.max of /a or");
+        expect_conclusion("{'refusals': []," REACHED "}",
+                        "No budget refused anything. An ENOMEM is most likely from memory.max of /a,");
+        expect_conclusion("{'refusals': []," CALM "}",
+                        "Neither a budget nor memory.max refused anything: an ENOMEM was from the kernel's "
+                        "allocators");
+}
+
+static void test_why_process(void **state)
+{
+        char v1[] = "5:cpu,memory:/m\n4:memorystuff:/n\n0::/u\n", v2[] = "0::/u/x.service\n", none[] = "";
+        char hybrid[] = "3:cpu:/c\n0::/u\n";
+
+        (void) state;
+        assert_string_equal(why_memory_cgroup(v1), "/m");
+        assert_string_equal(why_memory_cgroup(v2), "/u/x.service");
+        assert_string_equal(why_memory_cgroup(hybrid), "/u");
+        assert_null(why_memory_cgroup(none));
 }
 
 int main(void)
@@ -946,6 +1150,7 @@ int main(void)
                 cmocka_unit_test(test_history),
                 cmocka_unit_test(test_assignments),
                 cmocka_unit_test(test_tree),
+                cmocka_unit_test(test_workload_label),
                 cmocka_unit_test(test_large_tree),
                 cmocka_unit_test(test_event_text),
                 cmocka_unit_test(test_frame_fits),
@@ -961,6 +1166,10 @@ int main(void)
                 cmocka_unit_test(test_event_colors),
                 cmocka_unit_test(test_frame_rows),
                 cmocka_unit_test(test_frame_objects),
+                cmocka_unit_test(test_waste),
+                cmocka_unit_test(test_when),
+                cmocka_unit_test(test_why),
+                cmocka_unit_test(test_why_process),
         };
 
         /* Part of every libc; the texts are UTF-8. */

@@ -23,6 +23,9 @@ static int fake_mkdir(const char *path, mode_t mode);
 #define mkdir(path, mode) fake_mkdir(path, mode)
 #include "daemon/configlog.c"
 #include "daemon/daemon.c"
+#include "daemon/listen.c"
+#include "daemon/names.c"
+#include "daemon/runlog.c"
 #undef mkdir
 
 #include "fake-daemon.h"
@@ -220,7 +223,7 @@ static void test_run(void **state)
         (void) state;
         fake.budgets = 2;
         assert_int_equal(run(NULL, NULL), 0);
-        assert_string_equal(fake.calls, "FcMmGAaLBbHN");
+        assert_string_equal(fake.calls, "FcMmGAaLBHbN");
         assert_string_equal(fake.notified, "STATUS=3 cgroups, 4 objects, 1000B of BPF memory, 0 over High\n"
                                            "READY=1\nSTOPPING=1\n");
         assert_logged("<6>Watching 4 BPF objects in 3 cgroups, 2 budgets");
@@ -244,7 +247,7 @@ static void test_run_with_directory(void **state)
 {
         (void) state;
         assert_int_equal(run("/conf", NULL), 0);
-        assert_string_equal(fake.calls, "cMGAaLBbHN");
+        assert_string_equal(fake.calls, "cMGAaLBHbN");
         assert_string_equal(fake.config_directory, "/conf");
         assert_false(fake.manager_has_state_file);
         assert_false(fake.manager_has_frozen_file);
@@ -265,8 +268,42 @@ static void test_dry_run(void **state)
 
         (void) state;
         assert_int_equal(run_daemon(&options), 0);
-        assert_string_equal(fake.calls, "cMmGAaLBbHN");
+        assert_string_equal(fake.calls, "cMmGAaLBHbN");
         assert_true(fake.manager_dry_run);
+}
+
+static void history_is_told(struct daemon *daemon)
+{
+        struct budget_event event = { .publish = true, .alert = true };
+        unsigned int takes = fake.history_takes;
+
+        assert_true(fake.history_wanted && !fake.history_system);
+        fire(on_updates);
+        assert_true(fake.history_takes > takes);
+        fire(on_names);
+        assert_int_equal(fake.history_names, 1);
+        on_event(daemon, &event);
+        assert_ptr_equal(fake.history_event, &event);
+        fake.settings.history = false;
+        fire(on_reload);
+        assert_false(fake.history_wanted);
+        fake.settings.history = true;
+        fire(on_reload);
+}
+
+/* The history hears of all that it is about, follows History=, and ends with the daemon. */
+static void test_history(void **state)
+{
+        (void) state;
+        fake.settings.history = true;
+        run_loop(history_is_told);
+        assert_int_equal(fake.history_starts, 3);
+        assert_int_equal(fake.history_ends, 1);
+        /* A disk that hangs is no reason to leave somebody paused. */
+        assert_non_null(strstr(fake.calls, "BHhbN"));
+        setup(NULL);
+        assert_int_equal(run(NULL, NULL), 0);
+        assert_true(!fake.history_wanted && fake.history_system);
 }
 
 /* systemd does not start again what would end in the same way. */
@@ -279,12 +316,13 @@ static void test_exit_statuses(void **state)
         } cases[] = {
                 { .config = -EINVAL, .errors = 2, .status = EX_CONFIG, .calls = "cBHN" },
                 { .config = -ENOMEM, .status = EXIT_FAILURE, .calls = "cBHN" },
+                { .config = -EMFILE, .errors = 1, .status = EXIT_FAILURE, .calls = "cBHN" },
                 { .monitor = -EPERM, .status = EX_UNAVAILABLE, .calls = "cMBHN" },
                 { .monitor = -EOPNOTSUPP, .status = EX_UNAVAILABLE, .calls = "cMBHN" },
                 { .monitor = -EIO, .status = EXIT_FAILURE, .calls = "cMBHN" },
                 { .manager = -ENOMEM, .status = EXIT_FAILURE, .calls = "cMGBHN" },
                 { .manager = -EOPNOTSUPP, .status = EX_UNAVAILABLE, .calls = "cMGBHN" },
-                { .api = -EADDRINUSE, .status = EXIT_FAILURE, .calls = "cMGABbHN" },
+                { .api = -EADDRINUSE, .status = EXIT_FAILURE, .calls = "cMGABHbN" },
         };
 
         (void) state;
@@ -298,7 +336,7 @@ static void test_exit_statuses(void **state)
                 assert_int_equal(run("/conf", "/s"), cases[i].status);
                 assert_string_equal(fake.calls, cases[i].calls);
                 assert_string_equal(fake.notified, "");
-                if (cases[i].errors)
+                if (cases[i].status == EX_CONFIG)
                         assert_logged("<3>2 errors in the configuration;");
                 else
                         assert_not_logged("errors in the configuration");
@@ -307,13 +345,43 @@ static void test_exit_statuses(void **state)
         }
 }
 
+/* Who may ask, but not read the journal, is told why it does not start; not if somebody else answers. */
+static void test_failure(void **state)
+{
+        (void) state;
+        fake.config_result = -EINVAL;
+        fake.config_errors = 2;
+        assert_int_equal(run(NULL, NULL), EX_CONFIG);
+        assert_non_null(strstr(fake.failure, API_SOCKET " "));
+        assert_non_null(strstr(fake.failure, " (2 errors in the configuration)"));
+        assert_null(fake.failure_removed);
+        setup(NULL);
+        fake.monitor_result = -EPERM;
+        assert_int_equal(run("/conf", "/s"), EX_UNAVAILABLE);
+        assert_string_equal(fake.failure, "/s the journal tells why: journalctl -u bpfbudgetd");
+        setup(NULL);
+        fake.api_result = -EADDRINUSE;
+        assert_int_equal(run("/conf", "/s"), EXIT_FAILURE);
+        assert_string_equal(fake.failure, "");
+        assert_null(fake.failure_removed);
+        /* Nobody looks for it where there is no socket. */
+        setup(NULL);
+        fake.monitor_result = -EPERM;
+        assert_int_equal(run("/conf", NULL), EX_UNAVAILABLE);
+        assert_string_equal(fake.failure, "");
+        setup(NULL);
+        assert_int_equal(run(NULL, NULL), 0);
+        assert_string_equal(fake.failure, "");
+        assert_string_equal(fake.failure_removed, API_SOCKET);
+}
+
 /* A socket that cannot be served ends it only if it was named. */
 static void test_listen(void **state)
 {
         (void) state;
         fake.api_result = -EADDRINUSE;
         assert_int_equal(run(NULL, NULL), 0);
-        assert_logged("<3>" API_SOCKET ": another daemon listens there: this one cannot be asked");
+        assert_logged("<3>" API_SOCKET ": another daemon listens there: this one does not serve varlink");
         setup(NULL);
         fake.api_result = -EACCES;
         assert_int_equal(run(NULL, NULL), 0);
@@ -342,18 +410,18 @@ static void test_log_capabilities(void **state)
         assert_logged("<7>kernel is not available: not in this kernel (this)");
         assert_logged("<5>service is not available: CAP_X is missing (that)");
         assert_not_logged("there is not available");
-        assert_not_logged("No sensor tells");
-        assert_not_logged("No hook tells");
+        assert_not_logged("No sensor reports");
+        assert_not_logged("No hook reports");
         setup(NULL);
         fake.tells_objects = false;
         run_loop(NULL);
-        assert_logged("<6>No hook tells of new maps");
-        assert_not_logged("No sensor tells");
+        assert_logged("<6>No hook reports new maps");
+        assert_not_logged("No sensor reports");
         setup(NULL);
         fake.tells_growth = false;
         run_loop(NULL);
-        assert_logged("<4>No sensor tells of growth");
-        assert_not_logged("No hook tells");
+        assert_logged("<4>No sensor reports growth");
+        assert_not_logged("No hook reports");
 }
 
 /* --- Flushes ------------------------------------------------------------------------------------------------------ */
@@ -558,12 +626,16 @@ static void events_come(struct daemon *daemon)
         assert_ptr_equal(fake.alerted, &event);
         assert_ptr_equal(fake.alert_ledger, &daemon->monitor.ledger);
         assert_not_logged("alert");
+        /* The one that was published, and held back. */
+        assert_int_equal(fake.dropped[ALERT_DROP_RATE_LIMIT], 1);
+        assert_int_equal(fake.dropped[ALERT_DROP_JOURNAL], 0);
         fake.alert_result = -EIO;
         on_event(daemon, &event);
-        assert_logged("<4>The alert for /a was not taken by the journal: Input/output error\n");
+        assert_logged("<4>The alert for /a was not accepted by the journal: Input/output error\n");
         cgroup.path = NULL;
         on_event(daemon, &event);
-        assert_logged("<4>The alert for (unknown) was not taken by the journal: Input/output error\n");
+        assert_logged("<4>The alert for (unknown) was not accepted by the journal: Input/output error\n");
+        assert_int_equal(fake.dropped[ALERT_DROP_JOURNAL], 2);
 }
 
 static void test_events(void **state)
@@ -611,9 +683,44 @@ static void test_poll(void **state)
         fake.budgets = 1;
         run_loop(it_polls);
         setup(NULL);
+        assert_int_equal(listen_address_parse("/m", &fake.settings.metrics_listen), 0);
+        run_loop(it_polls);
+        setup(NULL);
         fake.needs_rss = true;
         fake.settings.poll_usec = 0;
         run_loop(it_does_not_poll);
+}
+
+/* --- Metrics ------------------------------------------------------------------------------------------------------ */
+
+static void metrics_are_served(struct daemon *daemon)
+{
+        struct writer writer;
+
+        assert_string_equal(fake.metrics_address, "/m");
+        assert_int_equal(fake.metrics_listens, 1);
+        assert_ptr_equal(fake.metrics_options.base, daemon->base);
+        assert_int_equal(fake.metrics_options.write(fake.metrics_options.context, METRICS_OPENMETRICS, &writer), 0);
+        assert_int_equal(fake.metrics_written, METRICS_OPENMETRICS);
+        assert_ptr_equal(fake.metrics_writer, &writer);
+        assert_not_logged("MetricsListen");
+        /* Somewhere else from now on; that it cannot be there is logged, and no more. */
+        assert_int_equal(listen_address_parse("127.0.0.1:1", &fake.settings.metrics_listen), 0);
+        fake.metrics_listen_result = -EACCES;
+        on_reload(SIGHUP, 0, daemon);
+        assert_string_equal(fake.metrics_address, "127.0.0.1:1");
+        assert_logged("<3>MetricsListen=127.0.0.1:1: metrics cannot be served there: Permission denied\n");
+        fake.metrics_listen_result = -EADDRNOTAVAIL;
+        on_reload(SIGHUP, 0, daemon);
+        assert_logged("<3>MetricsListen=127.0.0.1:1: metrics cannot be served there: Cannot assign requested address; "
+                      "the service has a network only with a drop-in, see bpfbudgetd.conf(5)\n");
+}
+
+static void test_metrics(void **state)
+{
+        (void) state;
+        assert_int_equal(listen_address_parse("/m", &fake.settings.metrics_listen), 0);
+        run_loop(metrics_are_served);
 }
 
 static void polling_changes(struct daemon *daemon)
@@ -663,26 +770,38 @@ static void signals_come(struct daemon *daemon)
         assert_logged("<6>Received SIGINT: stopping");
 
         memset(fake.calls, 0, sizeof(fake.calls));
+        forget_log();
         fire(on_dump);
-        assert_string_equal(fake.calls, "raw");
+        assert_string_equal(fake.calls, "rawd");
         assert_int_equal(fake.pretty, false);
         assert_null(fake.reported);
-        fake.report_result = -EPIPE;
+        assert_string_equal(logged, "");
+        /* Who reads stdout is not waited for. */
+        fake.dump_result = -EBUSY;
         fire(on_dump);
-        assert_logged("<3>The report cannot be written: Broken pipe");
+        assert_logged("<4>The last report to stdout has not been read yet");
+        assert_not_logged("cannot be written");
+        fake.report_result = -ENOMEM;
+        memset(fake.calls, 0, sizeof(fake.calls));
+        fire(on_dump);
+        assert_string_equal(fake.calls, "raw");
+        assert_logged("<3>The report cannot be written: Cannot allocate memory");
+        assert_int_equal(fake.dump_stops, 0);
 }
 
 static void test_signals(void **state)
 {
         (void) state;
         run_loop(signals_come);
+        assert_int_equal(fake.dump_stops, 1);
+        assert_int_equal(fake.notify_stops, 1);
 }
 
 static void it_reloads(struct daemon *daemon)
 {
         json_t *errors = json_array();
 
-        *fake.notified = *fake.logged = '\0';
+        *fake.notified = *logged = '\0';
         memset(fake.calls, 0, sizeof(fake.calls));
         fake.budgets = 8;
         fake.due_usec = fake.now_usec + 1;
@@ -697,14 +816,14 @@ static void it_reloads(struct daemon *daemon)
         assert_int_equal(json_array_size(errors), 0);
 
         /* One with errors is not put in force. */
-        *fake.notified = *fake.logged = '\0';
+        *fake.notified = *logged = '\0';
         memset(fake.calls, 0, sizeof(fake.calls));
         fake.config_result = -EINVAL;
         fake.config_errors = 2;
         fake.config_warnings = 1;
         assert_int_equal(reload(daemon, errors), -EINVAL);
         assert_string_equal(fake.calls, "ca");
-        assert_logged("<3>2 errors in the configuration: the one in force stays");
+        assert_logged("<3>2 errors in the configuration: the configuration in force is kept");
         assert_not_logged("Configuration reloaded");
         assert_non_null(strstr(fake.notified, "READY=1"));
         assert_int_equal(json_array_size(errors), 2);
@@ -756,6 +875,14 @@ static void status_changes(struct daemon *daemon)
         assert_int_equal(wait_of(on_due_timer), 7);
         assert_int_equal(wait_of(on_thaw_timer), 8);
         assert_non_null(strstr(fake.notified, "1 over High\n"));
+        /* What it could not be told, it is told later. */
+        *fake.notified = '\0';
+        daemon->manager.over_high = 2;
+        fake.notify_fails = true;
+        fire(on_flushed);
+        fake.notify_fails = false;
+        fire(on_flushed);
+        assert_non_null(strstr(fake.notified, "2 over High\n"));
 }
 
 static void test_status(void **state)
@@ -794,7 +921,9 @@ int main(void)
                 TEST(test_run),
                 TEST(test_run_with_directory),
                 TEST(test_dry_run),
+                TEST(test_history),
                 TEST(test_exit_statuses),
+                TEST(test_failure),
                 TEST(test_listen),
                 TEST(test_log_capabilities),
                 TEST(test_coalescing),
@@ -805,6 +934,7 @@ int main(void)
                 TEST(test_gate),
                 TEST(test_events),
                 TEST(test_poll),
+                TEST(test_metrics),
                 TEST(test_poll_after_reload),
                 TEST(test_signals),
                 TEST(test_reload),

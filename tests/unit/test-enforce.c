@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who is paused for whose budget, for how long, and what is counted. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,7 +12,7 @@
 
 #include "enforce/enforce.h"
 #include "fail-alloc.h"
-#include "fake-cgroups.h"
+#include "fake-cgroupfs.h"
 #include "fake-freezer.h"
 #include "policy/policy.h"
 
@@ -85,6 +86,9 @@ static int setup(void **state)
         f->settings = (struct settings){ .throttle_max_usec = 2 * SECOND, .alert_interval_usec = 60 * SECOND };
         f->cgroups[BOXES] = (struct fake_cgroup){ 1, 0, "/", false };
         f->hierarchy = (struct fake_hierarchy){ f->cgroups, BOXES + 1, 0 };
+        fake_fs = &f->hierarchy;
+        fake_own = "/own";
+        fail_own = 0;
         if (tree_init(&f->tree, 1, fake_lookup, &f->hierarchy) < 0)
                 return -1;
         for (int i = 0; i < BOXES; i++) {
@@ -347,6 +351,7 @@ static void test_protected(void **state)
         start(f, f->record, false);
         /* What is named, and what it is in: it would be frozen with it. */
         f->settings.never_throttle = (struct patterns){ &list, 1 };
+        enforce_reload(&f->enforce);
         assert_false(grow(f, B, START, &pause));
         assert_int_equal(logged_count, 0);
         assert_false(grow(f, SLICE, START, &pause));
@@ -386,6 +391,32 @@ static void test_left_alone(void **state)
         assert_true(grow(f, A, START + 10 * SECOND, &pause));
         assert_true(pause.tell);
         assert_int_equal(f->policies[A].events.throttled, 1);
+}
+
+/* What somebody else writes during a pause ends it, and stays. */
+static void test_taken_over(void **state)
+{
+        struct fixture *f = *state;
+        struct pollfd fd = { .events = POLLIN };
+        char directory[128];
+        struct thawed thawed;
+        struct pause pause;
+
+        add(f, A, 100 * MIB);
+        set_budget(f, A, MIB);
+        directory_of(f, A, directory);
+        assert_true(grow(f, A, START, &pause));
+        fd.fd = enforce_fd(&f->enforce);
+        assert_true(fd.fd >= 0);
+        assert_int_equal(poll(&fd, 1, 0), 0);
+        assert_false(enforce_thaw(&f->enforce, START + 1000, false, &thawed));
+        fake_put(directory, "cgroup.freeze", "1\n");
+        assert_int_equal(poll(&fd, 1, 0), 1);
+        assert_true(enforce_thaw(&f->enforce, START + 2000, false, &thawed));
+        assert_int_equal(thawed.usec, 2000);
+        assert_int_equal(poll(&fd, 1, 0), 0);
+        assert_true(is_set(f, A));
+        assert_int_equal(enforce_next_usec(&f->enforce), UINT64_MAX);
 }
 
 /* Each cause of a failure is told once, and again after it has worked. */
@@ -666,6 +697,7 @@ int main(void)
                 TEST(test_dry_run),
                 TEST(test_protected),
                 TEST(test_left_alone),
+                TEST(test_taken_over),
                 TEST(test_failures_are_told_once),
                 TEST(test_no_memory),
                 TEST(test_in_time),

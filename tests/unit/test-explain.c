@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -177,9 +178,12 @@ static int setup(void **state)
         if (!mkdtemp(f.directory))
                 return -1;
         snprintf(path, sizeof(path), "%s/a", f.directory);
-        f.cgroupfs = (struct cgroupfs){ .mount_fd = -1, .mount = f.directory };
+        if (mkdir(path, 0755) < 0)
+                return -1;
+        /* The root is opened without a handle. */
+        f.cgroupfs = (struct cgroupfs){ .mount_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), .root_id = 1 };
         *state = &f;
-        return mkdir(path, 0755);
+        return f.cgroupfs.mount_fd < 0 ? -1 : 0;
 }
 
 static char *file_of(const struct fixture *f, const char *name, char path[128])
@@ -193,6 +197,7 @@ static int teardown(void **state)
         struct fixture *f = *state;
         char path[128];
 
+        close(f->cgroupfs.mount_fd);
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
                 unlink(file_of(f, names[i], path));
         rmdir(file_of(f, "", path));
@@ -215,10 +220,10 @@ static void test_read_v2(void **state)
         struct memory memory;
 
         f->cgroupfs.version = 2;
-        assert_int_equal(memory_read(&f->cgroupfs, "/a", &memory), -ENOENT);
+        assert_int_equal(memory_read(&f->cgroupfs, f->cgroupfs.root_id, &memory), -ENOENT);
         put(f, "memory.stat", "anon 5\nkernel 6\ntotal_rss 7\n");
         /* The root has no such files. */
-        assert_int_equal(memory_read(&f->cgroupfs, "/a", &memory), 0);
+        assert_int_equal(memory_read(&f->cgroupfs, f->cgroupfs.root_id, &memory), 0);
         assert_int_equal(memory.anon, 5);
         assert_int_equal(memory.kernel, 6);
         assert_int_equal(memory.file, 0);
@@ -230,16 +235,16 @@ static void test_read_v2(void **state)
         put(f, "memory.usage_in_bytes", "77\n");
         put(f, "memory.limit_in_bytes", "78\n");
         put(f, "memory.kmem.usage_in_bytes", "79\n");
-        assert_int_equal(memory_read(&f->cgroupfs, "/a", &memory), 0);
+        assert_int_equal(memory_read(&f->cgroupfs, f->cgroupfs.root_id, &memory), 0);
         assert_int_equal(memory.current, 123);
         assert_int_equal(memory.max, BUDGET_INFINITY);
         assert_int_equal(memory.kernel, 6);
         put(f, "memory.max", "456\n");
-        assert_int_equal(memory_read(&f->cgroupfs, "/a", &memory), 0);
+        assert_int_equal(memory_read(&f->cgroupfs, f->cgroupfs.root_id, &memory), 0);
         assert_int_equal(memory.max, 456);
         /* A limit that no v1 has is one here. */
         put(f, "memory.max", "9223372036854771712\n");
-        assert_int_equal(memory_read(&f->cgroupfs, "/a", &memory), 0);
+        assert_int_equal(memory_read(&f->cgroupfs, f->cgroupfs.root_id, &memory), 0);
         assert_int_equal(memory.max, 9223372036854771712ULL);
 }
 
@@ -262,7 +267,7 @@ static void test_read_v1(void **state)
         put(f, "memory.stat", "rss 4\ntotal_rss 5\n");
         put(f, "memory.current", "77\n");
         put(f, "memory.max", "78\n");
-        assert_int_equal(memory_read(&f->cgroupfs, "/a", &memory), 0);
+        assert_int_equal(memory_read(&f->cgroupfs, f->cgroupfs.root_id, &memory), 0);
         assert_int_equal(memory.anon, 5);
         assert_int_equal(memory.current, BUDGET_INFINITY);
         assert_int_equal(memory.max, BUDGET_INFINITY);
@@ -271,7 +276,7 @@ static void test_read_v1(void **state)
         put(f, "memory.kmem.usage_in_bytes", "79\n");
         for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
                 put(f, "memory.limit_in_bytes", limits[i].text);
-                assert_int_equal(memory_read(&f->cgroupfs, "/a", &memory), 0);
+                assert_int_equal(memory_read(&f->cgroupfs, f->cgroupfs.root_id, &memory), 0);
                 assert_int_equal(memory.max, limits[i].max);
                 assert_int_equal(memory.current, 123);
                 assert_int_equal(memory.kernel, 79);
@@ -284,7 +289,7 @@ static void test_read_nothing(void **state)
         struct memory memory = { .anon = 1 };
 
         (void) state;
-        assert_int_equal(memory_read(&none, "/a", &memory), -ENOENT);
+        assert_int_equal(memory_read(&none, 1, &memory), -ENOENT);
         assert_int_equal(memory.anon, 0);
         assert_int_equal(memory.current, BUDGET_INFINITY);
         assert_int_equal(memory.max, BUDGET_INFINITY);

@@ -22,8 +22,6 @@ struct fixture {
         char box[96];
         uint64_t id;
         struct freezer freezer;
-        char asked[1024];   /* the last parts of the directories that ask() was asked about */
-        const char *denied; /* of these the one that is denied */
 };
 
 static int setup(void **state)
@@ -52,20 +50,9 @@ static int teardown(void **state)
         return r;
 }
 
-static bool ask(void *context, const char *directory)
-{
-        struct fixture *f = context;
-        const char *name = strrchr(directory, '/') + 1;
-
-        if (strlen(f->asked) + strlen(name) + 2 < sizeof(f->asked))
-                strcat(strcat(f->asked, name), " ");
-        return !f->denied || strcmp(name, f->denied) != 0;
-}
-
 static int freeze_at(struct fixture *f, uint64_t id, const char *directory, struct frozen **frozen)
 {
-        *f->asked = '\0';
-        return freezer_freeze(&f->freezer, id, directory, START, SECOND, ask, f, frozen);
+        return freezer_freeze(&f->freezer, id, directory, START, SECOND, frozen);
 }
 
 static int freeze(struct fixture *f, struct frozen **frozen)
@@ -131,6 +118,90 @@ static void test_freeze_and_thaw(void **state)
         assert_false(fake_is_set(f->box));
         assert_untouched(f);
         assert_int_equal(logged_count, 0);
+}
+
+/* --- Whose it becomes --------------------------------------------------------------------------------------------- */
+
+/* Somebody else writes @text, which may be what is there. Returns whether it is frozen after its pause. */
+static bool thaw_after_write(struct fixture *f, const char *text)
+{
+        struct frozen *frozen;
+
+        assert_int_equal(freeze(f, &frozen), 0);
+        freezer_take_writes(&f->freezer);
+        assert_int_equal(frozen->until_usec, START + SECOND);
+        fake_put(f->box, "cgroup.freeze", text);
+        *calls = '\0';
+        /* Also if nobody has looked since. */
+        if (*text == '1') {
+                freezer_take_writes(&f->freezer);
+                assert_int_equal(frozen->until_usec, 0);
+        }
+        assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
+        assert_null(strchr(calls, 'w'));
+        assert_untouched(f);
+        assert_non_null(strstr(logged, f->box));
+        return fake_is_set(f->box);
+}
+
+static void test_somebody_writes(void **state)
+{
+        struct fixture *f = *state;
+        struct frozen *frozen;
+
+        assert_false(thaw_after_write(f, "0\n"));
+        assert_true(thaw_after_write(f, "1\n"));
+        /* What they wrote before is forgotten with the next pause. */
+        fake_put(f->box, "cgroup.freeze", "0\n");
+        assert_int_equal(freeze(f, &frozen), 0);
+        assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
+        assert_false(fake_is_set(f->box));
+}
+
+static void test_somebody_writes_to_one(void **state)
+{
+        struct fixture *f = *state;
+        struct frozen *frozen, *other;
+        char directory[128];
+        uint64_t id = make(f, "other", directory);
+
+        assert_int_equal(freeze(f, &frozen), 0);
+        fake_put(f->box, "cgroup.freeze", "1\n");
+        assert_int_equal(freeze_at(f, id, directory, &other), 0);
+        assert_int_equal(other->until_usec, START + SECOND);
+        assert_int_equal(frozen->until_usec, 0);
+        assert_ptr_equal(f->freezer.first, frozen);
+        assert_int_equal(freezer_thaw(&f->freezer, other), 0);
+        assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
+        assert_false(fake_is_set(directory));
+        assert_true(fake_is_set(f->box));
+}
+
+/* systemctl freeze writes nothing to what is frozen already. */
+static void test_somebody_tells_the_manager(void **state)
+{
+        struct fixture *f = *state;
+        struct frozen *frozen;
+
+        assert_int_equal(freeze(f, &frozen), 0);
+        fake_frozen_unit = f->box;
+        assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
+        assert_true(fake_is_set(f->box));
+        assert_untouched(f);
+}
+
+static void test_release_of_a_frozen_unit(void **state)
+{
+        struct fixture *f = *state;
+        struct frozen *frozen;
+
+        assert_int_equal(freeze(f, &frozen), 0);
+        freezer_deinit(&f->freezer);
+        fake_frozen_unit = f->box;
+        assert_int_equal(freezer_release(f->record), 0);
+        assert_true(fake_is_set(f->box));
+        assert_untouched(f);
+        assert_non_null(strstr(logged, f->box));
 }
 
 /* --- Who is left alone ---------------------------------------------------------------------------------------------
@@ -223,59 +294,45 @@ static void test_no_cgroup(void **state)
         assert_untouched(f);
 }
 
-/* Names that would not fit into a line of the record, or into a path. */
+/* A name that would not fit into a line of the record. No kernel makes such a cgroup. */
 static void test_names(void **state)
 {
         struct fixture *f = *state;
         struct frozen *frozen;
-        char directory[128], *longest = malloc(PATH_MAX + 1);
+        char directory[128];
         uint64_t id = make(f, "a\nb", directory);
 
-        assert_non_null(longest);
         assert_int_equal(freeze_at(f, id, directory, &frozen), -EINVAL);
         assert_false(fake_is_set(directory));
-        memset(longest, '/', PATH_MAX);
-        strcpy(longest + PATH_MAX - strlen(f->box), f->box);
-        assert_int_equal(strlen(longest), PATH_MAX);
-        assert_int_equal(freeze_at(f, f->id, longest, &frozen), -EINVAL);
-        assert_int_equal(freeze_at(f, f->id, longest + 1, &frozen), 0);
-        free(longest);
-        assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
         assert_untouched(f);
+}
+
+/* However long the way to it is, it is frozen, recorded, and thawed by the record. */
+static void test_long_path(void **state)
+{
+        struct fixture *f = *state;
+        struct frozen *frozen;
+        char *longest = malloc(3 * PATH_MAX + 1);
+
+        assert_non_null(longest);
+        for (size_t length = PATH_MAX - 1; length <= 3 * PATH_MAX; length += length < PATH_MAX ? 1 : PATH_MAX) {
+                memset(longest, '/', length);
+                strcpy(longest + length - strlen(f->box), f->box);
+                /* Names that add up, and not only slashes. */
+                for (size_t i = 0; i + 2 + strlen(f->box) < length; i += 2)
+                        memcpy(longest + i, "/.", 2);
+                assert_int_equal(freeze_at(f, f->id, longest, &frozen), 0);
+                assert_true(fake_is_set(f->box));
+                freezer_deinit(&f->freezer);
+                assert_int_equal(freezer_release(f->record), 1);
+                assert_false(fake_is_set(f->box));
+                assert_untouched(f);
+        }
+        free(longest);
 }
 
 /* --- What is below it ----------------------------------------------------------------------------------------------
  */
-
-static void make_below(const struct fixture *f, const char *path)
-{
-        char directory[128];
-
-        snprintf(directory, sizeof(directory), "%s/%s", f->box, path);
-        assert_int_equal(mkdir(directory, 0755), 0);
-}
-
-/* Each is asked about once and before what is in it; of a directory that begins with a dot there is no cgroup. */
-static void test_all_below_are_asked(void **state)
-{
-        static const char *const names[] = { "a", "a/b", "a/b/c", "d", "d/e" };
-        struct fixture *f = *state;
-        struct frozen *frozen;
-
-        for (size_t i = 0; i < 5; i++)
-                make_below(f, names[i]);
-        assert_int_equal(freeze(f, &frozen), 0);
-        assert_true(strcmp(f->asked, "a b c d e ") == 0 || strcmp(f->asked, "d e a b c ") == 0);
-        assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
-        for (size_t i = 0; i < 5; i++) {
-                f->denied = strrchr(names[i], '/') ? strrchr(names[i], '/') + 1 : names[i];
-                assert_int_equal(freeze(f, &frozen), -EPERM);
-                assert_false(fake_is_set(f->box));
-                assert_untouched(f);
-        }
-        f->denied = "x";
-        assert_int_equal(freeze(f, &frozen), 0);
-}
 
 /* Makes cgroups below the first until the path of the last one is @total bytes long. */
 static void make_deep(const struct fixture *f, size_t total)
@@ -301,18 +358,16 @@ static void make_deep(const struct fixture *f, size_t total)
         close(fd);
 }
 
-/* What is so deep that nobody can be asked about it may not be frozen. */
-static void test_too_deep_to_ask(void **state)
+/* Nothing below it is searched: it is frozen whatever that is, and in no more time. */
+static void test_what_is_below_is_no_matter(void **state)
 {
         struct fixture *f = *state;
         struct frozen *frozen;
 
-        make_deep(f, PATH_MAX - 1);
+        make_deep(f, 2 * PATH_MAX);
         assert_int_equal(freeze(f, &frozen), 0);
+        assert_true(fake_is_set(f->box));
         assert_int_equal(freezer_thaw(&f->freezer, frozen), 0);
-        make_deep(f, PATH_MAX);
-        assert_int_equal(freeze(f, &frozen), -EPERM);
-        assert_false(fake_is_set(f->box));
         assert_untouched(f);
 }
 
@@ -487,7 +542,7 @@ static void test_list(void **state)
         for (size_t i = 0; i < 5; i++) {
                 uint64_t id = make(f, (char[]){ 'a' + i, '\0' }, directory);
 
-                assert_int_equal(freezer_freeze(&f->freezer, id, directory, START, msec[i], ask, f, &frozen[i]), 0);
+                assert_int_equal(freezer_freeze(&f->freezer, id, directory, START, msec[i], &frozen[i]), 0);
                 assert_ptr_equal(freezer_find(&f->freezer, id), frozen[i]);
         }
         assert_null(freezer_find(&f->freezer, f->id));
@@ -594,12 +649,16 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 TEST(test_freeze_and_thaw),
+                TEST(test_somebody_writes),
+                TEST(test_somebody_writes_to_one),
+                TEST(test_somebody_tells_the_manager),
+                TEST(test_release_of_a_frozen_unit),
                 TEST(test_who_is_left_alone),
                 TEST(test_files),
                 TEST(test_no_cgroup),
                 TEST(test_names),
-                TEST(test_all_below_are_asked),
-                TEST(test_too_deep_to_ask),
+                TEST(test_long_path),
+                TEST(test_what_is_below_is_no_matter),
                 TEST(test_record_fails),
                 TEST(test_record_comes_first),
                 TEST(test_record_is_new),

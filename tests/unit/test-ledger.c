@@ -138,6 +138,36 @@ static void test_program_parts(void **state)
         assert_int_equal(usage_uncharged(usage(f, 10)), 4000);
 }
 
+/* Hierarchical as the rest; what has no ceiling is counted, and in the sum with what it has. */
+static void test_committed(void **state)
+{
+        struct fixture *f = *state;
+        struct object_record record = map(1, 10, 100);
+
+        record.ceiling = 1000;
+        put(f, record);
+        assert_int_equal(usage(f, 10)->committed, 1000);
+        assert_int_equal(usage(f, 0)->committed, 1000);
+        assert_int_equal(usage(f, 0)->unbounded_count, 0);
+        /* A change of its own, though nothing was allocated. */
+        record.ceiling = 1200;
+        assert_int_equal(put(f, record), LEDGER_CHANGED);
+        assert_int_equal(usage(f, 0)->committed, 1200);
+        record = map(2, 10, 70);
+        record.ceiling = CEILING_UNBOUNDED;
+        put(f, record);
+        assert_int_equal(usage(f, 0)->committed, 1270);
+        assert_int_equal(usage(f, 0)->unbounded_count, 1);
+        record.allocated = 90;
+        assert_int_equal(put(f, record), LEDGER_CHANGED);
+        assert_int_equal(usage(f, 10)->committed, 1290);
+        ledger_remove(&f->ledger, OBJECT_MAP, 2);
+        assert_int_equal(usage(f, 0)->committed, 1200);
+        assert_int_equal(usage(f, 0)->unbounded_count, 0);
+        ledger_remove(&f->ledger, OBJECT_MAP, 1);
+        assert_int_equal(usage(f, 0)->committed, 0);
+}
+
 static void test_kinds_are_apart(void **state)
 {
         struct fixture *f = *state;
@@ -157,15 +187,18 @@ static void test_reparented(void **state)
         struct object *object;
 
         f->cgroups[2].parent_id = 10;
+        f->cgroups[2].path = "/a/b";
         put(f, map(1, 20, 100));
         object = ledger_find(&f->ledger, OBJECT_MAP, 1);
         assert_null(object->last_cgroup);
         f->cgroups[2].gone = true;
         put(f, map(1, 10, 100));
-        assert_string_equal(object->last_cgroup, "/b");
+        assert_string_equal(object->last_cgroup, "/a/b");
+        assert_int_equal(tree_find(&f->tree, 20)->left, 100);
+        assert_int_equal(tree_find(&f->tree, 10)->left, 0);
         f->cgroups[1].gone = true;
         put(f, map(1, 0, 100));
-        assert_string_equal(object->last_cgroup, "/b");
+        assert_string_equal(object->last_cgroup, "/a/b");
         assert_int_equal(usage(f, 0)->allocated, 100);
 }
 
@@ -397,11 +430,11 @@ static void assert_changes(struct fixture *f, const char *expected)
 
         for (size_t i = 0; i < f->ledger.change_count; i++) {
                 const struct object_change *change = &f->ledger.changes[i];
-                const struct object *object = ledger_find(&f->ledger, change->record.kind, change->record.id);
+                const struct object *object = ledger_find(&f->ledger, change->kind, change->id);
                 size_t n = strlen(text);
 
-                snprintf(text + n, sizeof(text) - n, "%c%u:%llu@%llu ", change->gone ? '-' : '+', change->record.id,
-                                (unsigned long long) change->record.allocated,
+                snprintf(text + n, sizeof(text) - n, "%c%u:%llu@%llu ", change->gone ? '-' : '+', change->id,
+                                (unsigned long long) change->allocated,
                                 (unsigned long long) (object ? object->cgroup->id : 0));
         }
         assert_string_equal(text, expected);
@@ -447,7 +480,7 @@ static void test_many_changes(void **state)
                 put(f, map(id, 10, id));
         assert_int_equal(f->ledger.change_count, 200);
         for (uint32_t id = 1; id <= 200; id++)
-                assert_int_equal(f->ledger.changes[id - 1].record.id, id);
+                assert_int_equal(f->ledger.changes[id - 1].id, id);
 }
 
 /* Passes follow each other: what a pass has seen is no news to the next. */
@@ -607,7 +640,7 @@ static struct object_record untold(uint32_t id, uint64_t cgroup_id)
                 .cgroup_id = cgroup_id,
                 .allocated = 4096,
                 .charged = 4096,
-                .marks = OBJECT_UNTOLD,
+                .marks = OBJECT_UNATTRIBUTED,
                 .attribution = cgroup_id ? ATTRIBUTION_MAPS : ATTRIBUTION_NONE };
 }
 
@@ -913,6 +946,7 @@ int main(void)
                 TEST(test_owner_moves),
                 TEST(test_nobodys_is_the_roots),
                 TEST(test_program_parts),
+                TEST(test_committed),
                 TEST(test_kinds_are_apart),
                 TEST(test_reparented),
                 TEST(test_moved_is_not_reparented),

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,15 +21,45 @@
 #include "base/log.h"
 
 static int journal_result;
+static bool no_socket;                     /* of the journal */
+static unsigned int refusals;              /* that come first: the journal is restarted */
+static volatile unsigned int calls, asked; /* of sd_journal_sendv(), and for the socket after it */
 
-/* Writes to stderr, too, so that one file has it all. */
-int sd_journal_printv(int priority, const char *format, va_list ap)
+int __wrap_access(const char *path, int mode);
+
+int __wrap_access(const char *path, int mode)
 {
-        if (journal_result < 0)
+        assert_string_equal(path, "/run/systemd/journal/socket");
+        assert_int_equal(mode, F_OK);
+        errno = ENOENT;
+        if (no_socket) {
+                asked++;
+                return -1;
+        }
+        asked++;
+        return 0;
+}
+
+/* Writes to stderr, too, so that one file has it all: "journal <4> it", and fields beside. As libsystemd does, it takes
+ * what there is no socket for. */
+int sd_journal_sendv(const struct iovec *fields, int count)
+{
+        const char *message = fields[0].iov_base, *priority = fields[1].iov_base;
+
+        calls++;
+        if (refusals > 0) {
+                refusals--;
+                return -ECONNREFUSED;
+        }
+        if (journal_result < 0 || no_socket)
                 return journal_result;
-        fprintf(stderr, "journal <%d> ", priority);
-        vfprintf(stderr, format, ap);
-        fputc('\n', stderr);
+        if (count < 2 || strncmp(message, "MESSAGE=", 8) != 0 || strncmp(priority, "PRIORITY=", 9) != 0)
+                _exit(9);
+        dprintf(STDERR_FILENO, "journal <%.*s> %.*s", (int) fields[1].iov_len - 9, priority + 9,
+                        (int) fields[0].iov_len - 8, message + 8);
+        for (int i = 2; i < count; i++)
+                dprintf(STDERR_FILENO, " %.*s", (int) fields[i].iov_len, (const char *) fields[i].iov_base);
+        dprintf(STDERR_FILENO, "\n");
         errno = EBADF;
         return journal_result;
 }
@@ -62,7 +93,7 @@ static void set_stream(enum stream stream)
 static void assert_written(enum stream stream, void (*write_messages)(void), const char *expected)
 {
         FILE *file = tmpfile();
-        char text[512] = "";
+        char text[LOG_LINE_SIZE + 512] = "";
         int status;
         pid_t pid;
 
@@ -109,13 +140,209 @@ static void test_journal(void **state)
         assert_written(JOURNAL_STREAM, write_one, "journal <4> it costs 5\n");
 }
 
-/* What the journal does not take goes to stderr. */
+/* What the journal does not take goes to stderr: journald knows whose stream it is, and takes the priority off. */
 static void test_journal_fails(void **state)
 {
         (void) state;
         journal_result = -EIO;
-        assert_written(JOURNAL_STREAM, write_one, "me: it costs 5\n");
+        assert_written(JOURNAL_STREAM, write_one, "<4>it costs 5\n");
         journal_result = 0;
+        /* There has never been one: only the stream leads to it. */
+        no_socket = true;
+        assert_written(JOURNAL_STREAM, write_one, "<4>it costs 5\n");
+        no_socket = false;
+        /* Nobody waits for it without a thread. */
+        refusals = 1;
+        assert_written(JOURNAL_STREAM, write_one, "<4>it costs 5\n");
+        refusals = 0;
+}
+
+static void write_entry(void)
+{
+        struct iovec *fields = calloc(2, sizeof(*fields));
+
+        if (!fields)
+                _exit(3);
+        fields[0].iov_base = strdup("CGROUP=/a\xff");
+        fields[1].iov_base = strdup("BPFBUDGET_COMM=a\nb");
+        for (int i = 0; i < 2; i++)
+                fields[i].iov_len = strlen(fields[i].iov_base);
+        log_entry(LOG_ERR, "a\nb", fields, 2);
+}
+
+/* An entry goes to the journal whatever stderr is; the fields have their exact bytes. */
+static void test_entry(void **state)
+{
+        (void) state;
+        assert_written(JOURNAL_STREAM, write_entry, "journal <3> a?b CGROUP=/a\xff BPFBUDGET_COMM=a\nb\n");
+        assert_written(NO_STREAM, write_entry, "journal <3> a?b CGROUP=/a\xff BPFBUDGET_COMM=a\nb\n");
+        no_socket = true;
+        assert_written(NO_STREAM, write_entry, "me: a?b\n");
+        no_socket = false;
+        refusals = 1;
+        assert_written(NO_STREAM, write_entry, "me: a?b\n");
+        refusals = 0;
+}
+
+static void write_names(void)
+{
+        char path[6000];
+
+        log_warning("%s in \xe2\x80\xae%s", "a\nb\x1b[31m\xff", "x");
+        memset(path, 'x', sizeof(path));
+        path[sizeof(path) - 1] = '\0';
+        log_warning("%.40s cannot be read", path);
+}
+
+/* Nobody makes a second line, or controls a terminal. */
+static void test_names(void **state)
+{
+        (void) state;
+        assert_written(NO_STREAM, write_names,
+                        "me: a?b?[31m? in ???x\nme: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx cannot be read\n");
+        assert_written(JOURNAL_STREAM, write_names,
+                        "journal <4> a?b?[31m? in ???x\njournal <4> xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx cannot be "
+                        "read\n");
+}
+
+static void write_long(void)
+{
+        char path[6000], line[64];
+
+        memset(path, 'x', sizeof(path));
+        path[sizeof(path) - 1] = '\0';
+        log_warning("%s: it costs 5", path);
+        snprintf(line, sizeof(line), "and %d", LOG_LINE_SIZE);
+        log_warning("%s", line);
+}
+
+static void test_long(void **state)
+{
+        char expected[LOG_LINE_SIZE + 64] = "me: ", *end = expected + 4;
+        size_t room = LOG_LINE_SIZE - sizeof("…"), tail = room - room / 3;
+
+        (void) state;
+        memset(end, 'x', room - tail);
+        end = stpcpy(end + room - tail, "…");
+        memset(end, 'x', tail);
+        strcpy(end + tail - strlen(": it costs 5"), ": it costs 5\nme: and 4096\n");
+        assert_written(NO_STREAM, write_long, expected);
+}
+
+/* --- With a thread ------------------------------------------------------------------------------------------------ */
+
+static void write_by_thread(void)
+{
+        log_start(7);
+        errno = ENOTDIR;
+        log_warning("one");
+        if (errno != ENOTDIR)
+                _exit(2);
+        log_error("two");
+        write_entry();
+        if (log_stop() != 0)
+                _exit(4);
+}
+
+#define LOST "messages were lost: the journal, or whoever reads stderr, did not take them"
+
+static void test_thread(void **state)
+{
+        (void) state;
+        assert_written(JOURNAL_STREAM, write_by_thread,
+                        "journal <4> 7 " LOST " BPFBUDGET_LOST=7\njournal <4> one\njournal <3> two\njournal <3> a?b "
+                        "CGROUP=/a\xff BPFBUDGET_COMM=a\nb\n");
+        no_socket = true;
+        assert_written(NO_STREAM, write_by_thread, "me: 7 " LOST "\nme: one\nme: two\nme: a?b\n");
+        no_socket = false;
+}
+
+/* While journald is restarted, alerts wait, and keep their fields. */
+static void write_at_restart(void)
+{
+        log_start(0);
+        log_info("zero");
+        while (asked == 0)
+                usleep(1000);
+        refusals = 2;
+        log_warning("one");
+        write_entry();
+        if (log_stop() != 0)
+                _exit(4);
+}
+
+static void test_restart(void **state)
+{
+        (void) state;
+        assert_written(JOURNAL_STREAM, write_at_restart,
+                        "journal <6> zero\njournal <4> one\njournal <3> a?b CGROUP=/a\xff BPFBUDGET_COMM=a\nb\n");
+}
+
+static void write_one_by_thread(void)
+{
+        refusals = UINT32_MAX;
+        log_start(0);
+        log_warning("one");
+        if (log_stop() != 0)
+                _exit(4);
+}
+
+/* Nobody has ever listened there, as with InaccessiblePaths=: that is not waited for. */
+static void test_never_there(void **state)
+{
+        (void) state;
+        assert_written(JOURNAL_STREAM, write_one_by_thread, "<4>one\n");
+}
+
+/* It was there, and its socket is not. */
+static void write_without_socket(void)
+{
+        log_start(0);
+        log_warning("one");
+        while (asked == 0)
+                usleep(1000);
+        no_socket = true;
+        write_entry();
+        while (calls < 3)
+                usleep(1000);
+        no_socket = false;
+        if (log_stop() != 0)
+                _exit(4);
+}
+
+static void test_socket_is_gone(void **state)
+{
+        (void) state;
+        assert_written(JOURNAL_STREAM, write_without_socket,
+                        "journal <4> one\njournal <3> a?b CGROUP=/a\xff BPFBUDGET_COMM=a\nb\n");
+}
+
+/* stderr is a pipe that nobody reads. */
+static void write_to_nobody(void)
+{
+        struct timespec begin, end;
+        uint64_t lost;
+        int pipes[2];
+
+        if (pipe(pipes) < 0 || dup2(pipes[1], STDERR_FILENO) < 0)
+                _exit(1);
+        log_start(0);
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        for (unsigned int i = 0; i < 50000; i++)
+                log_warning("%08u %064d", i, 0);
+        lost = log_stop();
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        /* Some are in the pipe, the others are all counted. */
+        if (lost < 49000 || lost >= 50000)
+                _exit(5);
+        if (end.tv_sec - begin.tv_sec > 10)
+                _exit(6);
+}
+
+static void test_nobody_reads(void **state)
+{
+        (void) state;
+        assert_written(NO_STREAM, write_to_nobody, "");
 }
 
 static void write_all_levels(void)
@@ -153,6 +380,14 @@ int main(void)
                 cmocka_unit_test(test_journal),
                 cmocka_unit_test(test_journal_fails),
                 cmocka_unit_test(test_levels),
+                cmocka_unit_test(test_entry),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_long),
+                cmocka_unit_test(test_thread),
+                cmocka_unit_test(test_restart),
+                cmocka_unit_test(test_never_there),
+                cmocka_unit_test(test_socket_is_gone),
+                cmocka_unit_test(test_nobody_reads),
         };
 
         return cmocka_run_group_tests_name("log", tests, NULL, NULL);

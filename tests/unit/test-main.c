@@ -110,6 +110,7 @@ static void test_bad_options(void **state)
                 { "--json", "--uses" },
                 { "--capabilities", "--json", "--holders" },
                 { "--socket" },
+                { "--doctor", "--pins" },
         };
 
         (void) state;
@@ -226,6 +227,24 @@ static void test_capabilities(void **state)
         assert_string_equal(fake.calls, "MN");
 }
 
+/* The exit status is the level; it is another one where nothing was found out. */
+static void test_doctor(void **state)
+{
+        (void) state;
+        for (fake.readiness = 0; fake.readiness <= 2; fake.readiness++) {
+                fake.pretty = -1;
+                assert_int_equal(run_main("--doctor", "--json=pretty", NULL), fake.readiness);
+                assert_int_equal(fake.pretty, true);
+        }
+        assert_string_equal(fake.calls, "DwDwDw");
+        fake.readiness = -ENOMEM;
+        assert_int_equal(run_main("--doctor", NULL), 3);
+        setup(NULL);
+        fake.report_result = -ENOSPC;
+        assert_int_equal(run_main("--doctor", NULL), 3);
+        assert_logged("<3>The report cannot be written");
+}
+
 static void test_check_config(void **state)
 {
         (void) state;
@@ -325,7 +344,7 @@ static void test_release(void **state)
                 if (strchr(cases[i].calls, 'O'))
                         assert_logged("<6>The gate is open");
                 else
-                        assert_string_equal(fake.logged, "");
+                        assert_string_equal(logged, "");
         }
 }
 
@@ -339,16 +358,52 @@ static void test_release_fails(void **state)
         setup(NULL);
         fake.gate_release_result = -EPERM;
         assert_int_equal(run_main("--release", NULL), EXIT_FAILURE);
-        assert_string_equal(fake.logged, "");
+        assert_string_equal(logged, "");
         setup(NULL);
         assert_int_equal(run_main("--release", NULL), 0);
-        assert_string_equal(fake.logged, "");
+        assert_string_equal(logged, "");
         fake.release_result = -EIO;
         assert_int_equal(run_main("--release", NULL), EXIT_FAILURE);
         setup(NULL);
         fake.end = SERVICE_FAILED;
         fake.release_result = -EIO;
         assert_int_equal(run_main("--release", NULL), EXIT_FAILURE);
+}
+
+/* What must not wait for the journal has the thread of the log, and tells what processes before it have lost. */
+static void test_lost_messages(void **state)
+{
+        (void) state;
+        fake.lost_before = 5;
+        log_thread.lost = 7;
+        assert_int_equal(run_main("--release", NULL), 0);
+        assert_int_equal(log_thread.lost_before, 5);
+        assert_int_equal(log_thread.starts, 1);
+        assert_int_equal(log_thread.stops, 1);
+        assert_int_equal(fake.lost_left, 7);
+        setup(NULL);
+        fake.lost_before = 6;
+        log_thread.lost = 8;
+        assert_int_equal(run_main(NULL), 78);
+        assert_int_equal(log_thread.lost_before, 6);
+        assert_int_equal(log_thread.starts, 1);
+        assert_int_equal(log_thread.stops, 1);
+        assert_int_equal(fake.lost_left, 8);
+        /* One that is not the system's. */
+        setup(NULL);
+        fake.lost_before = 6;
+        log_thread.lost = 8;
+        assert_int_equal(run_main("--config=/conf", NULL), 78);
+        assert_int_equal(log_thread.lost_before, 0);
+        assert_int_equal(log_thread.stops, 1);
+        assert_int_equal(fake.lost_left, 0);
+        /* Those that people wait for lose nothing. */
+        setup(NULL);
+        run_main("--once", NULL);
+        run_main("--capabilities", NULL);
+        run_main("--check-config", NULL);
+        assert_int_equal(log_thread.starts, 0);
+        assert_ptr_equal(fake.reported_to, stdout);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -362,10 +417,12 @@ int main(void)
                 TEST(test_once),
                 TEST(test_once_fails),
                 TEST(test_capabilities),
+                TEST(test_doctor),
                 TEST(test_check_config),
                 TEST(test_run),
                 TEST(test_release),
                 TEST(test_release_fails),
+                TEST(test_lost_messages),
         };
 
         return cmocka_run_group_tests_name("main", tests, NULL, NULL);

@@ -138,6 +138,7 @@ static int setup(void **state)
         (void) state;
         failing_calloc = 0;
         fake = (struct fakes){ .now = START, .next_thaw_usec = UINT64_MAX };
+        forget_log();
         memcpy(cgroups,
                         (struct fake_cgroup[]){ { ROOT, 0, "/", false }, { A, ROOT, "/a", false },
                                         { AB, A, "/a/b", false }, { C, ROOT, "/c", false }, { D, ROOT, "/d", true } },
@@ -617,7 +618,7 @@ static void test_owner_lowers_by_xattr(void **state)
         start();
         assert_int_equal(policy_of(A)->high, 512 * KIB);
         assert_int_equal(policy_of(A)->max, 768 * KIB);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         use_and_flush(A, 600 * KIB);
         assert_alert(0, A, LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH, 600 * KIB, 600 * KIB);
         use_and_flush(A, 800 * KIB);
@@ -688,7 +689,7 @@ static void test_xattr_nonsense(void **state)
         set_xattr("/a", XATTR_MAX, text);
         get(A);
         start();
-        assert_string_equal(fake.log,
+        assert_string_equal(logged,
                         "<4>" FAKE_MOUNT "/a: user.bpfbudget.high: \"a lot\" is not a size such as 64M, 25% or "
                         "infinity; it is ignored\n"
                         "<4>" FAKE_MOUNT "/a: user.bpfbudget.max: \"(too long)\" is not a size such as 64M, 25% or "
@@ -698,7 +699,78 @@ static void test_xattr_nonsense(void **state)
         assert_int_equal(policy_of(A)->max, 2 * MIB);
         use_and_flush(A, 100 * KIB);
         assert_int_equal(policy_of(A)->max, 2 * MIB);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
+}
+
+/* Each value that is wrong is logged once, also if it comes while the daemon runs, and kept for GetCgroup. */
+static void test_xattr_wrong(void **state)
+{
+        static const struct {
+                const char *text, *fault; /* NULL: none */
+                uint64_t max;
+        } cases[] = {
+                { "1Mi", NULL, MIB },
+                { "1KiB", NULL, KIB },
+                { "max", NULL, 2 * MIB },
+                { "infinity", NULL, 2 * MIB },
+                { "1M\n", NULL, MIB },
+                { " 64K", "\" 64K\" is not a size such as 64M, 25% or infinity", 2 * MIB },
+                { "150%", "\"150%\" is too large", 2 * MIB },
+                { "-1M", "\"-1M\" is negative", 2 * MIB },
+                { "64MB", "\"64MB\" has a unit that may be a power of 1000 or of 1024", 2 * MIB },
+                { "a\x1b[2J", "\"(not text)\" is not a size such as 64M, 25% or infinity", 2 * MIB },
+                { "MAX", "\"MAX\" is not a size such as 64M, 25% or infinity", 2 * MIB },
+                { "\xff", "\"(not text)\" is not a size such as 64M, 25% or infinity", 2 * MIB },
+        };
+        uint64_t bytes = KIB;
+
+        (void) state;
+        get(A);
+        start();
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                char log[256] = "", *ignored;
+
+                if (cases[i].fault)
+                        snprintf(log, sizeof(log), "<4>" FAKE_MOUNT "/a: user.bpfbudget.max: %s; it is ignored\n",
+                                        cases[i].fault);
+                fake.now += 60 * SECOND;
+                forget_log();
+                set_xattr("/a", XATTR_MAX, cases[i].text);
+                use_and_flush(A, bytes++);
+                use_and_flush(A, bytes++);
+                assert_string_equal(logged, log);
+                assert_int_equal(policy_of(A)->max, cases[i].max);
+                ignored = policy_of(A)->ignored[OWNER_MAX];
+                assert_int_equal(!ignored, !cases[i].fault);
+                if (ignored)
+                        assert_string_equal(ignored + strlen("user.bpfbudget.max: "), cases[i].fault);
+                assert_null(policy_of(A)->ignored[OWNER_HIGH]);
+        }
+        set_xattr("/a", XATTR_MAX, "1K");
+        manager_evaluate(&manager, get(A));
+        assert_int_equal(policy_of(A)->max, KIB);
+        assert_null(policy_of(A)->ignored[OWNER_MAX]);
+}
+
+/* An owner who writes one nonsense after the other does not fill the journal. */
+static void test_xattr_warnings_are_bounded(void **state)
+{
+        char text[16];
+
+        (void) state;
+        get(A);
+        start();
+        for (int i = 0; i < 100; i++) {
+                snprintf(text, sizeof(text), "%dx", i);
+                set_xattr("/a", XATTR_HIGH, text);
+                manager_evaluate(&manager, get(A));
+        }
+        assert_int_equal(count_logged("; it is ignored"), 8);
+        assert_non_null(strstr(policy_of(A)->ignored[OWNER_HIGH], "\"99x\""));
+        fake.now += 60 * SECOND;
+        set_xattr("/a", XATTR_HIGH, "x");
+        manager_evaluate(&manager, get(A));
+        assert_int_equal(count_logged("; it is ignored"), 9);
 }
 
 /* What just fits, what just does not, and nothing at all. */
@@ -713,7 +785,7 @@ static void test_xattr_sizes(void **state)
         get(A);
         start();
         assert_int_equal(policy_of(A)->high, 512 * KIB);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         text[63] = 'x';
         set_xattr("/a", XATTR_HIGH, text);
         restart();
@@ -726,6 +798,45 @@ static void test_xattr_sizes(void **state)
         assert_int_equal(count_logged("user.bpfbudget.high: \"\" is not a size"), 1);
 }
 
+#define RATIO_A "[Match]\nCgroup=/a\n[Budget]\nFootprintRatioHigh=50%\n"
+
+/* A process has come since RSS was read. */
+static void read_rss_of_a(struct monitor *of)
+{
+        const uint64_t rss[RSS_MEMBERS] = { [RSS_ANON] = 4 * MIB };
+
+        tree_set_rss(&of->tree, get(A), rss);
+        tree_flush(&of->tree);
+}
+
+/* An RSS of 0 is read again before it counts, once a flush; what cannot be read does not count. */
+static void test_ratio_over_nothing(void **state)
+{
+        (void) state;
+        write_file("10-a.budget", RATIO_A);
+        get(A);
+        start();
+        flush();
+        assert_int_equal(fake.rss_reads, 0);
+        fake.rss_error = -EIO;
+        use_and_flush(A, MIB);
+        assert_int_equal(fake.rss_reads, 1);
+        assert_int_equal(policy_of(A)->level, LEVEL_OK);
+        fake.rss_error = 0;
+        fake.rss_read = read_rss_of_a;
+        use_and_flush(A, MIB + 1);
+        assert_int_equal(fake.rss_reads, 2);
+        assert_int_equal(policy_of(A)->level, LEVEL_OK);
+        use_and_flush(A, MIB + 2);
+        assert_int_equal(fake.rss_reads, 2);
+        fake.rss_read = NULL;
+        tree_set_rss(&monitor.tree, get(A), (const uint64_t[RSS_MEMBERS]){ 0 });
+        flush();
+        assert_int_equal(fake.rss_reads, 3);
+        assert_int_equal(policy_of(A)->level, LEVEL_HIGH);
+        assert_int_equal(policy_of(A)->limit, LIMIT_FOOTPRINT_RATIO);
+}
+
 /* Of a cgroup that is gone nothing is read or written: another one may have its path now. */
 static void test_xattrs_of_a_gone_cgroup(void **state)
 {
@@ -733,6 +844,7 @@ static void test_xattrs_of_a_gone_cgroup(void **state)
         start();
         use_and_flush(A, MIB / 2);
         remove_cgroup(A);
+        cgroups[4] = (struct fake_cgroup){ D, ROOT, "/a", false };
         set_xattr("/a", XATTR_MAX, "1K");
         use_and_flush(A, MIB + MIB / 2);
         assert_int_equal(policy_of(A)->max, 2 * MIB);
@@ -847,7 +959,7 @@ static void test_budget_by_owner(void **state)
 {
         (void) state;
         write_file("10-a.budget", "[Match]\nUser=12321\n[Budget]\nHigh=1M\n");
-        fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755, 0 };
+        fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755 };
         start();
         assert_null(get_known(A)->policy);
         assert_non_null(get_known(C)->policy);
@@ -857,7 +969,7 @@ static void test_user_root(void **state)
 {
         (void) state;
         write_file("10-a.budget", "[Match]\nUser=0\n[Budget]\nHigh=1M\n");
-        fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755, 0 };
+        fake.directories[0] = (struct fake_directory){ "/c", 12321, 0755 };
         start();
         assert_non_null(get_known(A)->policy);
         assert_null(get_known(C)->policy);
@@ -883,7 +995,7 @@ static void test_budget_without_memory(void **state)
         assert_int_equal(tree_get(&monitor.tree, A, &cgroup), 0);
         follow();
         assert_null(cgroup->policy);
-        assert_string_equal(fake.log, "<3>Out of memory: /a is without its budget\n");
+        assert_string_equal(logged, "<3>Out of memory: /a is without its budget\n");
         manager_deinit(&manager);
         failing_calloc = 1;
         assert_int_equal(try_start(NULL, false), -ENOMEM);
@@ -981,6 +1093,23 @@ static void test_restart_of_a_later_cgroup(void **state)
         assert_int_equal(policy_of(A)->max, 1024);
 }
 
+/* What the file has of a cgroup that went while no daemon ran is dropped; of one that has no policy yet it stays. */
+static void test_file_of_what_is_gone(void **state)
+{
+        (void) state;
+        write_file("events.json", "{\"10\": " SAVED(2, 7, 6, 5, 4, 3, 2048, 1024) ",\"987654\": " SAVED(
+                                                  2, 7, 6, 5, 4, 3, 2048, 1024) "}");
+        start();
+        assert_int_equal(HASH_COUNT(manager.events.kept), 2);
+        fake.now += EVENT_STORE_PRUNE_USEC;
+        event_store_save_later(&manager.events);
+        event_store_save(&manager.events);
+        assert_int_equal(HASH_COUNT(manager.events.kept), 1);
+        assert_int_equal(manager.events.kept->id, A);
+        get_known(A);
+        assert_int_equal(policy_of(A)->events.high, 7);
+}
+
 /* A file that an older version wrote: nothing was lowered. */
 static void test_file_without_lowered_limits(void **state)
 {
@@ -989,7 +1118,7 @@ static void test_file_without_lowered_limits(void **state)
                         "{\"10\":{\"level\":1,\"high\":2,\"max\":0,\"denied\":0,\"throttled\":0,\"throttledUSec\":0}}");
         get(A);
         start();
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         assert_int_equal(policy_of(A)->level, LEVEL_HIGH);
         assert_int_equal(policy_of(A)->high, MIB);
         assert_int_equal(policy_of(A)->max, 2 * MIB);
@@ -1000,7 +1129,7 @@ static void test_damaged_files(void **state)
         (void) state;
         get(A);
         start(); /* without one nothing is logged */
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         manager_deinit(&manager);
         write_file("events.json", "[ 1 ]");
         start();
@@ -1098,16 +1227,15 @@ static void test_xattr_has_what_came_since(void **state)
 static void test_xattr_of_others_is_ignored(void **state)
 {
         static const struct {
-                uint32_t uid, mode, link_uid;
+                uint32_t uid, mode;
                 bool without_file;
-        } cases[] = { { 12321, 0755, 0, false }, { 0, 0775, 0, false }, { 0, 0757, 0, false },
-                { 0, 0755, 12321, false }, { 0, 0755, 0, true } };
+        } cases[] = { { 12321, 0755, false }, { 0, 0775, false }, { 0, 0757, false }, { 0, 0755, true } };
 
         (void) state;
         get(A);
         set_xattr("/a", XATTR_EVENTS, "high 3 max 2 denied 4 throttled 5 throttledUSec 6");
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-                fake.directories[0] = (struct fake_directory){ "/a", cases[i].uid, cases[i].mode, cases[i].link_uid };
+                fake.directories[0] = (struct fake_directory){ "/a", cases[i].uid, cases[i].mode };
                 assert_int_equal(try_start(cases[i].without_file ? NULL : state_file, false), 0);
                 assert_int_equal(policy_of(A)->level, LEVEL_OK);
                 assert_int_equal(policy_of(A)->events.high, 0);
@@ -1212,7 +1340,7 @@ static void test_no_file(void **state)
         use_and_flush(A, 2 * MIB);
         assert_int_equal(manager_due_usec(&manager), MANAGER_REMEASURE_INTERVAL_USEC);
         assert_string_equal(get_xattr("/a", XATTR_EVENTS), "high 1 max 0 denied 0 throttled 0 throttledUSec 0");
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
 }
 
 /* --- Cgroups and budgets that go ---------------------------------------------------------------------------------- */
@@ -1338,6 +1466,7 @@ static void test_reload_with_other_limits(void **state)
         assert_int_equal(fake.alert_count, 0);
         write_file("10-a.budget", "[Match]\nCgroup=/a\n[Budget]\nHigh=100K\nMax=4M\n");
         reload();
+        assert_int_equal(fake.enforce_reloads, 1);
         assert_int_equal(fake.set[fake.set_count - 1].max, 4 * MIB);
         flush();
         assert_alert(0, A, LEVEL_OK, LEVEL_HIGH, LIMIT_HIGH, MIB / 2, MIB / 2);
@@ -1511,7 +1640,7 @@ static void test_pause(void **state)
         assert_string_equal(fake.throttles[0].comm, "agent");
         assert_int_equal(fake.throttles[0].suppressed, 9);
         assert_false(fake.throttles[0].dry_run);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
 
         assert_int_equal(fake.event_count, 2);
         assert_int_equal(fake.events[1].kind, EVENT_THROTTLE);
@@ -1639,7 +1768,7 @@ static void test_throttle_obstacle(void **state)
         (void) state;
         fake.enforce_obstacle = "no freezer";
         start();
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         write_file("20-c.budget", "[Match]\nCgroup=/c\n[Budget]\nHigh=1M\nOnHigh=throttle\n");
         write_file("30-d.budget", "[Match]\nCgroup=/d\n[Budget]\nHigh=1M\nOnHigh=throttle\n");
         reload();
@@ -1651,7 +1780,7 @@ static void test_throttle_obstacle(void **state)
         forget_log();
         fake.enforce_obstacle = NULL;
         reload();
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
 }
 
 /* --- The gate ----------------------------------------------------------------------------------------------------- */
@@ -1716,7 +1845,7 @@ static void test_gate_obstacle(void **state)
         remove_file("20-c.budget");
         reload();
         assert_null(manager.obstacle);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
 }
 
 /* Strict=yes is about the start only. */
@@ -1727,7 +1856,7 @@ static void test_strict(void **state)
         write_file("10-a.budget", DENY_A);
         write_file("bpfbudgetd.conf", "[Daemon]\nStrict=yes\n");
         assert_int_equal(try_start(state_file, false), -EOPNOTSUPP);
-        assert_int_equal(count_logged("<3>Strict=yes: not without OnMax=deny\n"), 1);
+        assert_int_equal(count_logged("<3>Strict=yes: the daemon does not run, because OnMax=deny is not available\n"), 1);
         manager_deinit(&manager);
         write_file("10-a.budget", BUDGET_A);
         start();
@@ -1873,11 +2002,11 @@ static void test_new_cgroup_without_memory(void **state)
         fake.reallocarray_fails = true;
         make_cgroup_event(D);
         assert_false(manager_wants_flush(&manager));
-        assert_int_equal(count_logged("Out of memory: a new cgroup may pass its Max"), 1);
+        assert_int_equal(count_logged("Out of memory: a new cgroup may exceed its Max"), 1);
         cgroups[4].gone = false;
         fake.callocs = 1;
         make_cgroup_event(D);
-        assert_int_equal(count_logged("Out of memory: /d may pass its Max"), 1);
+        assert_int_equal(count_logged("Out of memory: /d may exceed its Max"), 1);
         assert_false(manager_wants_flush(&manager));
 }
 
@@ -1962,7 +2091,7 @@ static void test_refusal(void **state)
         assert_int_equal(fake.domain_reads, 2);
         flush();
         assert_int_equal(fake.domain_reads, 2);
-        assert_string_equal(fake.log, "");
+        assert_string_equal(logged, "");
         refuse(a_refusal());
         assert_ptr_equal(fake.refusals[1].grower, get(AB));
         assert_int_equal(fake.watch_count, 1);
@@ -1979,9 +2108,12 @@ static void test_refused_resources(void **state)
                 uint64_t usage, size;
         } cases[] = {
                 { GATE_ALLOCATED, GATE_REFUSED_GROWTH, LIMIT_MAX, OBJECT_MAP, 222, 111 },
+                { GATE_ALLOCATED, GATE_KILLED_BATCH, LIMIT_MAX, OBJECT_MAP, 222, 111 },
                 { GATE_CHARGED, GATE_REFUSED_PROGRAM, LIMIT_MAX, OBJECT_PROGRAM, 222, 111 },
                 { GATE_MAPS, GATE_REFUSED_MAP, LIMIT_MAPS, OBJECT_MAP, 500, 0 },
                 { GATE_PROGRAMS, GATE_REFUSED_PROGRAM, LIMIT_PROGRAMS, OBJECT_PROGRAM, 500, 0 },
+                { GATE_COMMITTED, GATE_REFUSED_MAP, LIMIT_MAX, OBJECT_MAP, 222, 111 },
+                { GATE_UNBOUNDED, GATE_REFUSED_MAP, LIMIT_UNBOUNDED, OBJECT_MAP, 500, 0 },
         };
 
         (void) state;
@@ -1999,7 +2131,9 @@ static void test_refused_resources(void **state)
                 assert_int_equal(fake.events[i].object.kind, cases[i].object);
                 assert_int_equal(fake.events[i].usage, cases[i].usage);
                 assert_int_equal(fake.events[i].size, cases[i].size);
-                assert_int_equal(fake.events[i].growth, cases[i].kind == GATE_REFUSED_GROWTH);
+                assert_int_equal(fake.events[i].growth,
+                                cases[i].kind == GATE_REFUSED_GROWTH || cases[i].kind == GATE_KILLED_BATCH);
+                assert_int_equal(fake.events[i].killed, cases[i].kind == GATE_KILLED_BATCH);
                 assert_int_equal(fake.events[i].used, 222);
         }
 }
@@ -2100,7 +2234,7 @@ static void test_unknown_refusals(void **state)
         start();
         event.kind = GATE_REFUSED_MAP - 1;
         refuse(event);
-        event.kind = GATE_CGROUP_NEW + 1;
+        event.kind = GATE_KILLED_BATCH + 1;
         refuse(event);
         event.kind = GATE_REFUSED_MAP;
         event.resource = GATE_RESOURCES;
@@ -2136,7 +2270,10 @@ int main(void)
                 TEST(test_xattr_in_percent),
                 TEST(test_xattr_changes),
                 TEST(test_xattr_nonsense),
+                TEST(test_xattr_wrong),
+                TEST(test_xattr_warnings_are_bounded),
                 TEST(test_xattr_sizes),
+                TEST(test_ratio_over_nothing),
                 TEST(test_xattrs_of_a_gone_cgroup),
                 TEST(test_lowered_limits),
                 TEST(test_lowered_max_alone),
@@ -2152,6 +2289,7 @@ int main(void)
                 TEST(test_dry_run_writes_nothing),
                 TEST(test_restart),
                 TEST(test_restart_of_a_later_cgroup),
+                TEST(test_file_of_what_is_gone),
                 TEST(test_file_without_lowered_limits),
                 TEST(test_damaged_files),
                 TEST(test_several_entries),

@@ -20,9 +20,9 @@
 
 #include "account/monitor.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "kernel/process.h"
 #include "tests/unit/fake-cgroups.h"
+#include "tests/unit/fake-log.h"
 
 #define ROOT 1
 /* As the kernel's, which has a generation in the upper half. */
@@ -56,40 +56,37 @@ static struct {
         size_t rss_count;
         uint64_t popped[8]; /* cgroups in the queue of RSS */
         size_t popped_count;
-        bool rss_full;
+        bool rss_full, rss_watched;
         struct holder_record holders[8];
         size_t holder_count;
         uint64_t holders_usec;
-        uint64_t left_out;
+        uint64_t missed_hooks;
         struct sensor_counters counters;
         int read_error, measure_error, take_error, clean_error, rss_error, holders_error; /* 0: it works */
 
         /* What was asked for. */
-        unsigned int passes, rss_passes, holder_passes, build_ids, closed, errors, warnings;
+        unsigned int passes, rss_passes, holder_passes, build_ids, closed;
         uint32_t rss_epoch, pop_epoch;
         uint32_t measured[16]; /* ids */
         size_t measured_count;
         uint64_t cleaned[200];
-        size_t cleaned_count;
+        size_t cleaned_count, cleaned_when_measured;
         uint64_t forgotten[8];
         size_t forgotten_count;
+        uint64_t watched[8];
+        size_t watched_count;
+        bool lost_cgroups, table_too_small;
+        unsigned int checks;
 } fake;
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts)
 {
-        assert_int_equal(clock, CLOCK_MONOTONIC);
+        assert_true(clock == CLOCK_MONOTONIC || clock == CLOCK_REALTIME);
         ts->tv_sec = fake.now_usec / SECOND;
         ts->tv_nsec = fake.now_usec % SECOND * 1000;
         return 0;
-}
-
-void log_message(int priority, const char *format, ...)
-{
-        (void) format;
-        fake.errors += priority <= LOG_ERR;
-        fake.warnings += priority == LOG_WARNING;
 }
 
 char *read_build_id(uint32_t pid, char buffer[BUILD_ID_MAX])
@@ -112,10 +109,16 @@ void cgroupfs_deinit(struct cgroupfs *fs)
         (void) fs;
 }
 
-int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **path, uint64_t *parent_id)
+int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **name, uint64_t *parent_id)
 {
         (void) fs;
-        return fake_lookup(&fake.hierarchy, id, path, parent_id);
+        return fake_lookup(&fake.hierarchy, id, name, parent_id);
+}
+
+int cgroupfs_exists(const struct cgroupfs *fs, uint64_t id)
+{
+        (void) fs;
+        return fake_find(&fake.hierarchy, id) ? 0 : -ESTALE;
 }
 
 int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgroupfs, struct kernel **kernel)
@@ -123,6 +126,7 @@ int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgr
         (void) options;
         (void) cgroupfs;
         *kernel = (struct kernel *) &fake;
+        fake.rss_watched = true;
         return 0;
 }
 
@@ -170,6 +174,7 @@ int kernel_measure(struct kernel *kernel, struct object_record *records, size_t 
         for (size_t i = 0; i < n; i++) {
                 bool found = false;
 
+                fake.cleaned_when_measured = fake.cleaned_count;
                 fake.measured[fake.measured_count++] = records[i].id;
                 for (size_t k = 0; k < fake.object_count; k++) {
                         const struct object_record *record = &fake.objects[k].record;
@@ -186,7 +191,7 @@ int kernel_measure(struct kernel *kernel, struct object_record *records, size_t 
         return 0;
 }
 
-int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_rss_t callback, void *context)
+int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_record_t callback, void *context)
 {
         int r = fake.rss_error;
 
@@ -205,16 +210,30 @@ int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_rss_t callback
         return r;
 }
 
+bool kernel_tells_rss(const struct kernel *kernel)
+{
+        (void) kernel;
+        return fake.rss_watched;
+}
+
+void kernel_watch_rss(struct kernel *kernel, bool watch)
+{
+        (void) kernel;
+        fake.rss_watched = watch && fake.rss_error == 0;
+}
+
 int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_popped_t callback, void *context)
 {
         (void) kernel;
         fake.pop_epoch = epoch;
+        if (!fake.rss_watched)
+                return -EAGAIN;
         for (size_t i = 0; i < fake.popped_count; i++)
                 callback(context, fake.popped[i]);
         return fake.rss_full ? -EAGAIN : (int) fake.popped_count;
 }
 
-int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *context)
+int kernel_read_holders(struct kernel *kernel, kernel_record_t callback, void *context)
 {
         int r = fake.holders_error;
 
@@ -257,10 +276,44 @@ void kernel_forget_cgroup(struct kernel *kernel, uint64_t id)
         fake.forgotten[fake.forgotten_count++] = id;
 }
 
-uint64_t kernel_left_out(const struct kernel *kernel)
+void kernel_watch_cgroup(struct kernel *kernel, uint64_t id)
 {
         (void) kernel;
-        return fake.left_out;
+        fake.watched[fake.watched_count++ % 8] = id;
+}
+
+bool kernel_lost_cgroups(struct kernel *kernel)
+{
+        bool lost = fake.lost_cgroups;
+
+        (void) kernel;
+        fake.lost_cgroups = fake.table_too_small;
+        return lost;
+}
+
+static bool was_forgotten(uint64_t id)
+{
+        for (size_t i = 0; i < fake.forgotten_count; i++)
+                if (fake.forgotten[i] == id)
+                        return true;
+        return false;
+}
+
+/* The sensors know all cgroups of the hierarchy, until they have forgotten one. */
+int kernel_forget_cgroups(struct kernel *kernel, bool (*gone)(void *context, uint64_t id), void *context)
+{
+        (void) kernel;
+        fake.checks++;
+        for (size_t i = 0; i < fake.hierarchy.count; i++)
+                if (!was_forgotten(fake.cgroups[i].id) && gone(context, fake.cgroups[i].id))
+                        fake.forgotten[fake.forgotten_count++] = fake.cgroups[i].id;
+        return 0;
+}
+
+uint64_t kernel_missed(const struct kernel *kernel)
+{
+        (void) kernel;
+        return fake.missed_hooks;
 }
 
 struct sensor_counters kernel_counters(const struct kernel *kernel)
@@ -347,6 +400,7 @@ static int setup(void **state)
 
         (void) state;
         memset(&fake, 0, sizeof(fake));
+        forget_log();
         memcpy(fake.cgroups, cgroups, sizeof(cgroups));
         fake.hierarchy = (struct fake_hierarchy){ fake.cgroups, 3, 0 };
         fake.now_usec = 1000 * SECOND;
@@ -361,6 +415,12 @@ static void start(void)
         memset(&monitor, 0xa5, sizeof(monitor));
         assert_int_equal(monitor_init(&monitor, &options), 0);
         assert_int_equal(monitor.last_audit_usec, fake.now_usec - fake.pass_usec);
+}
+
+/* Nothing but the rest of the sensors of RSS. */
+static void assert_nothing_due(void)
+{
+        assert_int_equal(monitor_due_usec(&monitor), rss_due_usec(&monitor.rss));
 }
 
 static int teardown(void **state)
@@ -401,8 +461,8 @@ static void test_start(void **state)
         assert_int_equal(allocated(ROOT), 4096 + 8192 + 100);
         assert_int_equal(tree_find(&monitor.tree, A)->total.rss[RSS_SWAP], 4 * sysconf(_SC_PAGESIZE));
         assert_false(monitor_wants_flush(&monitor));
-        assert_true(monitor_due_usec(&monitor) == UINT64_MAX);
-        assert_int_equal(fake.errors + fake.warnings, 0);
+        assert_nothing_due();
+        assert_int_equal(count_logged("<3>") + count_logged("<4>"), 0);
         /* Nothing happened: no pass, nothing measured. */
         assert_int_equal(flush(), 0);
         assert_int_equal(fake.measured_count, 0);
@@ -416,12 +476,24 @@ static void test_no_hierarchy(void **state)
         cgroupfs_result = -ENOENT;
         start();
         cgroupfs_result = 0;
-        assert_int_equal(fake.warnings, 1);
+        assert_int_equal(count_logged("<4>"), 1);
         monitor_deinit(&monitor);
         cgroupfs_result = -EACCES;
         start();
         cgroupfs_result = 0;
-        assert_int_equal(fake.warnings, 2);
+        assert_int_equal(count_logged("<4>"), 2);
+}
+
+/* What will be there at the next start is no reason to go on without cgroups, and so without budgets. */
+static void test_cgroups_fail_for_a_moment(void **state)
+{
+        struct kernel_options options = {};
+
+        (void) state;
+        cgroupfs_result = -EMFILE;
+        assert_int_equal(monitor_init(&monitor, &options), -EMFILE);
+        cgroupfs_result = 0;
+        assert_int_equal(count_logged("<3>The cgroup hierarchy cannot be used: Too many open files"), 1);
 }
 
 static void test_clock(void **state)
@@ -463,7 +535,10 @@ static void test_new_map(void **state)
         assert_int_equal(monitor.cause_count, 0);
 }
 
-/* What its creation charged is no reason for a second flush either, unless something can grow there. */
+/*
+ * What its creation charged is no reason for a second flush either, nor for a second measurement if it can grow: it is
+ * measured when what it grows by from then on is queued again.
+ */
 static void test_new_map_charged(void **state)
 {
         (void) state;
@@ -476,12 +551,65 @@ static void test_new_map_charged(void **state)
         assert_false(monitor_wants_flush(&monitor));
         tell(UPDATE_CGROUP_CHARGE, A);
         tell_object(UPDATE_MAP_NEW, add(OBJECT_MAP, 8, A, 4096, OBJECT_GROWS));
+        tell_object(UPDATE_MAP_NEW, add(OBJECT_MAP, 9, A, 4096, OBJECT_GROWS))->pid = 42;
         assert_int_equal(flush(), 0);
+        assert_int_equal(fake.measured_count, 2);
+        assert_int_equal(fake.measured[0], 8);
+        assert_int_equal(fake.measured[1], 9);
+        assert_int_equal(fake.cleaned_when_measured, 1);
+        assert_int_equal(known(OBJECT_MAP, 9)->creator->pid, 42);
+        assert_false(monitor_wants_flush(&monitor));
+        assert_int_equal(flush(), 0);
+        assert_int_equal(fake.measured_count, 0);
+        /* Later it is one that grows like others. */
+        tell(UPDATE_CGROUP_CHARGE, A);
+        assert_int_equal(flush(), 0);
+        assert_int_equal(fake.measured_count, 2);
         assert_true(monitor_wants_flush(&monitor));
+}
+
+/* It has entries when it is measured: it was growing before its cgroup was clean, and is measured by the next flush. */
+static void test_new_map_filled(void **state)
+{
+        struct object_record *map;
+
+        (void) state;
+        start();
+        tell(UPDATE_CGROUP_CHARGE, A);
+        map = add(OBJECT_MAP, 8, A, 4096, OBJECT_GROWS);
+        map->entries = 1;
+        tell_object(UPDATE_MAP_NEW, map);
         assert_int_equal(flush(), 0);
         assert_int_equal(fake.measured_count, 1);
-        assert_int_equal(fake.measured[0], 8);
+        assert_true(monitor_wants_flush(&monitor));
+        map->allocated = 8192;
+        assert_int_equal(flush(), 0);
+        assert_int_equal(fake.measured_count, 1);
+        assert_int_equal(allocated(A), 8192);
         assert_false(monitor_wants_flush(&monitor));
+        /* Not so where entries are not counted. */
+        tell(UPDATE_CGROUP_CHARGE, B);
+        map = add(OBJECT_MAP, 9, B, 4096, OBJECT_GROWS);
+        map->entries = ENTRIES_UNKNOWN;
+        tell_object(UPDATE_MAP_NEW, map);
+        assert_int_equal(flush(), 0);
+        assert_false(monitor_wants_flush(&monitor));
+}
+
+/* In the order of the queue: what was new and is freed is not entered once more. */
+static void test_new_and_freed(void **state)
+{
+        struct object_record *program;
+
+        (void) state;
+        start();
+        /* The kernel tells before the id is given back. */
+        program = add(OBJECT_PROGRAM, 7, A, 4096, 0);
+        tell_object(UPDATE_PROGRAM_NEW, program);
+        tell_object(UPDATE_PROGRAM_FREED, program);
+        assert_int_equal(flush(), 0);
+        assert_null(known(OBJECT_PROGRAM, 7));
+        assert_int_equal(allocated(A), 0);
 }
 
 /* Of whom no hook knows who it was: neither a creator nor a cause. */
@@ -553,7 +681,7 @@ static void test_recorded_program(void **state)
 
         (void) state;
         start();
-        record = add(OBJECT_PROGRAM, 7, 0, 4096, OBJECT_UNTOLD);
+        record = add(OBJECT_PROGRAM, 7, 0, 4096, OBJECT_UNATTRIBUTED);
         record->attribution = ATTRIBUTION_NONE;
         update = tell_object(UPDATE_PROGRAM_NEW, record);
         update->cgroup_id = B;
@@ -563,6 +691,26 @@ static void test_recorded_program(void **state)
         assert_int_equal(object->charged->id, B);
         assert_int_equal(object->attribution, ATTRIBUTION_RECORDED);
         assert_int_equal(monitor.causes[0].cgroup_id, B);
+}
+
+/* Its loader's cgroup is gone before it is measured: the one above it counts. */
+static void test_recorded_program_of_the_removed(void **state)
+{
+        struct object_record *record;
+        struct update *update;
+
+        (void) state;
+        start();
+        record = add(OBJECT_PROGRAM, 7, 0, 4096, OBJECT_UNATTRIBUTED);
+        record->attribution = ATTRIBUTION_NONE;
+        update = tell_object(UPDATE_PROGRAM_NEW, record);
+        update->cgroup_id = 7777;
+        update->parent_id = B;
+        update->pid = 3;
+        assert_int_equal(flush(), 0);
+        assert_int_equal(known(OBJECT_PROGRAM, 7)->charged->id, B);
+        assert_int_equal(known(OBJECT_PROGRAM, 7)->attribution, ATTRIBUTION_RECORDED);
+        assert_int_equal(allocated(B), 4096);
 }
 
 /* What is gone before it is measured is not entered, and no growth. */
@@ -777,7 +925,7 @@ static void test_charge_without_hooks(void **state)
         tell(UPDATE_CGROUP_GONE, B);
         assert_int_equal(flush(), 0);
         /* Neither does it look for hooks that were left out, nor audit what they told. */
-        assert_true(monitor_due_usec(&monitor) == UINT64_MAX);
+        assert_nothing_due();
         fake.now_usec += AUDIT;
         assert_int_equal(flush(), 0);
         /* A query is a full pass. */
@@ -813,6 +961,9 @@ static void test_cgroup_gone(void **state)
         assert_int_equal(fake.forgotten[0], AA);
         assert_true(tree_find(&monitor.tree, AA)->exists);
         assert_int_equal(fake.measured_count, 0);
+        /* And comes back, so that its own removal is reported. */
+        assert_int_equal(fake.watched_count, 1);
+        assert_int_equal(fake.watched[0], AA);
 
         fake.cgroups[1].gone = true;
         tell(UPDATE_CGROUP_GONE, AA);
@@ -841,6 +992,37 @@ static void test_cgroup_gone(void **state)
         assert_true(monitor.tree.root->exists);
 }
 
+/* What the sensors have no room for is looked for: at once, and as long as there is none, from time to time. */
+static void test_lost_cgroups(void **state)
+{
+        struct cgroup *cgroup;
+
+        (void) state;
+        start();
+        assert_int_equal(monitor.tree.count, 1);
+        /* Somebody asks for it, and it goes. */
+        assert_int_equal(tree_get(&monitor.tree, AA, &cgroup), 0);
+        fake.cgroups[1].gone = true;
+        assert_int_equal(flush(), 0);
+        assert_int_equal(monitor.tree.count, 3);
+        assert_int_equal(fake.checks, 0);
+        fake.lost_cgroups = fake.table_too_small = true;
+        assert_int_equal(flush(), 0);
+        assert_int_equal(fake.checks, 1);
+        assert_int_equal(fake.forgotten_count, 1);
+        assert_null(tree_find(&monitor.tree, AA));
+        /* Those that are there are watched again. */
+        assert_int_equal(fake.watched[fake.watched_count - 1], A);
+        assert_true(monitor_due_usec(&monitor) > fake.now_usec);
+        assert_true(monitor_due_usec(&monitor) <= fake.now_usec + MONITOR_MISSED_INTERVAL_USEC);
+        assert_int_equal(flush(), 0);
+        assert_int_equal(fake.checks, 1);
+        fake.now_usec = monitor_due_usec(&monitor);
+        fake.table_too_small = false;
+        assert_int_equal(flush(), 0);
+        assert_int_equal(fake.checks, 2);
+}
+
 /* --- Full passes instead ------------------------------------------------------------------------------------------ */
 
 /* Updates that the queue had no room for. */
@@ -861,7 +1043,7 @@ static void test_overflow(void **state)
 }
 
 /* Hooks that the kernel has left out are looked for a second after an update, and two passes make up for them. */
-static void test_left_out(void **state)
+static void test_missed(void **state)
 {
         uint64_t due;
 
@@ -877,7 +1059,7 @@ static void test_left_out(void **state)
         assert_int_equal(flush(), 0);
         assert_int_equal(monitor_due_usec(&monitor), due);
         add(OBJECT_MAP, 1, A, 1000, 0);
-        fake.left_out = 2;
+        fake.missed_hooks = 2;
         fake.now_usec = due - 1;
         assert_int_equal(flush(), 0);
         assert_int_equal(allocated(A), 0);
@@ -892,7 +1074,7 @@ static void test_left_out(void **state)
         assert_int_equal(flush(), 1);
         assert_int_equal(allocated(A), 2000);
         assert_int_equal(monitor.statistics.overflows, 1);
-        assert_true(monitor_due_usec(&monitor) == UINT64_MAX);
+        assert_nothing_due();
         fake.now_usec += 10 * SECOND;
         assert_int_equal(flush(), 0);
         /* The same number as before is none. */
@@ -900,12 +1082,12 @@ static void test_left_out(void **state)
         assert_int_equal(flush(), 0);
         fake.now_usec = monitor_due_usec(&monitor);
         assert_int_equal(flush(), 0);
-        assert_true(monitor_due_usec(&monitor) == UINT64_MAX);
+        assert_nothing_due();
         assert_int_equal(monitor.statistics.overflows, 1);
 }
 
 /* Passes take a twentieth of the time at most. */
-static void test_left_out_share(void **state)
+static void test_missed_share(void **state)
 {
         (void) state;
         fake.pass_usec = 100 * 1000;
@@ -989,7 +1171,7 @@ static void test_failed_pass(void **state)
         fake.counters.overflow++;
         fake.read_error = -EIO;
         assert_int_equal(monitor_flush(&monitor), -EIO);
-        assert_int_equal(fake.errors, 1);
+        assert_int_equal(count_logged("<3>"), 1);
         assert_int_equal(monitor.statistics.full_passes, 1);
         assert_int_equal(allocated(A), 1000);
         assert_int_equal(monitor_refresh(&monitor), -EIO);
@@ -1027,7 +1209,7 @@ static void test_failed_flush(void **state)
                 tell(UPDATE_CGROUP_CHARGE, A);
                 /* Its objects are there, by the pass that replaces it. */
                 assert_int_equal(flush(), 1);
-                assert_int_equal(fake.warnings, i + 1);
+                assert_int_equal(count_logged("<4>"), i + 1);
                 assert_int_equal(allocated(B), 1000 * (i + 1));
                 assert_false(monitor_wants_flush(&monitor));
                 fake.take_error = fake.clean_error = fake.measure_error = 0;
@@ -1160,11 +1342,42 @@ static void test_rss_epochs(void **state)
         changed(A);
         assert_int_equal(monitor_refresh_rss(&monitor), 0);
         assert_int_equal(fake.rss_epoch, epoch + 1);
-        monitor.rss_epoch = UINT32_MAX;
+        monitor.rss.epoch = UINT32_MAX;
         changed(A);
         assert_int_equal(monitor_refresh_rss(&monitor), 0);
         assert_int_equal(fake.rss_epoch, 1);
         assert_int_equal(fake.pop_epoch, 1);
+}
+
+/* The sensors are there as long as somebody asks. What changed while they were not is read by the next question. */
+static void test_rss_rest(void **state)
+{
+        (void) state;
+        put_rss(A, 100);
+        start();
+        assert_true(fake.rss_watched);
+        assert_int_equal(monitor_due_usec(&monitor), fake.now_usec + RSS_IDLE_USEC);
+        fake.now_usec += RSS_IDLE_USEC - 1;
+        assert_int_equal(monitor_flush(&monitor), 0);
+        assert_true(fake.rss_watched);
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_int_equal(fake.rss_passes, 1); /* nothing had changed */
+        fake.now_usec += RSS_IDLE_USEC - 1;
+        assert_int_equal(monitor_flush(&monitor), 0);
+        assert_true(fake.rss_watched);
+        fake.now_usec++;
+        assert_int_equal(monitor_due_usec(&monitor), fake.now_usec);
+        assert_int_equal(monitor_flush(&monitor), 0);
+        assert_false(fake.rss_watched);
+        assert_true(monitor_due_usec(&monitor) > fake.now_usec);
+
+        fake.rss[0].pages[RSS_ANON] = 30; /* nobody tells */
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_true(fake.rss_watched);
+        assert_int_equal(fake.rss_passes, 2);
+        assert_int_equal(rss_of(A, RSS_ANON), 30);
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_int_equal(fake.rss_passes, 2);
 }
 
 /* A cgroup that has nothing gets no entry in the tree; one that has RSS does. */
@@ -1201,9 +1414,27 @@ static void test_rss_fails(void **state)
         changed(A);
         fake.rss_error = -EIO;
         assert_int_equal(monitor_refresh_rss(&monitor), -EIO);
-        assert_int_equal(fake.errors, 1);
+        assert_int_equal(count_logged("<3>"), 1);
         changed(A);
         assert_int_equal(monitor_refresh(&monitor), -EIO);
+        /* What the passes that failed had taken is not lost, nor 0 until then. */
+        assert_int_equal(tree_find(&monitor.tree, A)->total.rss[RSS_ANON], 1 * sysconf(_SC_PAGESIZE));
+        put_rss(A, 2);
+        fake.rss_error = 0;
+        assert_int_equal(monitor_refresh_rss(&monitor), 0);
+        assert_int_equal(fake.rss_epoch, 0);
+        assert_int_equal(tree_find(&monitor.tree, A)->total.rss[RSS_ANON], 3 * sysconf(_SC_PAGESIZE));
+}
+
+/* A kernel that does not tell is no error of a refresh, and is not logged each time. */
+static void test_no_rss(void **state)
+{
+        (void) state;
+        fake.rss_error = -EOPNOTSUPP;
+        start();
+        assert_int_equal(monitor_refresh(&monitor), 0);
+        assert_int_equal(monitor_refresh_rss(&monitor), -EOPNOTSUPP);
+        assert_int_equal(count_logged("<3>"), 0);
 }
 
 /* --- Holders ------------------------------------------------------------------------------------------------------ */
@@ -1230,7 +1461,7 @@ static void test_holders(void **state)
         hold(AA, 2);
         start();
         assert_int_equal(fake.holder_passes, 0);
-        assert_true(monitor_due_usec(&monitor) == UINT64_MAX);
+        assert_nothing_due();
         monitor_set_by_holder(&monitor, is_b, &fake);
         assert_true(monitor_due_usec(&monitor) <= fake.now_usec);
         assert_int_equal(flush(), 0);
@@ -1239,7 +1470,7 @@ static void test_holders(void **state)
         assert_int_equal(allocated(A), 500);
         /* Nothing happens: no pass. */
         fake.now_usec += 10 * SECOND;
-        assert_true(monitor_due_usec(&monitor) == UINT64_MAX);
+        assert_nothing_due();
         assert_int_equal(flush(), 0);
         assert_int_equal(fake.holder_passes, 1);
         /* Something does: one, if the last was long enough ago. */
@@ -1251,7 +1482,7 @@ static void test_holders(void **state)
         assert_int_equal(allocated(B), 0);
         /* Fifty times as long as it took. */
         tell(UPDATE_CGROUP_CHARGE, A);
-        monitor.left_out_due_usec = UINT64_MAX;
+        monitor.missed_due_usec = UINT64_MAX;
         fake.tells_objects = false;
         assert_int_equal(flush(), 1);
         assert_int_equal(fake.holder_passes, 2);
@@ -1303,7 +1534,7 @@ static void test_holders_forgotten(void **state)
         assert_int_equal(fake.holder_passes, 1);
         assert_int_equal(allocated(B), 0);
         assert_int_equal(allocated(A), 1000);
-        assert_true(monitor_due_usec(&monitor) == UINT64_MAX);
+        assert_nothing_due();
         /* Another one asks: at once. */
         monitor_set_by_holder(&monitor, is_b, &fake);
         flush();
@@ -1345,7 +1576,7 @@ static void test_holders_fail(void **state)
         fake.holders_error = -EIO;
         flush();
         assert_int_equal(fake.holder_passes, 2);
-        assert_int_equal(fake.warnings, 1);
+        assert_int_equal(count_logged("<4>"), 1);
         assert_int_equal(allocated(B), 1000);
         fake.now_usec += 2 * SECOND;
         fake.holders_error = -EOPNOTSUPP;
@@ -1384,13 +1615,17 @@ int main(void)
         static const struct CMUnitTest tests[] = {
                 TEST(test_start),
                 TEST(test_no_hierarchy),
+                TEST(test_cgroups_fail_for_a_moment),
                 TEST(test_clock),
                 TEST(test_new_map),
                 TEST(test_new_map_charged),
+                TEST(test_new_map_filled),
+                TEST(test_new_and_freed),
                 TEST(test_unknown_creator),
                 TEST(test_build_id),
                 TEST(test_many_causes),
                 TEST(test_recorded_program),
+                TEST(test_recorded_program_of_the_removed),
                 TEST(test_new_and_gone),
                 TEST(test_freed),
                 TEST(test_address_used_again),
@@ -1402,9 +1637,10 @@ int main(void)
                 TEST(test_charge_without_hooks),
                 TEST(test_wants_flush_while_dirty),
                 TEST(test_cgroup_gone),
+                TEST(test_lost_cgroups),
                 TEST(test_overflow),
-                TEST(test_left_out),
-                TEST(test_left_out_share),
+                TEST(test_missed),
+                TEST(test_missed_share),
                 TEST(test_audit),
                 TEST(test_full_pass_removes),
                 TEST(test_failed_pass),
@@ -1414,8 +1650,10 @@ int main(void)
                 TEST(test_rss),
                 TEST(test_rss_moves),
                 TEST(test_rss_epochs),
+                TEST(test_rss_rest),
                 TEST(test_rss_entries),
                 TEST(test_rss_fails),
+                TEST(test_no_rss),
                 TEST(test_holders),
                 TEST(test_due),
                 TEST(test_holders_forgotten),

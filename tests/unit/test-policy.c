@@ -232,8 +232,38 @@ static void test_footprint_ratio(void **state)
         assert_true(policy_update(&policy, &usage, &change));
         assert_int_equal(change.limit, LIMIT_FOOTPRINT_RATIO);
         assert_int_equal(change.to, LEVEL_HIGH);
-        /* Without processes there is nothing to compare with. */
+        /* A ratio over nothing is over any limit, as long as there is something. */
         usage.rss[RSS_ANON] = usage.rss[RSS_FILE] = 0;
+        assert_false(policy_update(&policy, &usage, &change));
+        usage.allocated = 1;
+        assert_false(policy_update(&policy, &usage, &change));
+        usage.allocated = 0;
+        assert_true(policy_update(&policy, &usage, &change));
+        assert_int_equal(change.to, LEVEL_OK);
+        usage.allocated = 1;
+        assert_true(policy_update(&policy, &usage, &change));
+        assert_int_equal(change.limit, LIMIT_FOOTPRINT_RATIO);
+        usage.rss[RSS_SHMEM] = 100;
+        assert_true(policy_update(&policy, &usage, &change));
+        assert_int_equal(change.to, LEVEL_OK);
+}
+
+/* Where RSS is not known, nothing is over a ratio of it; what is known counts. */
+static void test_footprint_ratio_unknown(void **state)
+{
+        struct budget budget = make_budget(BUDGET_INFINITY, BUDGET_INFINITY);
+        struct usage usage = { .allocated = 26 };
+        struct policy policy;
+        struct policy_change change;
+
+        (void) state;
+        budget.footprint_ratio_high = 25;
+        policy = make_policy(&budget);
+        policy.rss_unknown = true;
+        assert_false(policy_update(&policy, &usage, &change));
+        usage.rss[RSS_ANON] = 100;
+        assert_true(policy_update(&policy, &usage, &change));
+        usage.rss[RSS_ANON] = 0;
         assert_true(policy_update(&policy, &usage, &change));
         assert_int_equal(change.to, LEVEL_OK);
 }
@@ -251,6 +281,30 @@ static void test_count_charged(void **state)
         assert_false(policy_update(&policy, &usage, &change));
         usage.charged = 101;
         assert_true(policy_update(&policy, &usage, &change));
+}
+
+/* High and Max are about what the objects can grow to, whatever they have now. */
+static void test_count_committed(void **state)
+{
+        struct budget budget = make_budget(100, 200);
+        struct usage usage = { .allocated = 1000, .charged = 1000, .committed = 100 };
+        struct policy policy;
+        struct policy_change change;
+
+        (void) state;
+        budget.count = COUNT_COMMITTED;
+        policy = make_policy(&budget);
+        assert_int_equal(policy_usage(&policy, &usage), 100);
+        assert_false(policy_update(&policy, &usage, &change));
+        usage.committed = 101;
+        assert_true(policy_update(&policy, &usage, &change));
+        assert_int_equal(change.to, LEVEL_HIGH);
+        usage.committed = 201;
+        assert_true(policy_update(&policy, &usage, &change));
+        assert_int_equal(change.limit, LIMIT_MAX);
+        usage.committed = 0;
+        assert_true(policy_update(&policy, &usage, &change));
+        assert_int_equal(change.to, LEVEL_OK);
 }
 
 static void test_large_limits_do_not_overflow(void **state)
@@ -564,7 +618,9 @@ int main(void)
                 cmocka_unit_test(test_resume),
                 cmocka_unit_test(test_higher_level_is_told),
                 cmocka_unit_test(test_footprint_ratio),
+                cmocka_unit_test(test_footprint_ratio_unknown),
                 cmocka_unit_test(test_count_charged),
+                cmocka_unit_test(test_count_committed),
                 cmocka_unit_test(test_large_limits_do_not_overflow),
                 cmocka_unit_test(test_rate_limit),
                 cmocka_unit_test(test_programs),

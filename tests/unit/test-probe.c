@@ -36,6 +36,7 @@ static FILE *fake_open(const char *path);
 #define uname(name)                                           fake_uname(name)
 #define fopen(path, mode)                                     fake_open(path)
 #include "kernel/probe.c"
+#include "kernel/security.c"
 #undef fopen
 #undef uname
 
@@ -49,10 +50,13 @@ static struct {
         const char *log;         /* what the verifier says of what it refuses */
         unsigned int loads[HOOK_KINDS];
         int kprobe_error, link_error;
-        const char *symbols, *cpus, *cgroups, *stat, *cmdline, *lsms, *version; /* NULL: there is no such file */
+        const char *symbols, *cpus, *cgroups, *stat, *cmdline, *lsms, *lockdown,
+                        *version; /* NULL: there is no such file */
         uint64_t read_address;
         int value; /* there */
         int freeze;
+        int trampoline_error;
+        unsigned int trampolines; /* that were tried */
 } fake;
 
 static struct capability table[CAPABILITIES];
@@ -123,6 +127,7 @@ static FILE *fake_open(const char *path)
                 { "/mount/cgroup.stat", fake.stat },
                 { "/proc/cmdline", fake.cmdline },
                 { "/sys/kernel/security/lsm", fake.lsms },
+                { "/sys/kernel/security/lockdown", fake.lockdown },
         };
 
         for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -146,6 +151,19 @@ int cgroupfs_may_freeze(const struct cgroupfs *fs)
 {
         (void) fs;
         return fake.freeze;
+}
+
+int trampoline_try(int btf_id)
+{
+        assert_true(btf_is_func(btf__type_by_id(fake.btf, btf_id)));
+        fake.trampolines++;
+        return fake.trampoline_error;
+}
+
+uint32_t kmalloc_smallest(const char *directory)
+{
+        assert_string_equal(directory, "/sys/kernel/slab");
+        return 128;
 }
 
 static void add_function(const char *name)
@@ -285,6 +303,37 @@ static void test_kinds(void **state)
         assert_int_equal(fake.loads[HOOK_FUNCTION], 2);
 }
 
+/* A kernel that loads programs for functions, but attaches none: one attempt speaks for all. */
+static void test_attached(void **state)
+{
+        (void) state;
+        add_function("bpf_map_area_alloc");
+        add_function("bpf_mem_refill");
+        add_function("security_bpf_map_alloc");
+        add_tracepoint("rss_stat");
+        assert_int_equal(run(), 0);
+        assert_available(HOOK_AREA_ALLOC);
+        assert_int_equal(fake.trampolines, 1);
+
+        fake.trampoline_error = -524; /* ENOTSUPP */
+        assert_int_equal(run(), 0);
+        assert_int_equal(fake.trampolines, 2);
+        assert_missing(HOOK_AREA_ALLOC,
+                        "this kernel attaches nothing to functions (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)");
+        assert_missing(HOOK_MEM_REFILL, table[HOOK_AREA_ALLOC].reason);
+        assert_missing(CAPABILITY_GATE + GATE_HOOK_MAP, table[HOOK_AREA_ALLOC].reason);
+        assert_missing(HOOK_KZALLOC, "this kernel does not have it");
+        assert_null(machine.gate[GATE_HOOK_MAP].target);
+        assert_available(HOOK_RSS_STAT);
+        assert_available(HOOK_MAPS);
+
+        /* Where ftrace has direct calls there is no doubt, and no attempt, which takes a while. */
+        add_function("register_ftrace_direct");
+        assert_int_equal(run(), 0);
+        assert_available(HOOK_AREA_ALLOC);
+        assert_int_equal(fake.trampolines, 2);
+}
+
 static void test_refused(void **state)
 {
         (void) state;
@@ -305,6 +354,10 @@ static void test_refused(void **state)
         fake.refused[HOOK_FUNCTION] = EINVAL;
         assert_int_equal(run(), 0);
         assert_missing(HOOK_AREA_ALLOC, "the kernel refuses the program: Invalid argument");
+        fake.refused[HOOK_FUNCTION] = 524; /* ENOTSUPP */
+        assert_int_equal(run(), 0);
+        assert_missing(HOOK_AREA_ALLOC, "the kernel refuses the program: this kernel does not support it");
+        fake.refused[HOOK_FUNCTION] = EINVAL;
         /* Of all tracepoints one was tried. */
         fake.log = "func#0 @0\nattach_btf_id 7 is not a function\nprocessed 0 insns\n";
         assert_int_equal(run(), 0);
@@ -437,6 +490,31 @@ static void test_gate_lsm(void **state)
         assert_missing(CAPABILITY_GATE + GATE_HOOK_UPDATE, "this kernel refuses trampolines (Operation not permitted)");
 }
 
+/* The kernel takes empty programs where it refuses all that read its memory. */
+static void test_lockdown(void **state)
+{
+        static const char *const others[] = { "none integrity confidentiality\n", "[none] integrity confidentiality\n",
+                "none [integrity] confidentiality\n", "", "[confidentialityx]\n" };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+                fake.lockdown = others[i];
+                assert_int_equal(run(), 0);
+                assert_true(table[HOOK_MAPS].available);
+        }
+        fake.lockdown = "none integrity [confidentiality]\n";
+        assert_int_equal(run(), -EOPNOTSUPP);
+        for (size_t i = 0; i < CAPABILITY_BTF; i++) {
+                assert_false(table[i].available);
+                assert_non_null(strstr(table[i].reason, "lockdown=confidentiality"));
+        }
+        assert_true(table[CAPABILITY_BTF].available);
+        /* It is the permission that is missing first. */
+        fake.capabilities = 0;
+        assert_int_equal(run(), -EPERM);
+        assert_null(strstr(table[HOOK_MAPS].reason, "lockdown"));
+}
+
 /* --- The machine -------------------------------------------------------------------------------------------------- */
 
 static void test_cpus(void **state)
@@ -453,6 +531,7 @@ static void test_cpus(void **state)
                 assert_int_equal(machine.settings.cpu_ids, cases[i].ids);
                 assert_int_equal(machine.settings.possible_cpus, libbpf_num_possible_cpus());
                 assert_int_equal(machine.settings.page_size, sysconf(_SC_PAGESIZE));
+                assert_int_equal(machine.settings.kmalloc_min, 128);
         }
         fake.cpus = NULL;
         assert_int_equal(run(), 0);
@@ -616,11 +695,13 @@ int main(void)
         static const struct CMUnitTest tests[] = {
                 TEST(test_least),
                 TEST(test_kinds),
+                TEST(test_attached),
                 TEST(test_refused),
                 TEST(test_essential),
                 TEST(test_permissions),
                 TEST(test_gate_names),
                 TEST(test_gate_lsm),
+                TEST(test_lockdown),
                 TEST(test_cpus),
                 TEST(test_memory_cgroups),
                 TEST(test_handles),

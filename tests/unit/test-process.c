@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is read of a process: its executable, and the build id in that. */
+#include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,6 +113,25 @@ static void test_odd_notes(void **state)
 
 /* --- Processes ---------------------------------------------------------------------------------------------------- */
 
+static unsigned int major_number; /* that files are on */
+static int statx_result;
+
+int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct statx *st);
+
+int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct statx *st)
+{
+        assert_true(fd >= 0);
+        assert_string_equal(path, "");
+        assert_int_equal(flags, AT_EMPTY_PATH | AT_STATX_DONT_SYNC);
+        assert_int_equal(mask, 0);
+        /* Nothing has been opened that a server would be asked for. */
+        assert_true(fcntl(fd, F_GETFL) & O_PATH);
+        memset(st, 0, sizeof(*st));
+        st->stx_dev_major = major_number;
+        st->stx_dev_minor = 44;
+        return statx_result;
+}
+
 struct own_notes {
         char id[BUILD_ID_MAX];
 };
@@ -133,6 +154,7 @@ static void test_own(void **state)
         struct own_notes own = {};
 
         (void) state;
+        major_number = 8;
         dl_iterate_phdr(find_own, &own);
         assert_true(strlen(own.id) >= 16);
         assert_ptr_equal(read_build_id(getpid(), id), id);
@@ -159,6 +181,25 @@ static void test_gone(void **state)
         assert_null(read_exe(pid));
 }
 
+/* To read a file of a network file system, or of a server of FUSE, may never end: nobody does. */
+static void test_not_on_disk(void **state)
+{
+        char id[BUILD_ID_MAX] = "garbage", *exe;
+
+        (void) state;
+        major_number = 0;
+        assert_ptr_equal(read_build_id(getpid(), id), id);
+        assert_string_equal(id, "");
+        exe = read_exe(getpid());
+        assert_non_null(exe);
+        free(exe);
+        major_number = 8;
+        statx_result = -1;
+        assert_string_equal(read_build_id(getpid(), id), "");
+        statx_result = 0;
+        assert_true(strlen(read_build_id(getpid(), id)) >= 16);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -167,6 +208,7 @@ int main(void)
                 cmocka_unit_test_setup(test_odd_notes, setup),
                 cmocka_unit_test(test_own),
                 cmocka_unit_test(test_gone),
+                cmocka_unit_test(test_not_on_disk),
         };
 
         return cmocka_run_group_tests_name("process", tests, NULL, NULL);

@@ -18,6 +18,7 @@
 
 #include <bpf/bpf.h>
 
+#include "account/bpffs.h"
 #include "account/relations.h"
 #include "base/log.h"
 #include "fail-alloc.h"
@@ -30,7 +31,7 @@ static size_t holder_record_count, use_record_count;
 static int fail_holders, fail_uses;
 static unsigned int uses_read;
 
-int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *context)
+int kernel_read_holders(struct kernel *kernel, kernel_record_t callback, void *context)
 {
         int r = -fail_holders;
 
@@ -40,7 +41,7 @@ int kernel_read_holders(struct kernel *kernel, kernel_holder_t callback, void *c
         return r;
 }
 
-int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context)
+int kernel_read_uses(struct kernel *kernel, kernel_record_t callback, void *context)
 {
         int r = -fail_uses;
 
@@ -53,6 +54,19 @@ int kernel_read_uses(struct kernel *kernel, kernel_use_t callback, void *context
 
 static char logged[4096];
 static unsigned int logged_count;
+
+int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct statx *st);
+
+/* Programs are on a disk, wherever this test is. */
+int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct statx *st)
+{
+        (void) fd;
+        (void) path;
+        (void) flags;
+        (void) mask;
+        *st = (struct statx){ .stx_dev_major = 8 };
+        return 0;
+}
 
 void log_message(int priority, const char *format, ...)
 {
@@ -375,6 +389,14 @@ struct dirent *__wrap_readdir(DIR *directory)
         return &entry;
 }
 
+/* Whether there are other instances of bpffs. */
+static bool elsewhere;
+
+bool bpffs_may_be_elsewhere(void)
+{
+        return elsewhere;
+}
+
 /* The mounts that there are. */
 static const char *mounts_file;
 
@@ -490,7 +512,7 @@ static void test_pins(void **state)
         assert_pins(m, &relations, OBJECT_PROGRAM, 6, "/2/prog-6");
         assert_pins(m, &relations, OBJECT_MAP, 0, "");
         assert_pins(m, &relations, OBJECT_MAP, 9, "");
-        assert_int_equal(relations.pin_count, 7);
+        assert_int_equal(relations.pin_count, 8); /* one is the link's own */
         assert_null(relations_holders(&relations, OBJECT_MAP, 5, &count));
         assert_int_equal(logged_count, 0);
         assert_true(opened_count > 0);
@@ -519,13 +541,39 @@ static void test_pins_depth(void **state)
         assert_int_equal(relations_read(&relations, NULL, m->tree, RELATION_PINS), 0);
         assert_int_equal(relations.pin_count, 17);
         assert_int_equal(logged_count, 0);
+        assert_false(relations.pins_unseen);
         relations_deinit(&relations);
         strcat(path, "map-18");
         make(m, path);
         assert_int_equal(relations_read(&relations, NULL, m->tree, RELATION_PINS), 0);
         assert_int_equal(relations.pin_count, 17);
         assert_int_equal(logged_count, 1);
+        assert_true(relations.pins_unseen);
         relations_deinit(&relations);
+}
+
+/* What was not looked at: in other mount namespaces, and where the walk ended. */
+static void test_pins_unseen(void **state)
+{
+        static const char *const mounts[][2] = { { "bpf", "m" } };
+        struct mounts *m = *state;
+        struct relations relations;
+
+        make(m, "m/map-5");
+        mount_at(m, mounts, 1);
+        assert_int_equal(relations_read(&relations, NULL, m->tree, RELATION_PINS), 0);
+        assert_false(relations.pins_unseen);
+        relations_deinit(&relations);
+        elsewhere = true;
+        assert_int_equal(relations_read(&relations, NULL, m->tree, RELATION_PINS), 0);
+        assert_true(relations.pins_unseen);
+        assert_pins(m, &relations, OBJECT_MAP, 5, "/m/map-5");
+        relations_deinit(&relations);
+        /* Whoever does not ask for pins is not told of them either. */
+        assert_int_equal(relations_read(&relations, NULL, m->tree, 0), 0);
+        assert_false(relations.pins_unseen);
+        relations_deinit(&relations);
+        elsewhere = false;
 }
 
 /* And after a number of files, of each file system. */
@@ -671,6 +719,7 @@ int main(void)
                 TEST(test_holder_of_several),
                 TEST_PINS(test_pins),
                 TEST_PINS(test_pins_depth),
+                TEST_PINS(test_pins_unseen),
                 TEST_PINS(test_pins_files),
                 TEST_PINS(test_pins_of_one_device),
                 TEST_PINS(test_failures),

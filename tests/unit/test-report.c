@@ -40,6 +40,40 @@ static void test_format_size(void **state)
                 assert_string_equal(format_size(buffer, cases[i].bytes), cases[i].text);
 }
 
+/* As many digits as it takes that what is shown adds up to more than the limit. */
+static void test_size_precision(void **state)
+{
+        static const struct {
+                uint64_t used, wanted, limit;
+                const char *text;
+        } cases[] = {
+                { 1 << 20, 1 << 19, 1258291, "1.0M 512.0K 1.2M" },
+                { 0, 16777280, 16777216, "0B 16777280B 16777216B" },
+                { 0, 16800000, 16777216, "0B 16.02M 16.00M" },
+                { 0, 16780000, 16777216, "0B 16.003M 16.000M" },
+                { 1048577, 0, 1048576, "1048577B 0B 1048576B" },
+                { 1048576, 1, 1048576, "1.0M 1B 1.0M" },
+                { 100000, 10000, 109999, "97.7K 9.8K 107.4K" },
+                { 1 << 20, 209715, 1258290, "1048576B 209715B 1258290B" },
+                { (uint64_t) INT64_MAX, 1, INT64_MAX, "9223372036854775807B 1B 9223372036854775807B" },
+                /* They are not more. */
+                { 1 << 20, 1 << 20, 4 << 20, "1.0M 1.0M 4.0M" },
+                { 1 << 20, 0, 1 << 20, "1.0M 0B 1.0M" },
+                { UINT64_MAX, UINT64_MAX, UINT64_MAX, "16.0E 16.0E 16.0E" },
+        };
+        char used[FORMAT_SIZE_MAX], wanted[FORMAT_SIZE_MAX], limit[FORMAT_SIZE_MAX], text[128];
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                unsigned int precision = size_precision(cases[i].used, cases[i].wanted, cases[i].limit);
+
+                snprintf(text, sizeof(text), "%s %s %s", format_size_to(used, cases[i].used, precision),
+                                format_size_to(wanted, cases[i].wanted, precision),
+                                format_size_to(limit, cases[i].limit, precision));
+                assert_string_equal(text, cases[i].text);
+        }
+}
+
 static void test_type_names(void **state)
 {
         char buffer[FORMAT_SIZE_MAX];
@@ -139,6 +173,15 @@ static void test_relations_json(void **state)
         assert_true(json_is_array(json_object_get(json, "pins")));
         assert_null(json_object_get(json, "holders"));
         assert_null(json_object_get(json, "maps"));
+        json_decref(json);
+
+        /* What was not looked at is not denied; what was seen is told all the same. */
+        relations.pins_unseen = true;
+        json = object_to_json(&program, &relations);
+        assert_true(json_is_null(json_object_get(json, "pins")));
+        json_decref(json);
+        json = object_to_json(&map, &relations);
+        assert_int_equal(json_array_size(json_object_get(json, "pins")), 1);
         json_decref(json);
 }
 
@@ -244,12 +287,18 @@ static void test_budget_json(void **state)
                                   "\"throttledUSec\":7}}");
         free(text);
         json_decref(json);
+        policy.ignored[OWNER_MAX] = (char *) "a: \"\xff\"";
+        json = cgroup_to_json(&cgroup);
+        text = json_dumps(json_object_get(json_object_get(json, "budget"), "ignored"), JSON_COMPACT);
+        assert_string_equal(text, "[\"a: \\\"?\\\"\"]");
+        free(text);
+        json_decref(json);
         json = budget_to_json(&budget, true, 2);
         text = json_dumps(json, JSON_COMPACT);
         assert_string_equal(text, "{\"name\":\"b\",\"file\":\"/b.budget\",\"runtime\":true,\"high\":50,\"max\":null,"
-                                  "\"mapsMax\":5,\"programsMax\":null,\"footprintRatioHigh\":null,"
+                                  "\"mapsMax\":5,\"programsMax\":null,\"footprintRatioHigh\":null,\"mapFillHigh\":null,"
                                   "\"onHigh\":\"throttle\",\"onMax\":\"deny\",\"attribution\":\"holder\","
-                                  "\"count\":\"charged\",\"clearPercent\":90,\"cgroups\":2}");
+                                  "\"count\":\"charged\",\"unbounded\":\"refuse\",\"clearPercent\":90,\"cgroups\":2}");
         free(text);
         json_decref(json);
 }
@@ -326,6 +375,7 @@ static void test_object_in_full(void **state)
                                 .entries = 12,
                                 .allocated = 100,
                                 .allocated_min = 90,
+                                .ceiling = 200,
                                 .charged = 60,
                                 .jit = 3,
                                 .attribution = ATTRIBUTION_HOLDER },
@@ -343,6 +393,7 @@ static void test_object_in_full(void **state)
                                 .value_size = 3,
                                 .max_entries = 4,
                                 .allocated = 50,
+                                .ceiling = CEILING_UNBOUNDED,
                                 .charged = 50,
                                 .marks = OBJECT_BOUNDED | OBJECT_OWN },
                 .cgroup = &cgroup,
@@ -351,8 +402,10 @@ static void test_object_in_full(void **state)
         (void) state;
         assert_json(object_to_json(&map, NULL),
                         "{\"kind\":\"map\",\"id\":5,\"type\":\"array\",\"name\":\"m\",\"flags\":1,\"keySize\":4,"
-                        "\"valueSize\":8,\"maxEntries\":16,\"entries\":12,\"allocated\":100,\"allocatedMin\":90,"
-                        "\"charged\":60,\"uncharged\":40,\"jit\":3,\"exact\":true,\"source\":\"structures\","
+                        "\"valueSize\":8,\"maxEntries\":16,\"entries\":12,\"full\":null,\"allocated\":100,"
+                        "\"allocatedMin\":90,"
+                        "\"ceiling\":200,\"charged\":60,\"uncharged\":40,\"jit\":3,\"exact\":true,\"source\":"
+                        "\"structures\","
                         "\"cgroup\":\"/a\",\"cgroupId\":7,\"attribution\":\"holder\",\"owner\":\"other\",\"creator\":"
                         "{\"pid\":42,\"comm\":\"loader\",\"buildId\":\"abcd\"},\"cgroupGone\":false,"
                         "\"lastCgroup\":null}");
@@ -360,10 +413,29 @@ static void test_object_in_full(void **state)
         cgroup.exists = false;
         assert_json(object_to_json(&program, NULL),
                         "{\"kind\":\"program\",\"id\":6,\"type\":\"kprobe\",\"name\":\"p\",\"flags\":null,"
-                        "\"keySize\":null,\"valueSize\":null,\"maxEntries\":null,\"entries\":null,\"allocated\":50,"
-                        "\"allocatedMin\":0,\"charged\":50,\"uncharged\":0,\"jit\":0,\"exact\":false,\"source\":"
+                        "\"keySize\":null,\"valueSize\":null,\"maxEntries\":null,\"entries\":null,\"full\":null,"
+                        "\"allocated\":50,"
+                        "\"allocatedMin\":0,\"ceiling\":null,\"charged\":50,\"uncharged\":0,\"jit\":0,\"exact\":false,"
+                        "\"source\":"
                         "\"structures\",\"cgroup\":\"/a\",\"cgroupId\":7,\"attribution\":\"none\",\"owner\":\"self\","
                         "\"creator\":null,\"cgroupGone\":true,\"lastCgroup\":\"/a\"}");
+}
+
+/* How full a map is, of a type that fills; unknown entries say nothing. */
+static void test_fill(void **state)
+{
+        struct cgroup cgroup = { .id = 7, .path = (char *) "/a", .exists = true };
+        struct object map = { .record = { .kind = OBJECT_MAP, .type = 1, .max_entries = 16, .entries = 12 },
+                .cgroup = &cgroup };
+        json_t *json = object_to_json(&map, NULL);
+
+        (void) state;
+        assert_int_equal(json_integer_value(json_object_get(json, "full")), 75);
+        json_decref(json);
+        map.record.entries = ENTRIES_UNKNOWN;
+        json = object_to_json(&map, NULL);
+        assert_true(json_is_null(json_object_get(json, "full")));
+        json_decref(json);
 }
 
 static void test_names(void **state)
@@ -458,6 +530,8 @@ static void test_cgroup_in_full(void **state)
                                 .jit = 17,
                                 .map_count = 16,
                                 .program_count = 15,
+                                .committed = 41,
+                                .unbounded_count = 42,
                                 .rss = { [RSS_ANON] = 14, [RSS_FILE] = 13, [RSS_SHMEM] = 12, [RSS_SWAP] = 11 } },
                 .total = { .allocated = 31,
                                 .charged = 29,
@@ -466,6 +540,8 @@ static void test_cgroup_in_full(void **state)
                                 .jit = 26,
                                 .map_count = 25,
                                 .program_count = 24,
+                                .committed = 43,
+                                .unbounded_count = 44,
                                 .rss = { [RSS_ANON] = 1000,
                                                 [RSS_FILE] = 2000,
                                                 [RSS_SHMEM] = 4000,
@@ -475,12 +551,56 @@ static void test_cgroup_in_full(void **state)
         (void) state;
         assert_json(cgroup_to_json(&cgroup),
                         "{\"path\":\"/a\",\"id\":7,\"exists\":true,\"bpf\":{\"allocated\":31,\"charged\":29,"
-                        "\"uncharged\":2,\"maps\":28,\"programs\":27,\"jit\":26,\"objects\":49,\"mapCount\":25,"
-                        "\"programCount\":24},\"self\":{\"allocated\":21,\"charged\":20,\"uncharged\":1,\"maps\":19,"
+                        "\"uncharged\":2,\"committed\":43,\"unboundedCount\":44,\"maps\":28,\"programs\":27,\"jit\":26,"
+                        "\"objects\":49,\"mapCount\":25,"
+                        "\"programCount\":24},\"self\":{\"allocated\":21,\"charged\":20,\"uncharged\":1,\"committed\":"
+                        "41,\"unboundedCount\":42,\"maps\":19,"
                         "\"programs\":18,\"jit\":17,\"objects\":31,\"mapCount\":16,\"programCount\":15,\"rss\":{"
                         "\"anon\":"
                         "14,\"file\":13,\"shmem\":12,\"swap\":11}},\"rss\":{\"anon\":1000,\"file\":2000,\"shmem\":4000,"
                         "\"swap\":8000},\"footprint\":15031,\"budget\":null}");
+}
+
+static void assert_workload(const struct cgroup *cgroup, const char *expected)
+{
+        json_t *json = cgroup_to_json(cgroup), *workload = json_object_get(json, "workload");
+        char *text = workload ? json_dumps(workload, JSON_COMPACT) : strdup("none");
+
+        assert_non_null(json);
+        assert_non_null(text);
+        assert_string_equal(text, expected);
+        free(text);
+        json_decref(json);
+}
+
+/* A cgroup is of the workload that it is in; what is not known is missing. */
+static void test_workload(void **state)
+{
+        struct workload workload = {
+                .kind = WORKLOAD_CONTAINER,
+                .qos = QOS_BURSTABLE,
+                .runtime = "containerd",
+                .pod_uid = (char *) "7cf1",
+                .container_id = (char *) "0123",
+                .pod = (char *) "kube-system/cilium",
+                .container = (char *) "agent",
+        };
+        struct cgroup root = { .path = (char *) "/" },
+                      unit = { .path = (char *) "/s.slice/a.service", .parent = &root },
+                      own = { .path = (char *) "/p/c", .parent = &root, .workload = &workload },
+                      below = { .path = (char *) "/p/c/init", .parent = &own };
+
+        (void) state;
+        assert_workload(&root, "none");
+        assert_workload(&unit, "{\"kind\":\"unit\",\"name\":\"a.service\",\"unit\":\"a.service\"}");
+        assert_workload(&below, "{\"kind\":\"container\",\"name\":\"kube-system/cilium/agent\",\"cgroup\":\"/p/c\","
+                                "\"namespace\":\"kube-system\",\"pod\":\"cilium\",\"podUid\":\"7cf1\",\"qosClass\":"
+                                "\"Burstable\",\"container\":\"agent\",\"containerId\":\"0123\",\"runtime\":"
+                                "\"containerd\"}");
+        workload = (struct workload){ .kind = WORKLOAD_POD, .pod_uid = (char *) "7cf1" };
+        assert_workload(&own, "{\"kind\":\"pod\",\"cgroup\":\"/p/c\",\"podUid\":\"7cf1\"}");
+        workload = (struct workload){ .kind = WORKLOAD_MACHINE, .machine = (char *) "web" };
+        assert_workload(&own, "{\"kind\":\"machine\",\"name\":\"web\",\"cgroup\":\"/p/c\",\"machine\":\"web\"}");
 }
 
 /* The other words and numbers of a budget than those above. */
@@ -516,8 +636,10 @@ static void test_budget_in_full(void **state)
         json_decref(json);
         assert_json(budget_to_json(&budget, false, 0),
                         "{\"name\":\"b\",\"file\":\"/b.budget\",\"runtime\":false,\"high\":null,\"max\":60,\"mapsMax\":"
-                        "null,\"programsMax\":6,\"footprintRatioHigh\":70,\"onHigh\":\"alert\",\"onMax\":\"alert\","
-                        "\"attribution\":\"charged\",\"count\":\"allocated\",\"clearPercent\":80,\"cgroups\":0}");
+                        "null,\"programsMax\":6,\"footprintRatioHigh\":70,\"mapFillHigh\":null,\"onHigh\":\"alert\","
+                        "\"onMax\":\"alert\","
+                        "\"attribution\":\"charged\",\"count\":\"allocated\",\"unbounded\":\"refuse\",\"clearPercent\":"
+                        "80,\"cgroups\":0}");
         assert_json(limit_to_json(0), "0");
 }
 
@@ -791,6 +913,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_format_size),
+                cmocka_unit_test(test_size_precision),
                 cmocka_unit_test(test_type_names),
                 cmocka_unit_test(test_object_json),
                 cmocka_unit_test(test_origin_json),
@@ -802,9 +925,11 @@ int main(void)
                 cmocka_unit_test(test_budget_json),
                 cmocka_unit_test(test_writer),
                 cmocka_unit_test(test_object_in_full),
+                cmocka_unit_test(test_fill),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_relations_in_full),
                 cmocka_unit_test(test_cgroup_in_full),
+                cmocka_unit_test(test_workload),
                 cmocka_unit_test(test_budget_in_full),
                 cmocka_unit_test_setup_teardown(test_report_json, setup_monitor, teardown_monitor),
                 cmocka_unit_test_setup_teardown(test_report_that_cannot_be_written, setup_monitor, teardown_monitor),

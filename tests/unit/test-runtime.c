@@ -90,7 +90,8 @@ static void test_all_fields(void **state)
                 .footprint_ratio_high = 1000000,
                 .on_high = ACTION_THROTTLE,
                 .on_max = ACTION_DENY,
-                .count = COUNT_CHARGED,
+                .count = COUNT_COMMITTED,
+                .unbounded = UNBOUNDED_ALLOW,
                 .clear_percent = 1 };
         struct config config;
         char *before;
@@ -108,7 +109,8 @@ static void test_all_fields(void **state)
         assert_int_equal(config.budgets[0].footprint_ratio_high, 1000000);
         assert_int_equal(config.budgets[0].on_high, ACTION_THROTTLE);
         assert_int_equal(config.budgets[0].on_max, ACTION_DENY);
-        assert_int_equal(config.budgets[0].count, COUNT_CHARGED);
+        assert_int_equal(config.budgets[0].count, COUNT_COMMITTED);
+        assert_int_equal(config.budgets[0].unbounded, UNBOUNDED_ALLOW);
         assert_int_equal(config.budgets[0].clear_percent, 1);
         config_deinit(&config);
 }

@@ -100,6 +100,10 @@ static struct {
         u64 waiting; /* bytes in the ring buffer */
         u64 flushed[FLUSH_MAX];
         u64 percpu[CPUS][8]; /* a piece of per-CPU memory, and the element of cpu_mark in it */
+        struct rss_mark rss_marks[CPUS];
+        u32 cpu;        /* that the handlers run on */
+        size_t lookups; /* in the table of cgroups */
+        u32 clean_at;   /* number of the pass when a cgroup was marked clean */
 } fake;
 
 bool fake_type_exists(const char *type)
@@ -118,9 +122,14 @@ static struct cgroup_state *find_state(u64 id)
 
 void *bpf_map_lookup_elem(void *map, const void *key)
 {
-        if (map == &cgroups)
+        if (map == &cgroups) {
+                fake.lookups++;
                 return find_state(*(const u64 *) key);
+        }
+        if (map == &rss_marks)
+                return &fake.rss_marks[fake.cpu];
         assert_ptr_equal(map, &flushed);
+        fake.clean_at = fake.rss_marks[0].passes;
         return *(const u32 *) key < FLUSH_MAX ? &fake.flushed[*(const u32 *) key] : NULL;
 }
 
@@ -128,6 +137,8 @@ void *bpf_map_lookup_elem(void *map, const void *key)
 void *bpf_map_lookup_percpu_elem(void *map, const void *key, u32 cpu)
 {
         (void) key;
+        if (map == &rss_marks)
+                return cpu < CPUS ? &fake.rss_marks[cpu] : NULL;
         assert_ptr_equal(map, &cpu_mark);
         return cpu < CPUS ? &fake.percpu[cpu][7] : NULL;
 }
@@ -345,6 +356,12 @@ static void test_who(void **state)
         setup(NULL);
         queue_update(UPDATE_PROGRAM_NEW, 5, 6, false);
         assert_int_equal(queued_one(UPDATE_PROGRAM_NEW, 5)->cgroup_id, 100);
+        assert_int_equal(queued_one(UPDATE_PROGRAM_NEW, 5)->parent_id, 0);
+        setup(NULL);
+        own.memcg.css.parent = &other.memcg.css;
+        queue_update(UPDATE_PROGRAM_NEW, 5, 6, false);
+        assert_int_equal(queued_one(UPDATE_PROGRAM_NEW, 5)->parent_id, 300);
+        own.memcg.css.parent = NULL;
 }
 
 static void test_introduce(void **state)
@@ -607,6 +624,12 @@ static void test_objects(void **state)
 
 /* --- RSS and cgroups ---------------------------------------------------------------------------------------------- */
 
+static void begin_all(void)
+{
+        for (u32 cpu = 0; cpu < CPUS; cpu++)
+                begin_rss_pass(cpu, NULL);
+}
+
 /* It is the owner's of the address space, whoever runs. Nobody is woken. */
 static void test_rss_stat(void **state)
 {
@@ -627,31 +650,95 @@ static void test_rss_stat(void **state)
         assert_int_equal(rss_full, 0);
         /* Queued for a charge is something else. */
         find_state(300)->updated = CGROUP_UPDATED_CHARGE;
+        begin_all();
         rss_stat(NULL, &mm);
         assert_int_equal(fake.rss_count, 2);
         assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_RSS | CGROUP_UPDATED_CHARGE);
 }
 
-/* What has no place in the table or the queue is found by a pass over all tasks. */
+/* The common case ends with a comparison: each CPU marks a cgroup once until another one's turn, or the next pass. */
+static void test_rss_marks(void **state)
+{
+        struct mm_struct mm = { .owner = &someone.task }, own_mm = { .owner = &current.task };
+        size_t lookups;
+
+        (void) state;
+        rss_stat(NULL, &mm);
+        lookups = fake.lookups;
+        for (int i = 0; i < 100; i++)
+                rss_stat(NULL, &mm);
+        assert_int_equal(fake.lookups, lookups);
+        /* Of another CPU, or another process, nothing is known. */
+        fake.cpu = 1;
+        rss_stat(NULL, &mm);
+        assert_int_equal(fake.lookups, ++lookups);
+        rss_stat(NULL, &own_mm);
+        assert_int_equal(fake.rss_count, 2);
+        assert_int_equal(fake.rss_queue[1], 100);
+        lookups = fake.lookups;
+        rss_stat(NULL, &mm);
+        assert_int_equal(fake.lookups, ++lookups);
+        /* What was marked before a pass begins says nothing after it. */
+        find_state(300)->updated = 0;
+        begin_all();
+        for (fake.cpu = 0; fake.cpu < 2; fake.cpu++)
+                rss_stat(NULL, &mm);
+        assert_int_equal(fake.rss_count, 3);
+        assert_int_equal(fake.rss_queue[2], 300);
+}
+
+/* The number of the pass comes round: what a CPU marked 65,536 passes ago is not taken for a mark of now. */
+static void test_rss_marks_come_round(void **state)
+{
+        struct mm_struct mm = { .owner = &someone.task };
+
+        (void) state;
+        fake.rss_marks[0].passes = 7;
+        rss_stat(NULL, &mm);
+        find_state(300)->updated = 0;
+        fake.rss_marks[0].passes = 0xffff;
+        begin_all();
+        assert_int_equal(fake.rss_marks[0].passes, 0x10000);
+        fake.rss_marks[0].passes = 0x10007;
+        rss_stat(NULL, &mm);
+        assert_int_equal(fake.rss_count, 2);
+}
+
+/* What has no place in the table or the queue is found by a pass over all tasks; each time, and later on again. */
 static void test_rss_full(void **state)
 {
         struct mm_struct mm = { .owner = &someone.task };
 
         (void) state;
         fake.state_max = 0;
-        rss_stat(NULL, &mm);
-        assert_int_equal(rss_full, 1);
-        assert_int_equal(fake.rss_count, 0);
+        for (int i = 0; i < 2; i++) {
+                rss_stat(NULL, &mm);
+                assert_int_equal(rss_full, 1);
+                assert_int_equal(fake.rss_count, 0);
+                rss_full = 0;
+        }
         setup(NULL);
         fake.rss_queue_full = true;
+        for (int i = 0; i < 2; i++) {
+                rss_stat(NULL, &mm);
+                assert_int_equal(rss_full, 1);
+                rss_full = 0;
+        }
+        fake.rss_queue_full = false;
         rss_stat(NULL, &mm);
-        assert_int_equal(rss_full, 1);
+        assert_int_equal(fake.rss_count, 1);
+        assert_int_equal(rss_full, 0);
 }
 
 static void test_tasks(void **state)
 {
         (void) state;
         sched_process_fork(NULL, &current.task, &someone.task);
+        assert_int_equal(fake.rss_count, 1);
+        assert_int_equal(fake.rss_queue[0], 300);
+        assert_int_equal(rss_full, 0);
+        setup(NULL);
+        sched_process_exec(NULL, &someone.task);
         assert_int_equal(fake.rss_count, 1);
         assert_int_equal(fake.rss_queue[0], 300);
         assert_int_equal(rss_full, 0);
@@ -702,6 +789,7 @@ static void test_clean(void **state)
         assert_int_equal(find_state(50)->updated, CGROUP_UPDATED_CHARGE);
         assert_null(find_state(51));
         assert_int_equal(fake.queued_count, 2);
+        assert_int_equal(fake.rss_marks[0].passes, 0);
 
         /* What comes now queues it again. */
         mark_charge(300);
@@ -712,6 +800,10 @@ static void test_clean(void **state)
         clean_cgroups(&request);
         assert_int_equal(find_state(300)->updated, CGROUP_UPDATED_CHARGE);
         assert_int_equal(find_state(300)->rss_epoch, 6);
+        /* The pass begins after that: a mark for it is not taken off again. */
+        assert_int_equal(fake.clean_at, 0);
+        for (u32 cpu = 0; cpu < CPUS; cpu++)
+                assert_int_equal(fake.rss_marks[cpu].passes, 1);
         rss_stat(NULL, &mm);
         assert_int_equal(fake.rss_count, 2);
 }
@@ -756,9 +848,9 @@ static void test_cgroup_ids(void **state)
         assert_int_equal(css_cgroup_id(&other.memcg.css), 300);
         assert_int_equal(memcg_cgroup_id(NULL), 0);
         assert_int_equal(memcg_cgroup_id(&other.memcg), 300);
-        assert_true(memcg_is_root(&other.memcg));
+        assert_true(css_is_uncharged(&other.memcg.css));
         other.memcg.css.parent = &own.memcg.css;
-        assert_false(memcg_is_root(&other.memcg));
+        assert_false(css_is_uncharged(&other.memcg.css));
         other.memcg.css.parent = NULL;
         assert_int_equal(own_cgroup_id(), 100);
 }
@@ -785,6 +877,8 @@ int main(void)
                 TEST(test_mem_refill),
                 TEST(test_objects),
                 TEST(test_rss_stat),
+                TEST(test_rss_marks),
+                TEST(test_rss_marks_come_round),
                 TEST(test_rss_full),
                 TEST(test_tasks),
                 TEST(test_rmdir),

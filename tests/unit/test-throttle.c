@@ -322,39 +322,6 @@ static void test_alert_once_in_a_while(void **state)
         assert_int_equal(suppressed, 0);
 }
 
-/* --- Who is never paused ------------------------------------------------------------------------------------------ */
-
-static void test_protected(void **state)
-{
-        static const char own[] = "/system.slice/bpfbudgetd.service";
-        static char exact[] = "/a/agent.service", below[] = "/b/**";
-        struct pattern list[] = { { .glob = exact }, { .glob = below } };
-        struct patterns never = { list, 2 }, none = {};
-
-        (void) state;
-        assert_true(throttle_is_protected(NULL, own, &none));
-        assert_true(throttle_is_protected("/", own, &none));
-        assert_true(throttle_is_protected("/init.scope", own, &none));
-        assert_true(throttle_is_protected("/system.slice", own, &none));
-        assert_true(throttle_is_protected(own, own, &none));
-        assert_true(throttle_is_protected("/system.slice/systemd-journald.service", own, &none));
-        assert_true(throttle_is_protected(
-                        "/system.slice/system-systemd\\x2djournald.slice/systemd-journald@a.service", own, &none));
-        assert_false(throttle_is_protected("/system.slice/bpfbudgetd.service2", own, &none));
-        assert_false(throttle_is_protected("/system.slice/bpfbudgetd", own, &none));
-        assert_false(throttle_is_protected("/init.scope2", own, &none));
-        assert_false(throttle_is_protected("/system", own, &none));
-        assert_false(throttle_is_protected("/a/agent.service", own, &none));
-
-        assert_true(throttle_is_protected("/a/agent.service", own, &never));
-        assert_false(throttle_is_protected("/a/agent.service/x", own, &never));
-        assert_true(throttle_is_protected("/b/c/d", own, &never));
-
-        /* Run in the root, by hand or in a container: only the root is above it. */
-        assert_true(throttle_is_protected("/", "/", &none));
-        assert_false(throttle_is_protected("/a", "/", &none));
-}
-
 /* --- The record --------------------------------------------------------------------------------------------------- */
 
 static void test_record_line(void **state)
@@ -401,7 +368,6 @@ int main(void)
                 cmocka_unit_test(test_shortest_pause),
                 cmocka_unit_test(test_first_alert),
                 cmocka_unit_test(test_alert_once_in_a_while),
-                cmocka_unit_test(test_protected),
                 cmocka_unit_test(test_record_line),
                 cmocka_unit_test(test_record_line_damaged),
         };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -259,7 +260,7 @@ static void test_all_counters(void **state)
 /* Every counter is carried up, and back. */
 static void test_all_counters_reach_the_root(void **state)
 {
-        const struct usage usage = { 1, 2, 3, 4, 5, 6, 7, { 8, 9, 10, 11 } }, zero = {};
+        const struct usage usage = { 1, 2, 3, 4, 5, 6, 7, { 8, 9, 10, 11 }, 12, 13 }, zero = {};
         struct fixture *f = *state;
         struct usage back = {};
 
@@ -305,10 +306,10 @@ static void test_is_below(void **state)
 }
 
 /* A lookup that fails otherwise than by the cgroup's absence says nothing of whether it is there. */
-static int denied_lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
+static int denied_lookup(void *context, uint64_t id, char **name, uint64_t *parent_id)
 {
         (void) id;
-        (void) path;
+        (void) name;
         (void) parent_id;
         return *(int *) context;
 }
@@ -333,24 +334,53 @@ static void test_not_permitted_is_not_gone(void **state)
         assert_int_equal(f->tree.count, 3);
 }
 
-/* Nested names may be longer than any path: such a cgroup has no name, but counts where it is. */
-static int long_lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
+/* One that is gone before anybody has seen it hangs where it was heard of; what is there says itself where it is. */
+static void test_get_below(void **state)
 {
-        if (id < 40)
-                return fake_lookup(context, id, path, parent_id);
-        *parent_id = id == 40 ? 20 : 40;
-        return -ENAMETOOLONG;
+        struct fixture *f = *state;
+
+        assert_int_equal(tree_get_below(&f->tree, 999, 20), 0);
+        assert_false(get(f, 999)->exists);
+        assert_ptr_equal(get(f, 999)->parent, get(f, 20));
+        add(f, 999, 7);
+        tree_flush(&f->tree);
+        assert_int_equal(get(f, 10)->total.allocated, 7);
+        assert_int_equal(tree_get_below(&f->tree, 30, 20), 0);
+        assert_ptr_equal(get(f, 30)->parent, get(f, 10));
+        assert_int_equal(tree_get_below(&f->tree, 1000, 0), 0);
+        assert_ptr_equal(get(f, 1000)->parent, f->tree.root);
+        /* Above it nothing is known either. */
+        assert_int_equal(tree_get_below(&f->tree, 1001, 1002), 0);
+        assert_ptr_equal(get(f, 1001)->parent, get(f, 1002));
+        assert_ptr_equal(get(f, 1002)->parent, f->tree.root);
+        assert_int_equal(tree_get_below(&f->tree, 1003, 1003), 0);
+        assert_ptr_equal(get(f, 1003)->parent, f->tree.root);
 }
 
-static void test_too_long_a_path_is_no_escape(void **state)
+/* What has no name, and what is below it, counts where it is. */
+static int nameless_lookup(void *context, uint64_t id, char **name, uint64_t *parent_id)
+{
+        if (id < 40)
+                return fake_lookup(context, id, name, parent_id);
+        *parent_id = id == 40 ? 20 : 40;
+        if (id == 40)
+                return -EXDEV;
+        *name = strdup("x");
+        return 0;
+}
+
+static void test_no_name_is_no_escape(void **state)
 {
         struct fixture *f = *state;
         struct cgroup *cgroup;
+        char *path;
 
-        f->tree.lookup = long_lookup;
+        f->tree.lookup = nameless_lookup;
         cgroup = get(f, 50);
         assert_true(cgroup->exists);
+        assert_string_equal(cgroup->name, "x");
         assert_null(cgroup->path);
+        assert_int_equal(cgroup_full_path(cgroup, &path), -ENOENT);
         assert_true(tree_is_below(cgroup, tree_find(&f->tree, 20)));
         assert_int_equal(f->tree.count, 5);
         add(f, 50, 7);
@@ -358,25 +388,125 @@ static void test_too_long_a_path_is_no_escape(void **state)
         assert_int_equal(tree_find(&f->tree, 10)->total.allocated, 7);
 }
 
-/* However deep: cgroup N is below N + 1, so that there is no end. */
-static int bottomless_lookup(void *context, uint64_t id, char **path, uint64_t *parent_id)
+/* Cgroup N, up to the context's, is below N + 1, and the last one below the root; each has a name of 255 bytes. */
+static int deep_lookup(void *context, uint64_t id, char **name, uint64_t *parent_id)
 {
-        (void) context;
-        *path = strdup("/x");
-        *parent_id = id + 1;
-        return *path ? 0 : -ENOMEM;
+        static char longest[256];
+
+        *parent_id = id == *(uint64_t *) context ? 1 : id + 1;
+        if (!name)
+                return 0;
+        snprintf(longest, sizeof(longest), "%255llu", (unsigned long long) id);
+        *name = strdup(longest);
+        return *name ? 0 : -ENOMEM;
 }
 
-static void test_depth_ends(void **state)
+#define DEEP 20000
+
+static void test_any_depth(void **state)
 {
         struct fixture *f = *state;
-        unsigned int depth = 0;
+        uint64_t last = 1000 + DEEP - 1, bytes = 0;
+        struct cgroup *lowest;
 
-        f->tree.lookup = bottomless_lookup;
-        for (struct cgroup *cgroup = get(f, 1000); cgroup; cgroup = cgroup->parent)
-                depth++;
-        assert_in_range(depth, 256, 4096);
-        assert_int_equal(f->tree.count, depth);
+        f->tree.lookup = deep_lookup;
+        f->tree.lookup_context = &last;
+        lowest = get(f, 1000);
+        assert_int_equal(lowest->depth, DEEP);
+        assert_int_equal(f->tree.count, DEEP + 1);
+        add(f, 1000, 7);
+        tree_flush(&f->tree);
+        for (struct cgroup *cgroup = lowest; cgroup->parent; cgroup = cgroup->parent) {
+                assert_int_equal(cgroup->total.allocated, 7);
+                assert_true(cgroup->exists);
+                bytes += strlen(cgroup->path);
+        }
+        assert_int_equal(f->tree.root->total.allocated, 7);
+        /* What is kept of each path does not grow with its depth. */
+        assert_in_range(bytes, 255 * DEEP, 1000 * DEEP);
+        /* Ancestors first. */
+        assert_ptr_equal(tree_take_added(&f->tree), f->tree.root);
+        assert_int_equal(tree_take_added(&f->tree)->id, last);
+}
+
+/* Up to PATH_MAX a path is complete; a longer one has its beginning, the id and the name, and can be made complete. */
+static void test_long_paths(void **state)
+{
+        char expected[20 * 256 + 1], shown[1024];
+        struct fixture *f = *state;
+        uint64_t last = 1019;
+        char *path;
+
+        f->tree.lookup = deep_lookup;
+        f->tree.lookup_context = &last;
+        get(f, 1000);
+        *expected = '\0';
+        for (uint64_t id = last; id >= 1000; id--) {
+                struct cgroup *cgroup = tree_find(&f->tree, id);
+                size_t before = strlen(expected);
+
+                sprintf(expected + before, "/%255llu", (unsigned long long) id);
+                assert_int_equal(cgroup_full_path(cgroup, &path), 0);
+                assert_string_equal(path, expected);
+                free(path);
+                sprintf(shown, "%.256s/…(%llu)%s", expected, (unsigned long long) id, expected + before);
+                assert_string_equal(cgroup->path, strlen(expected) < PATH_MAX ? expected : shown);
+                assert_int_equal(cgroup->abbreviated, strlen(expected) < PATH_MAX ? 0 : 256);
+        }
+        assert_int_equal(tree_find(&f->tree, 1004)->abbreviated, 256);
+        assert_int_equal(cgroup_full_path(f->tree.root, &path), 0);
+        assert_string_equal(path, "/");
+        free(path);
+}
+
+/* Cgroups 100 and 101 are below each other, and 102 below itself: no kernel says so, but a lookup ends. */
+static int circular_lookup(void *context, uint64_t id, char **name, uint64_t *parent_id)
+{
+        (void) context;
+        *parent_id = id == 102 ? 102 : 201 - id;
+        *name = strdup("x");
+        return *name ? 0 : -ENOMEM;
+}
+
+static void test_circle_ends(void **state)
+{
+        struct fixture *f = *state;
+
+        f->tree.lookup = circular_lookup;
+        assert_int_equal(get(f, 100)->parent->id, 101);
+        assert_ptr_equal(get(f, 101)->parent, f->tree.root);
+        assert_ptr_equal(get(f, 102)->parent, f->tree.root);
+        assert_int_equal(f->tree.count, 4);
+}
+
+/* No name says anything about whether a cgroup is there, or where. */
+static void test_any_name(void **state)
+{
+        static const char *const names[] = { "x (deleted)", " (deleted)", "..deleted", "...", "\\x2f", "a\nb",
+                "\xff\xfe", "(unreachable)", "…(10)" };
+        char paths[2][sizeof(names) / sizeof(names[0])][64];
+        struct fake_cgroup cgroups[2 * sizeof(names) / sizeof(names[0])];
+        struct fixture *f = *state;
+        size_t count = sizeof(names) / sizeof(names[0]);
+
+        f->hierarchy = (struct fake_hierarchy){ cgroups, 2 * count, 0 };
+        for (size_t i = 0; i < count; i++) {
+                snprintf(paths[0][i], sizeof(paths[0][i]), "/%s", names[i]);
+                snprintf(paths[1][i], sizeof(paths[1][i]), "/%s/%s", names[i], names[i]);
+                cgroups[2 * i] = (struct fake_cgroup){ 100 + 2 * i, 1, paths[0][i], false };
+                cgroups[2 * i + 1] = (struct fake_cgroup){ 101 + 2 * i, 100 + 2 * i, paths[1][i], false };
+        }
+        for (size_t i = 0; i < count; i++) {
+                struct cgroup *cgroup = get(f, 101 + 2 * i);
+
+                assert_string_equal(cgroup->path, paths[1][i]);
+                assert_ptr_equal(cgroup->parent, tree_find(&f->tree, 100 + 2 * i));
+                tree_check(&f->tree, cgroup);
+                assert_true(cgroup->exists && cgroup->parent->exists);
+                add(f, cgroup->id, 3);
+                tree_flush(&f->tree);
+                assert_int_equal(cgroup->parent->total.allocated, 3);
+        }
 }
 
 static void test_no_memory(void **state)
@@ -554,6 +684,34 @@ static void test_prune_in_any_order(void **state)
         }
 }
 
+/* Who wants to know gets each cgroup whose total changed once, and it is there until then. */
+static void test_noted(void **state)
+{
+        struct fixture *f = *state;
+        struct cgroup *cgroup;
+        size_t count = 0;
+
+        tree_flush(&f->tree);
+        add(f, 20, 5);
+        tree_flush(&f->tree);
+        assert_null(tree_take_noted(&f->tree));
+        f->tree.notes = true;
+        add(f, 20, 5);
+        tree_flush(&f->tree);
+        add(f, 20, -10);
+        check_gone(f, 2);
+        tree_flush(&f->tree);
+        tree_prune(&f->tree);
+        assert_non_null(tree_find(&f->tree, 20));
+        while ((cgroup = tree_take_noted(&f->tree))) {
+                assert_true(tree_is_below(tree_find(&f->tree, 20), cgroup));
+                count++;
+        }
+        assert_int_equal(count, 1 + tree_find(&f->tree, 20)->depth);
+        tree_prune(&f->tree);
+        assert_null(tree_find(&f->tree, 20));
+}
+
 /* Each of these alone keeps a cgroup that is gone. */
 static void test_prune_keeps_what_is_needed(void **state)
 {
@@ -693,8 +851,12 @@ int main(void)
                 TEST(test_each_rss_is_a_change),
                 TEST(test_is_below),
                 TEST(test_not_permitted_is_not_gone),
-                TEST(test_too_long_a_path_is_no_escape),
-                TEST(test_depth_ends),
+                TEST(test_get_below),
+                TEST(test_no_name_is_no_escape),
+                TEST(test_any_depth),
+                TEST(test_long_paths),
+                TEST(test_circle_ends),
+                TEST(test_any_name),
                 TEST(test_no_memory),
                 cmocka_unit_test(test_no_memory_for_the_root),
                 TEST(test_policies_above_are_marked),
@@ -702,6 +864,7 @@ int main(void)
                 TEST(test_growth_is_summed_up),
                 TEST(test_freed_has_not_grown),
                 TEST(test_prune_in_any_order),
+                TEST(test_noted),
                 TEST(test_prune_keeps_what_is_needed),
                 TEST(test_prune_unknown),
                 TEST(test_added),

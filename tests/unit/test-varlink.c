@@ -28,6 +28,7 @@ struct demo {
         struct event_base *base;
         struct varlink_server *server;
         struct varlink_call *watcher; /* of the last Watch; NULL: it is over */
+        struct varlink_call *later;   /* of the last Later */
         unsigned int streams, ended, drained;
         unsigned int calls; /* of Echo and Big */
 };
@@ -125,6 +126,17 @@ static int count(void *context, struct varlink_call *call, json_t *parameters)
         return 0;
 }
 
+/* Its answer comes later. */
+static int later(void *context, struct varlink_call *call, json_t *parameters)
+{
+        struct demo *demo = context;
+        int r = count(context, call, parameters);
+
+        demo->later = call;
+        varlink_suspend(call);
+        return r;
+}
+
 static void watch_end(void *state)
 {
         struct demo *demo = state;
@@ -152,6 +164,16 @@ static int watch(void *context, struct varlink_call *call, json_t *parameters)
         return varlink_push(call, json_object());
 }
 
+/* Keeps the server busy for so many microseconds. */
+static int work(void *context, struct varlink_call *call, json_t *parameters)
+{
+        struct demo *demo = context;
+
+        demo->calls++;
+        loop_clock_usec += json_integer_value(json_object_get(parameters, "size"));
+        return varlink_reply(call, json_pack("{sI}", "uid", (json_int_t) varlink_uid(call)), false);
+}
+
 static int fail_call(void *context, struct varlink_call *call, json_t *parameters)
 {
         (void) context;
@@ -176,10 +198,12 @@ static const struct varlink_method demo_methods[] = {
         { "Echo", echo, echo_parameters },
         { "Big", big, big_parameters },
         { "Count", count, count_parameters, .needs_more = true },
+        { "Later", later, count_parameters },
         { "Watch", watch, .needs_more = true },
         { "Loose", watch },
         { "Text", big_text, big_parameters },
         { "Tell", tell },
+        { "Work", work, big_parameters },
         { "Fail", fail_call },
         {},
 };
@@ -437,6 +461,14 @@ static void test_members(void **state)
                         "{\"method\":\"test.demo.Echo\",\"more\":false,\"oneway\":false,\"upgrade\":false,"
                         "\"parameters\":{\"text\":\"a\"}}",
                         "{\"parameters\":{\"text\":\"a\"}}");
+        check_reply(*state,
+                        "{\"method\":\"test.demo.Echo\",\"more\":null,\"oneway\":null,\"upgrade\":null,"
+                        "\"com.example\":{\"more\":true},\"org.example.x\":null,\"parameters\":{\"text\":\"a\"}}",
+                        "{\"parameters\":{\"text\":\"a\"}}");
+        check_reply(*state, "{\"method\":\"test.demo.Count\",\"more\":null,\"parameters\":{\"to\":1}}",
+                        "{\"error\":\"org.varlink.service.ExpectedMore\",\"parameters\":{}}");
+        check_reply(*state, "{\"method\":\"test.demo.Echo\",\"parameters\":{\"text\":\"a\",\"com.example\":1}}",
+                        INVALID("com.example"));
         check_reply(*state, "{\"method\":\"test.demo.Count\",\"parameters\":{\"to\":1}}",
                         "{\"error\":\"org.varlink.service.ExpectedMore\",\"parameters\":{}}");
 }
@@ -1120,6 +1152,34 @@ static void test_stream_stalls(void **state)
         close(fd);
 }
 
+/* A call that waits for something else is left alone, and costs nothing, until it is resumed; others are served. */
+static void test_suspended(void **state)
+{
+        struct demo *demo = *state;
+        int fd = connect_narrow(demo), other = connect_narrow(demo);
+        bool closed;
+
+        send_call(demo, fd, "{\"method\":\"test.demo.Later\",\"parameters\":{\"to\":0}}");
+        loop_sleep(demo->base, 10 * STALL_USEC);
+        assert_null(receive(demo, fd, &closed));
+        assert_false(closed);
+        send_call(demo, other, "{\"method\":\"test.demo.Echo\",\"parameters\":{\"text\":\"a\"}}");
+        expect_reply(demo, other, "{\"parameters\":{\"text\":\"a\"}}");
+        varlink_resume(demo->later);
+        expect_reply(demo, fd, "{\"parameters\":{\"last\":0}}");
+        assert_int_equal(demo->ended, 1);
+        /* The client may go meanwhile: then its stream ends when there is an answer, or with the connection. */
+        send_call(demo, fd, "{\"method\":\"test.demo.Later\",\"parameters\":{\"to\":0}}");
+        close(fd);
+        loop_turn(demo->base);
+        if (demo->ended == 1)
+                varlink_resume(demo->later);
+        loop_turn(demo->base);
+        assert_int_equal(demo->ended, 2);
+        assert_int_equal(varlink_clients(demo->server), 1);
+        close(other);
+}
+
 /* --- Connections -------------------------------------------------------------------------------------------------- */
 
 /* One more is not served, and closed. */
@@ -1429,6 +1489,389 @@ static void test_no_descriptors(void **state)
         assert_int_equal(rmdir(directory), 0);
 }
 
+/* --- Users -------------------------------------------------------------------------------------------------------- */
+
+#define MALICE  4242 /* a user */
+#define HONEST  4243 /* another one */
+#define WORK    "{\"method\":\"test.demo.Work\",\"parameters\":{\"size\":%d}}"
+#define WORK_OF "{\"parameters\":{\"uid\":%d}}"
+
+static int connect_as(struct demo *demo, uid_t uid)
+{
+        int fd;
+
+        loop_peer = uid;
+        fd = connect_to(demo);
+        loop_peer = (uid_t) -1;
+        return fd;
+}
+
+/* One that leaves unread what comes. */
+static int connect_narrow_as(struct demo *demo, uid_t uid)
+{
+        int fd;
+
+        loop_peer = uid;
+        fd = connect_narrow(demo);
+        loop_peer = (uid_t) -1;
+        return fd;
+}
+
+/* Sends @count calls that take @usec each, and gives the server no turn. */
+static void send_work(int fd, int usec, int count)
+{
+        char call[128];
+
+        snprintf(call, sizeof(call), WORK, usec);
+        for (int i = 0; i < count; i++)
+                assert_int_equal(send(fd, call, strlen(call) + 1, MSG_NOSIGNAL), strlen(call) + 1);
+}
+
+/* How many replies there are at @fd. */
+static int count_replies(int fd)
+{
+        char text[65536];
+        int count = 0;
+        ssize_t n;
+
+        while ((n = recv(fd, text, sizeof(text), 0)) > 0)
+                for (ssize_t i = 0; i < n; i++)
+                        count += text[i] == '\0';
+        return count;
+}
+
+/* However many connections others have, root's get in, up to as many as anybody may have. */
+static void test_root_gets_in(void **state)
+{
+        struct demo *demo = *state;
+        int fds[VARLINK_CLIENTS_MAX], roots[VARLINK_USER_CLIENTS_MAX];
+
+        for (int i = 0; i < VARLINK_CLIENTS_MAX; i++)
+                fds[i] = connect_as(demo, 1000 + i / VARLINK_USER_CLIENTS_MAX);
+        for (int i = 0; i < VARLINK_USER_CLIENTS_MAX; i++)
+                roots[i] = connect_as(demo, 0);
+        loop_peer = 0;
+        expect_full(demo);
+        loop_peer = 2000;
+        expect_full(demo);
+        loop_peer = (uid_t) -1;
+        send_call(demo, roots[VARLINK_USER_CLIENTS_MAX - 1], ECHO("\"text\":\"a\""));
+        expect_reply(demo, roots[VARLINK_USER_CLIENTS_MAX - 1], "{\"parameters\":{\"text\":\"a\"}}");
+        for (int i = 0; i < VARLINK_USER_CLIENTS_MAX; i++)
+                close(roots[i]);
+        /* Root's leave no room for others. */
+        turn(demo);
+        loop_peer = 2000;
+        expect_full(demo);
+        loop_peer = (uid_t) -1;
+        for (int i = 0; i < VARLINK_CLIENTS_MAX; i++)
+                close(fds[i]);
+        turn(demo);
+        assert_int_equal(varlink_clients(demo->server), 0);
+}
+
+/* Users take turns, not connections: one of many does not wait for all of another one's. */
+static void test_users_take_turns(void **state)
+{
+        struct demo *demo = *state;
+        int many[40], one;
+
+        for (int i = 0; i < 40; i++)
+                many[i] = connect_as(demo, MALICE);
+        one = connect_as(demo, HONEST);
+        for (int i = 0; i < 40; i++)
+                send_work(many[i], 0, 3);
+        send_work(one, 0, 3);
+        /* Four in a turn of the loop, two of them each one's, which are sent in the next. */
+        for (int i = 0; i < 4; i++)
+                event_base_loop(demo->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        assert_true(demo->calls <= 4 * 4);
+        assert_int_equal(count_replies(one), 3);
+        turn(demo);
+        assert_int_equal(demo->calls, 123);
+        for (int i = 0; i < 40; i++) {
+                assert_int_equal(count_replies(many[i]), 3);
+                close(many[i]);
+        }
+        close(one);
+}
+
+/* Who asks as fast as it can has a quarter of the time, all have half of it, and root what it wants. */
+static void test_rate(void **state)
+{
+        struct demo *demo = *state;
+        int greedy = connect_as(demo, MALICE), other = connect_as(demo, HONEST), root = connect_as(demo, 0);
+        uint64_t start;
+        int served;
+
+        /* The share of a second at once, and the one that was begun. */
+        send_work(greedy, 50000, 100);
+        turn(demo);
+        assert_in_range(demo->calls, 6, 8);
+        send_work(other, 1000, 1);
+        turn(demo);
+        assert_int_equal(count_replies(other), 1);
+        send_work(root, 1000, 20);
+        turn(demo);
+        assert_int_equal(count_replies(root), 20);
+
+        demo->calls = 0;
+        start = loop_clock_usec;
+        while (loop_clock_usec - start < 10 * 1000 * 1000)
+                loop_sleep(demo->base, 1000);
+        assert_in_range(demo->calls * 50000, 10 * 1000 * 1000 / 4 - 100000, 10 * 1000 * 1000 / 4 + 100000);
+
+        /* It is no use to come again, or with more connections. */
+        close(greedy);
+        turn(demo);
+        loop_sleep(demo->base, 1000);
+        demo->calls = 0;
+        start = loop_clock_usec;
+        for (int i = 0; i < 20; i++) {
+                greedy = connect_as(demo, MALICE);
+                send_work(greedy, 50000, 1);
+                loop_sleep(demo->base, 50000);
+                close(greedy);
+        }
+        served = demo->calls;
+        assert_true(served * 50000ULL <= (loop_clock_usec - start) / 4 + 100000);
+
+        loop_sleep(demo->base, 5 * 1000 * 1000);
+        demo->calls = 0;
+        start = loop_clock_usec;
+        for (int i = 0; i < 10; i++) {
+                greedy = connect_as(demo, MALICE + 10);
+                send_work(greedy, 50000, 2);
+                turn(demo);
+                close(greedy);
+                turn(demo);
+        }
+        assert_in_range(demo->calls, 5, 7 + (loop_clock_usec - start) / 4 / 50000);
+
+        /* Nor as several users. */
+        demo->calls = 0;
+        start = loop_clock_usec;
+        for (int i = 0; i < 8; i++)
+                send_work(connect_as(demo, 5000 + i), 50000, 100);
+        while (loop_clock_usec - start < 10 * 1000 * 1000)
+                loop_sleep(demo->base, 1000);
+        assert_in_range(demo->calls * 50000, 10 * 1000 * 1000 / 2 - 200000, 10 * 1000 * 1000 / 2 + 700000);
+        send_work(root, 1000, 1);
+        turn(demo);
+        assert_int_equal(count_replies(root), 1);
+        close(other);
+        close(root);
+}
+
+/* Root asks one thing after the other: who has asked much does not come in between, unless it would be for long. */
+static void test_root_at_once(void **state)
+{
+        struct demo *demo = *state;
+        int greedy = connect_as(demo, MALICE), more = connect_as(demo, MALICE), root = connect_as(demo, 0);
+
+        send_work(greedy, 1000, 200);
+        send_work(more, 1000, 200);
+        turn(demo);
+        loop_sleep(demo->base, 100000);
+        demo->calls = 0;
+        for (int i = 0; i < 20; i++) {
+                send_work(root, 100, 1);
+                loop_sleep(demo->base, 2000);
+                assert_int_equal(count_replies(root), 1);
+        }
+        assert_int_equal(demo->calls, 20);
+        for (int i = 0; i < 200; i++) {
+                send_work(root, 100, 1);
+                loop_sleep(demo->base, 2000);
+                assert_int_equal(count_replies(root), 1);
+        }
+        assert_in_range(demo->calls - 220, 3, 20);
+        close(more);
+        close(greedy);
+        close(root);
+}
+
+static bool is_closed(int fd)
+{
+        char text[65536];
+        ssize_t n;
+
+        while ((n = recv(fd, text, sizeof(text), 0)) > 0)
+                ;
+        return n == 0 || errno == ECONNRESET;
+}
+
+/* What all leave unread is bounded: the user who leaves most pays for it, not one who leaves less, nor root. */
+static void test_unread(void **state)
+{
+        static const char large[] = "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":1000000}}";
+        static const char small[] = "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":500000}}";
+        const int room = (VARLINK_HELD_MAX - 1000000) / 500000;
+        struct demo *demo = *state;
+        int many[40], one = connect_narrow_as(demo, HONEST), root = connect_narrow_as(demo, 0), closed = 0;
+
+        send_call(demo, root, large);
+        send_call(demo, one, large);
+        for (int i = 0; i < 40; i++) {
+                many[i] = connect_narrow_as(demo, MALICE);
+                send_call(demo, many[i], small);
+        }
+        turn(demo);
+        assert_in_range(varlink_clients(demo->server), 2 + room - 1, 2 + room + 1);
+        assert_false(is_closed(one));
+        assert_false(is_closed(root));
+        for (int i = 0; i < 40; i++) {
+                closed += is_closed(many[i]);
+                close(many[i]);
+        }
+        assert_in_range(closed, 40 - room - 1, 40 - room + 1);
+        close(one);
+        close(root);
+        turn(demo);
+        assert_int_equal(varlink_clients(demo->server), 0);
+}
+
+/* The same for calls that do not end. */
+static void test_half_calls(void **state)
+{
+        _cleanup_free_ char *half = malloc(1000000);
+        struct demo *demo = *state;
+        int many[40];
+
+        assert_non_null(half);
+        memset(half, 'x', 1000000);
+        for (int i = 0; i < 40; i++) {
+                many[i] = connect_narrow_as(demo, MALICE);
+                send_bytes(demo, many[i], half, 1000000);
+        }
+        turn(demo);
+        assert_in_range(varlink_clients(demo->server), 1, VARLINK_HELD_MAX / 1000000);
+        for (int i = 0; i < 40; i++)
+                close(many[i]);
+        turn(demo);
+        assert_int_equal(varlink_clients(demo->server), 0);
+}
+
+/* And for what is pushed: a subscriber that reads misses nothing. */
+static void test_unread_pushed(void **state)
+{
+        struct demo *demo = *state;
+        int fds[60], reader;
+        struct varlink_call *watchers[60];
+
+        for (int i = 0; i < 60; i++) {
+                fds[i] = connect_narrow_as(demo, MALICE);
+                send_call(demo, fds[i], "{\"method\":\"test.demo.Watch\",\"more\":true}");
+                watchers[i] = demo->watcher;
+        }
+        reader = connect_narrow_as(demo, HONEST);
+        send_call(demo, reader, "{\"method\":\"test.demo.Watch\",\"more\":true}");
+        expect_reply(demo, reader, "{\"parameters\":{},\"continues\":true}");
+        /* None of them is asked after it was disconnected: that happens in the next turn. */
+        for (int n = 0; n < 3000; n++, loop_clock_usec += 3000) {
+                for (int i = 0; i < 60; i++)
+                        varlink_push(watchers[i], json_pack("{ss}", "text",
+                                                                  "0123456789012345678901234567890123456789"
+                                                                  "0123456789012345678901234567890123456789"));
+                if (n % 100 == 0)
+                        assert_int_equal(varlink_push(demo->watcher, json_object()), 0);
+        }
+        turn(demo);
+        assert_in_range(varlink_clients(demo->server), VARLINK_HELD_MAX / VARLINK_BACKLOG_MAX - 1,
+                        VARLINK_HELD_MAX / VARLINK_BACKLOG_MAX + 2);
+        assert_int_equal(count_replies(reader), 30);
+        for (int i = 0; i < 60; i++)
+                close(fds[i]);
+        close(reader);
+        turn(demo);
+        assert_int_equal(varlink_clients(demo->server), 0);
+}
+
+/* Many subscribers take time, too: events are lost to a user who has many, and to nobody else. */
+static void test_many_pushed(void **state)
+{
+        struct varlink_call *watchers[64], *watcher, *roots;
+        struct demo *demo = *state;
+        unsigned int pushed = 0;
+        int fds[66];
+
+        for (int i = 0; i < 66; i++) {
+                fds[i] = connect_as(demo, i < 64 ? MALICE : i == 64 ? HONEST : 0);
+                send_call(demo, fds[i], "{\"method\":\"test.demo.Watch\",\"more\":true}");
+                *(i < 64 ? &watchers[i] : i == 64 ? &watcher : &roots) = demo->watcher;
+        }
+        /* A thousand events in a second. */
+        for (int n = 0; n < 3000; n++, loop_sleep(demo->base, 1000)) {
+                for (int i = 0; i < 64; i++) {
+                        pushed += varlink_push(watchers[i], json_object()) == 0;
+                        count_replies(fds[i]);
+                }
+                assert_int_equal(varlink_push(watcher, json_object()), 0);
+                assert_int_equal(varlink_push(roots, json_object()), 0);
+                count_replies(fds[64]);
+                count_replies(fds[65]);
+        }
+        /* A quarter of three seconds and of the one before, at ten microseconds. */
+        assert_in_range(pushed, 75000, 100000);
+        for (int i = 0; i < 66; i++)
+                close(fds[i]);
+        turn(demo);
+}
+
+/* The state of a stream counts as well; one that is alone may have any. */
+static void test_state(void **state)
+{
+        struct demo *demo = *state;
+        int alone = connect_narrow_as(demo, MALICE), other;
+
+        send_call(demo, alone, "{\"method\":\"test.demo.Watch\",\"more\":true}");
+        varlink_stream_holds(demo->watcher, 2 * VARLINK_HELD_MAX);
+        assert_int_equal(varlink_push(demo->watcher, json_object()), 0);
+        turn(demo);
+        assert_false(is_closed(alone));
+        other = connect_narrow_as(demo, HONEST);
+        send_call(demo, other, "{\"method\":\"test.demo.Big\",\"parameters\":{\"size\":100000}}");
+        turn(demo);
+        assert_true(is_closed(alone));
+        assert_false(is_closed(other));
+        close(alone);
+        close(other);
+}
+
+/* Whoever connects on and on keeps neither the loop from the others, nor root behind thousands in the queue. */
+static void test_many_connect(void **state)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fds[200], count = 0;
+        struct demo *demo = *state;
+        int other = connect_as(demo, 0);
+        char directory[32], byte;
+
+        make_directory(directory, address.sun_path);
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(listen(fd, 4096), 0);
+        assert_int_equal(varlink_listen_fd(demo->server, fd), 0);
+        while (count < 200 && (fds[count] = connect_path(address.sun_path)) >= 0)
+                count++;
+        assert_int_equal(count, 65);
+        send_work(other, 0, 1);
+        loop_peer = MALICE;
+        event_base_loop(demo->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        assert_int_equal(varlink_clients(demo->server), 64 + 1);
+        assert_int_equal(recv(fds[count - 1], &byte, 1, MSG_PEEK), -1);
+        event_base_loop(demo->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        assert_int_equal(count_replies(other), 1);
+        turn(demo);
+        loop_peer = (uid_t) -1;
+        assert_true(is_closed(fds[count - 1]));
+        while (count > 0)
+                close(fds[--count]);
+        close(other);
+        turn(demo);
+        unlink(address.sun_path);
+        assert_int_equal(rmdir(directory), 0);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -1464,6 +1907,7 @@ int main(void)
                 TEST(test_half_call_behind_stream),
                 TEST(test_reader_stalls),
                 TEST(test_stream_stalls),
+                TEST(test_suspended),
                 TEST(test_limits),
                 TEST(test_end),
                 TEST(test_listen),
@@ -1473,6 +1917,16 @@ int main(void)
                 TEST(test_listen_group),
                 TEST(test_listen_fd),
                 TEST(test_no_descriptors),
+                TEST(test_root_gets_in),
+                TEST(test_users_take_turns),
+                TEST(test_rate),
+                TEST(test_root_at_once),
+                TEST(test_unread),
+                TEST(test_half_calls),
+                TEST(test_unread_pushed),
+                TEST(test_many_pushed),
+                TEST(test_state),
+                TEST(test_many_connect),
         };
 
         signal(SIGPIPE, SIG_IGN);

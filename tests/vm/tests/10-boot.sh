@@ -33,5 +33,5 @@ rm /sys/fs/bpf/vm-boot
 # Sandboxed services start although / is the initramfs, where pivot_root() does not work.
 in_unit vm-sandbox -p ProtectSystem=strict -p PrivateTmp=yes -p ProtectHome=yes /bin/true || fail "a sandboxed service does not start"
 # Pages of files count as file pages, as on a disk: / is a ramfs, on a tmpfs they would be shmem.
-grep -E '^Rss(File|Shmem)' /proc/self/status
-[ "$(awk '/^RssFile/ { print $2 }' /proc/self/status)" -gt 500 ] || fail "no file pages"
+grep -E '^Rss(File|Shmem)' /proc/$$/status
+[ "$(awk '/^RssFile/ { print $2 }' /proc/$$/status)" -gt 500 ] || fail "no file pages"

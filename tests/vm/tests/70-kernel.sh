@@ -15,7 +15,7 @@ found=0
 for program in "$directory"/*; do
     if [ ! -f "$program" ] || [ ! -x "$program" ]; then continue; fi
     case $(basename "$program") in
-    accounting | gate | gate-cost | kill | latency | test-varlink) continue ;; # have tests of their own, or depend on the daemon only
+    accounting | bypass | demo | fast-bpfbudgetd | gate | gate-cost | gate-growth | gate-life | kill | latency | test-hostile | test-varlink) continue ;; # have tests of their own, or depend on the daemon only
     test-attribution | test-freezer) ! nobpf || continue ;; # they are about what is charged
     esac
     found=$((found + 1))

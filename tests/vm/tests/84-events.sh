@@ -93,7 +93,7 @@ rm -f $events
 setfattr -x user.bpfbudget.events "$cgroup"
 systemd-run --quiet --unit=vmtest-dry --slice="$SLICE" "$(command -v bpfbudgetd)" --dry-run
 hold
-said() { journalctl -q --sync; journalctl -q -o cat -u vmtest-events | grep -q '(dry run) BPF memory of .* is over High'; }
+said() { journalctl -q --sync; journalctl -q -o cat -u vmtest-events | grep -q '(dry run) .*: BPF memory is over High'; }
 wait_for 30 said || fail "--dry-run does not say it: $(journalctl -q -o cat -u vmtest-dry | tail -n 5)"
 systemctl stop vmtest-dry
 [ ! -e $events ] || fail "--dry-run writes $events"

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Metrics as text, as the daemon serves them over HTTP: to stdout, or to a file that is read while it is replaced. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "field.h"
+#include "verbs.h"
+
+static int write_piece(void *context, json_t *reply)
+{
+        const json_t *text = json_object_get(reply, "text");
+        size_t size = json_string_length(text);
+
+        if (!json_is_string(text))
+                return -EBADMSG;
+        return fwrite(json_string_value(text), 1, size, context) == size ? 0 : -errno;
+}
+
+/* Writes what the daemon answers to @file, named @name in messages. Returns 0 or a negative errno, logged. */
+static int write_metrics(const struct options *options, FILE *file, const char *name)
+{
+        const char *format = options->openmetrics ? "openmetrics" : "prometheus";
+        struct client client = { .fd = -1 };
+        int r = ask_connect(&client, options);
+
+        if (r == 0)
+                r = ask_tell(&client, client_call_more(&client, "io.bpfbudget.GetMetrics",
+                                                      json_pack("{ss}", "format", format), write_piece, file));
+        client_deinit(&client);
+        if (r == 0 && fflush(file) == EOF) {
+                r = -errno;
+                log_error("%s: %s", name, strerror(errno));
+        }
+        return r;
+}
+
+/* Makes a file beside @path that everybody may read: node_exporter is another user. Returns a negative errno, logged.
+ */
+static int make_temporary(const char *path, char **temporary, FILE **file)
+{
+        int fd, r;
+
+        /* It does not end in .prom: node_exporter passes it over. */
+        if (asprintf(temporary, "%s.XXXXXX", path) < 0) {
+                *temporary = NULL;
+                return -ENOMEM;
+        }
+        fd = mkostemp(*temporary, O_CLOEXEC);
+        if (fd < 0) {
+                r = -errno;
+                log_error("%s cannot be written: no file can be made beside it: %s", path, strerror(-r));
+                free(*temporary);
+                *temporary = NULL;
+                return r;
+        }
+        *file = fchmod(fd, 0644) == 0 ? fdopen(fd, "we") : NULL;
+        if (*file)
+                return 0;
+        r = -errno;
+        close(fd);
+        return r;
+}
+
+/* Whoever reads @path sees the old text or the new one, and never a part. */
+static int replace_file(const struct options *options, const char *path)
+{
+        _cleanup_free_ char *temporary = NULL;
+        _cleanup_fclose_ FILE *file = NULL;
+        int r = make_temporary(path, &temporary, &file);
+
+        if (r == 0)
+                r = write_metrics(options, file, temporary);
+        if (r == 0 && rename(temporary, path) < 0) {
+                r = -errno;
+                log_error("%s cannot be replaced: %s", path, strerror(-r));
+        }
+        if (r < 0 && temporary)
+                unlink(temporary);
+        return r;
+}
+
+int verb_metrics(const struct options *options, int argc, char *argv[])
+{
+        (void) argc;
+        (void) argv;
+        return options->textfile ? replace_file(options, options->textfile) : write_metrics(options, stdout, "stdout");
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The daemon's list of orphans, and what single ones are called. */
+#pragma once
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "options.h"
+
+/* Asks for the orphans of @glob (NULL: all cgroups'); @all: also what is none for certain. Returns 0 or a negative
+ * errno, logged. *list is a new reference. */
+int orphans_ask(const struct options *options, const char *glob, bool all, json_t **list);
+
+/* "map:12" or "prog:7". Returns @buffer. */
+#define ORPHAN_NAME_MAX 24
+char *orphan_name(const json_t *orphan, char buffer[ORPHAN_NAME_MAX]);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Questions about what was: which workload, and since when. What goes wrong is logged. */
+#pragma once
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "options.h"
+
+/* Sets *usec to what @text, the argument of the option @option, says. Returns 0 or -EINVAL, logged. */
+int past_moment(const char *option, const char *text, uint64_t *usec);
+
+/*
+ * Asks @method about the workload @name: a glob for names and paths, or the name of a service without its suffix; NULL:
+ * all. @parameters, without the workload, are taken over. *reply has the array @key, which is not empty if there is a
+ * @name. Returns 0 or a negative errno, logged.
+ */
+int past_ask(const struct options *options, const char *method, const char *name, json_t *parameters, const char *key,
+                json_t **reply);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Memory of maps that a change of how they are made, or of the boot options, would save. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+/* What is below is not worth anybody's time: bytes. */
+#define WASTE_MIN (64 * 1024)
+
+/* A preallocated map is nearly empty below this: percent of max_entries. */
+#define WASTE_EMPTY_PERCENT 10
+
+/*
+ * Appends to the array @findings what @object (an Object of the interface) wastes, as {object, type, name, cgroup,
+ * allocated, saved, reason, change}: a preallocated hash that is nearly empty, and per-CPU memory of CPUs that are
+ * possible, but not online. Returns 0 or -ENOMEM.
+ */
+int waste_find(const json_t *object, uint32_t possible_cpus, uint32_t online_cpus, json_t *findings);
+
+/* The same of all @objects on this machine, largest first, as a new array; NULL: no memory. */
+json_t *waste_of(const json_t *objects);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "why.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ask.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "field.h"
+#include "show.h"
+#include "text.h"
+#include "verbs.h"
+
+/* So many refusals are shown one by one. */
+#define SHOWN_MAX 5
+
+/* --- Of whom ------------------------------------------------------------------------------------------------------ */
+
+const char *why_memory_cgroup(char *text)
+{
+        const char *unified = NULL;
+
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+                char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
+
+                if (!path)
+                        continue;
+                *path++ = '\0';
+                controllers++;
+                if (!*controllers)
+                        unified = path;
+                for (char *name = controllers; *name; name += strcspn(name, ",") + (strchr(name, ',') != NULL))
+                        if (strncmp(name, "memory", 6) == 0 && (name[6] == ',' || !name[6]))
+                                return path;
+        }
+        return unified;
+}
+
+static bool is_number(const char *text)
+{
+        return *text && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* The cgroup of the process @pid, to be freed; NULL, logged: there is none. */
+static char *cgroup_of_process(const char *pid)
+{
+        char path[64], text[8192];
+        _cleanup_fclose_ FILE *file = NULL;
+        const char *cgroup;
+        size_t n;
+
+        snprintf(path, sizeof(path), "/proc/%.20s/cgroup", pid);
+        file = fopen(path, "re");
+        n = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+        text[n] = '\0';
+        cgroup = why_memory_cgroup(text);
+        if (!cgroup)
+                log_error("%s: there is no such process", pid);
+        return cgroup ? strdup(cgroup) : NULL;
+}
+
+/* --- Who ---------------------------------------------------------------------------------------------------------- */
+
+static void print_refusal(const struct options *options, const json_t *refusal)
+{
+        const char *cgroup = field_string(refusal, "budgetCgroup");
+        time_t seconds = field_integer(refusal, "time") / 1000000;
+        uint64_t size = field_integer(refusal, "size");
+        char clock[32], used[FORMAT_BYTES_MAX], max[FORMAT_BYTES_MAX], wanted[FORMAT_BYTES_MAX], text[512];
+        _cleanup_free_ char *shown = NULL;
+        struct tm tm;
+        bool exact = options->bytes || size == 0;
+
+        strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S", localtime_r(&seconds, &tm));
+        snprintf(text, sizeof(text), "%s[%llu] wanted %s %s %s%s%s: %s of budget %s%s%s, %s of %s in use",
+                        field_string(refusal, "comm"), (unsigned long long) field_integer(refusal, "pid"),
+                        field_string(refusal, "objectKind"), field_string(refusal, "objectType"),
+                        field_string(refusal, "objectName"), size ? " of " : "",
+                        size ? format_bytes(wanted, size, options->bytes) : "", field_string(refusal, "limit"),
+                        field_string(refusal, "budget"), *cgroup ? " at " : "", cgroup,
+                        format_bytes(used, field_integer(refusal, "usage"), exact),
+                        format_bytes(max, field_integer(refusal, "max"), exact));
+        shown = text_shown(text);
+        printf("              %s %s\n", clock, shown ?: "");
+}
+
+static void print_refusals(const struct options *options, const json_t *answer)
+{
+        const json_t *refusals = field_get(answer, "refusals");
+        size_t count = json_array_size(refusals);
+
+        if (count == 0) {
+                printf("    Refusals: none by bpfbudgetd since its start\n");
+                return;
+        }
+        printf("    Refusals: %zu by bpfbudgetd, latest first\n", count);
+        for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
+                print_refusal(options, json_array_get(refusals, i));
+}
+
+static void print_memory(const json_t *answer)
+{
+        const json_t *levels = field_get(answer, "memoryEvents");
+        bool any = false;
+
+        for (size_t i = 0; i < json_array_size(levels); i++) {
+                const json_t *level = json_array_get(levels, i);
+                _cleanup_free_ char *shown = text_shown(field_string(level, "cgroup"));
+
+                if (field_integer(level, "max") + field_integer(level, "oom") == 0)
+                        continue;
+                printf("%s %s: reached %llu times since the cgroup was created, out of memory %llu times\n",
+                                any ? "             " : "  memory.max:", shown ?: "",
+                                (unsigned long long) field_integer(level, "max"),
+                                (unsigned long long) field_integer(level, "oom"));
+                any = true;
+        }
+        if (!any)
+                printf("  memory.max: never reached, here or above\n");
+}
+
+/* The nearest level whose memory limit was reached; NULL: none was. */
+static const json_t *reached(const json_t *answer)
+{
+        const json_t *levels = field_get(answer, "memoryEvents");
+
+        for (size_t i = 0; i < json_array_size(levels); i++)
+                if (field_integer(json_array_get(levels, i), "max") > 0 ||
+                                field_integer(json_array_get(levels, i), "oom") > 0)
+                        return json_array_get(levels, i);
+        return NULL;
+}
+
+char *why_conclusion(const json_t *answer)
+{
+        const json_t *refusal = json_array_get(field_get(answer, "refusals"), 0), *level = reached(answer);
+        char *text;
+        int n;
+
+        if (refusal && level)
+                n = asprintf(&text,
+                                "%s of budget %s refused (ENOMEM) at the times above; an ENOMEM at another time may be "
+                                "from memory.max of %s or from the kernel's allocators.",
+                                field_string(refusal, "limit"), field_string(refusal, "budget"),
+                                field_string(level, "cgroup"));
+        else if (refusal)
+                n = asprintf(&text,
+                                "%s of budget %s refused (ENOMEM) at the times above; an ENOMEM at another time was "
+                                "from the kernel's allocators, because memory.max was never reached.",
+                                field_string(refusal, "limit"), field_string(refusal, "budget"));
+        else if (level)
+                n = asprintf(&text,
+                                "No budget refused anything. An ENOMEM is most likely from memory.max of %s, or from "
+                                "the "
+                                "kernel's allocators if that limit was reached at another time.",
+                                field_string(level, "cgroup"));
+        else
+                n = asprintf(&text, "Neither a budget nor memory.max refused anything: an ENOMEM was from the "
+                                    "kernel's allocators (per-CPU memory, vmalloc, or no free memory, which dmesg "
+                                    "reports).");
+        return n < 0 ? NULL : text;
+}
+
+void why_print(const struct options *options, const json_t *answer)
+{
+        _cleanup_free_ char *conclusion = why_conclusion(answer), *shown = conclusion ? text_shown(conclusion) : NULL;
+
+        print_refusals(options, answer);
+        print_memory(answer);
+        printf("  Allocators: not known, because a hook on failed calls of bpf(2) would slow down every successful "
+               "call, "
+               "too\n");
+        printf("  Conclusion: %s\n", shown ?: "");
+        printf("              A budget never causes EPERM, EACCES, E2BIG or EINVAL. They come from missing "
+               "capabilities, an "
+               "LSM,\n              the verifier, or arguments that this kernel does not support.\n");
+}
+
+int verb_why(const struct options *options, int argc, char *argv[])
+{
+        _cleanup_free_ char *cgroup = is_number(argv[0]) ? cgroup_of_process(argv[0]) : NULL;
+        struct client client;
+        json_t *answer;
+        int r;
+
+        (void) argc;
+        if (is_number(argv[0]) && !cgroup)
+                return -ESRCH;
+        r = ask_connect(&client, options);
+        if (r == 0)
+                r = ask(&client, "Explain", ask_subject(cgroup ?: argv[0]), &answer);
+        if (r == 0) {
+                json_t *why = json_pack("{sO sO sO}", "cgroup",
+                                json_object_get(json_object_get(answer, "cgroup"), "path"), "refusals",
+                                json_object_get(answer, "refusals"), "memoryEvents",
+                                json_object_get(answer, "memoryEvents"));
+
+                if (options->json != JSON_OFF)
+                        r = show_json(options, why);
+                else
+                        why_print(options, answer);
+                json_decref(why);
+                json_decref(answer);
+        }
+        client_deinit(&client);
+        return r;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What Docker and Podman call their containers, from the files that they keep on this machine: Docker's
+ * containers/ID/config.v2.json, and containers.json of the storage that root's Podman has (containers/storage,
+ * containers.go). Those of users are not looked for: they are in their homes, and say what the user likes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "account/statefile.h"
+
+/* One container's, and all containers' of a storage. Bytes. */
+#define DOCKER_FILE_MAX (1024 * 1024)
+#define PODMAN_FILE_MAX (8 * 1024 * 1024)
+
+/* Files of Podman's storage: of two drivers, each with a part that a boot does not outlive. */
+#define PODMAN_FILES 4
+
+/* Private to containernames.c. */
+struct container_names {
+        const char *root;
+        uid_t owner;
+        struct podman_file {
+                struct state_version version;
+                struct podman_name *names; /* uthash */
+        } podman[PODMAN_FILES];
+        bool warned;
+};
+
+/* @root, which must outlive it, is before all paths: "" but for tests. Files have to belong to @owner. */
+void container_names_init(struct container_names *names, const char *root, uid_t owner);
+void container_names_deinit(struct container_names *names);
+
+/*
+ * Looks for the name of the container @id of @runtime (as in workload.h; NULL: unknown). Returns 1 and *name, to be
+ * freed; 0: there is none; or -ENOMEM.
+ */
+int container_names_find(struct container_names *names, const char *runtime, const char *id, char **name);

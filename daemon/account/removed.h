@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Cgroups whose removal the sensors could not report, as their queue or their table was full: nothing is kept of what
+ * is gone, but the tree finds that out by asking.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "account/tree.h"
+#include "kernel/kernel.h"
+
+/* Private to removed.c. */
+struct removed {
+        struct tree *tree;
+        uint64_t due_usec;  /* CLOCK_MONOTONIC: when to look for some; UINT64_MAX: none is missing */
+        uint64_t rest_usec; /* when it was done last, and how long not to do it again */
+};
+
+void removed_init(struct removed *removed, struct tree *tree);
+
+/*
+ * Looks for them if the sensors have lost some since the last call, or as @lost says; from time to time, as long as
+ * there are more cgroups than their table has room for. tree_prune() then forgets what was found.
+ */
+void removed_flush(struct removed *removed, struct kernel *kernel, bool lost);
+
+/* Looks for them in any case. The sensors forget them too, and watch all others that the tree has. */
+void removed_find(struct tree *tree, struct kernel *kernel);
+
+/* When removed_flush() is to be called next: CLOCK_MONOTONIC; UINT64_MAX: when something happens. */
+uint64_t removed_due_usec(const struct removed *removed);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a cgroup is to people beside a unit: a pod of Kubernetes, a container, a machine. Which it is and its ids are in
+ * the cgroup's path; what it is called is found by workloads.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A pod's namespace is a DNS label, its name a DNS subdomain; Docker and Podman have no bound. Bytes with the NUL. */
+#define WORKLOAD_NAME_SIZE 256
+
+/* Of ids of containers: SHA-256 in hexadecimal. */
+#define CONTAINER_ID_LENGTH 64
+
+/* Of the uid of a pod: a UUID, of a static pod an MD5 in hexadecimal, or what its manifest says. Bytes with the NUL. */
+#define POD_UID_SIZE 64
+
+enum workload_kind {
+        WORKLOAD_POD,
+        WORKLOAD_CONTAINER, /* in a pod, or of Docker or Podman */
+        WORKLOAD_MACHINE,   /* of systemd-nspawn or libvirt */
+        WORKLOAD_KINDS,
+};
+
+enum workload_qos {
+        QOS_NONE, /* no pod's */
+        QOS_GUARANTEED,
+        QOS_BURSTABLE,
+        QOS_BEST_EFFORT,
+        QOS_CLASSES,
+};
+
+/* Strings are NULL where there is none, or none is known. */
+struct workload {
+        enum workload_kind kind;
+        enum workload_qos qos;
+        const char *runtime; /* a constant: "containerd", "cri-o", "docker", "podman" */
+        char *pod_uid;
+        char *container_id;
+        bool is_pod;  /* a pod's own cgroup, or that of one of its containers where the pod has none */
+        bool nested;  /* in another container, or made by another user: no name of this host is its */
+        bool pending; /* it is not decided yet whether its name can be found */
+        bool sought;  /* it was: what is found later is reported */
+
+        /* A machine's is in its path, too; the others are set by workload_set_name(). */
+        char *pod; /* NAMESPACE/NAME */
+        char *container;
+        char *machine;
+};
+
+/*
+ * The workload whose own cgroup is at @path, which is below the mount: NULL if it is none, or only in one. Paths are as
+ * kubelet (pkg/kubelet/cm/cgroup_manager_linux.go), runc, crun and systemd-machined make them. Returns 0 or -ENOMEM.
+ */
+int workload_from_path(const char *path, struct workload **workload);
+
+/* NULL is none. */
+void workload_free(struct workload *workload);
+
+/* Sets *name, one of a workload's, to a copy of @text unless it is that already. Returns 1: changed; 0; or -ENOMEM. */
+int workload_set_name(char **name, const char *text);
+
+/* Whether @length bytes of @text can be a namespace, a pod's name, its uid, a container's id or its name. */
+bool is_pod_namespace(const char *text, size_t length);
+bool is_pod_name(const char *text, size_t length);
+bool is_pod_uid(const char *text, size_t length);
+bool is_container_id(const char *text, size_t length);
+bool is_container_name(const char *text, size_t length);
+
+/* Whether people know a name of @workload, which it stands for in tables. */
+bool workload_has_name(const struct workload *workload);
+
+/* "pod", "container", "machine"; "Guaranteed", "Burstable", "BestEffort", NULL for none. */
+const char *workload_kind_name(enum workload_kind kind);
+const char *workload_qos_name(enum workload_qos qos);

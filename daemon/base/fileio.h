@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files as a whole: read(2) and write(2) of all that is asked for, whatever interrupts them; files of a directory. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+/* Reads up to @size bytes, and less at the end of the file only. Returns how many, or a negative errno. */
+ssize_t read_all(int fd, char *buffer, size_t size);
+
+/*
+ * Writes @length bytes of @text to @fd, which may be non-blocking, and waits as long as that takes. Returns 0 or a
+ * negative errno.
+ */
+int write_all(int fd, const char *text, size_t length);
+
+/* Opens the file @name of @directory for reading, close-on-exec. NULL: errno says why not. */
+FILE *open_file_at(int directory, const char *name);
+
+/* The number that the file @name of @directory begins with; @otherwise if there is none, or no such file. */
+uint64_t read_number_at(int directory, const char *name, uint64_t otherwise);

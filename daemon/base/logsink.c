@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/logsink.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+
+#include "base/cleanup.h"
+#include "base/fileio.h"
+
+/* journald listens here; sd_journal_sendv() drops in silence what nobody takes. */
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
+/* --- stderr ------------------------------------------------------------------------------------------------------- */
+
+bool sink_is_journal(void)
+{
+        static int cached = -1;
+
+        if (cached < 0) {
+                unsigned long long device, inode;
+                const char *stream = getenv("JOURNAL_STREAM");
+                struct stat st;
+
+                cached = stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+                         fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+        }
+        return cached > 0;
+}
+
+/* Not by stdio: a thread that is stuck would have the lock of the stream when the process ends. */
+int sink_write(const struct log_item *item)
+{
+        const char *text = item->message + strlen("MESSAGE=");
+        _cleanup_free_ char *line = NULL;
+        /* journald takes the priority off, and knows whose stream it is. */
+        int n = sink_is_journal() ? asprintf(&line, "<%d>%s\n", item->priority, text)
+                                  : asprintf(&line, "%s: %s\n", program_invocation_short_name, text);
+
+        if (n < 0) {
+                line = NULL;
+                return -ENOMEM;
+        }
+        return write_all(STDERR_FILENO, line, n);
+}
+
+/* --- The journal -------------------------------------------------------------------------------------------------- */
+
+/* Returns 0; -ENOENT, -ECONNREFUSED: there is no journal now; another negative errno. */
+static int send_to_journal(const struct log_item *item)
+{
+        _cleanup_free_ struct iovec *fields = calloc(item->field_count + 2, sizeof(*fields));
+        char priority[32];
+        int r;
+
+        if (!fields)
+                return -ENOMEM;
+        fields[0] = (struct iovec){ (void *) item->message, item->length };
+        fields[1].iov_base = priority;
+        fields[1].iov_len = snprintf(priority, sizeof(priority), "PRIORITY=%d", item->priority);
+        if (item->field_count > 0)
+                memcpy(fields + 2, item->fields, item->field_count * sizeof(*fields));
+        r = sd_journal_sendv(fields, item->field_count + 2);
+        if (r < 0)
+                return r;
+        /* It says so also where there was no socket. */
+        return access(JOURNAL_SOCKET, F_OK) < 0 ? -ENOENT : 0;
+}
+
+int sink_send(const struct log_item *item)
+{
+        static bool seen;
+        int r = -ENOENT;
+
+        if (sink_is_journal() || item->field_count > 0)
+                r = send_to_journal(item);
+        if (r == 0) {
+                seen = true;
+                return 0;
+        }
+        /* journald is restarted. Where it has never been seen, there is no way to it but the stream. */
+        if (sink_is_journal() && seen && (r == -ECONNREFUSED || r == -ENOENT))
+                return OUTBOX_LATER;
+        return sink_write(item);
+}

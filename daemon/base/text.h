@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Text that leaves the process for people: messages of the journal, stderr, and what bpfbudgetctl prints. Names are
+ * made by anybody. What goes to programs (JSON, fields of the journal) has their exact bytes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a message shows of a path, in bytes, with the NUL. */
+#define TEXT_PATH_SIZE 512
+
+/*
+ * Whether @character, of utf8_decode(), changes nothing but the place that it takes: it is no control character (C0,
+ * C1, DEL, separators of lines and paragraphs), sets no direction, is not invisible, and is valid.
+ */
+bool character_is_plain(uint32_t character);
+
+/*
+ * Writes @text into @buffer, @size (>= 16) bytes: as one line of valid UTF-8. Each byte of a
+ * character that is not plain, and each that is none, becomes "?". Of a text that is too long the middle is replaced by
+ * "…": the last two thirds of what there is room for are its end, which tells most of a path. Returns @buffer.
+ */
+char *text_plain(const char *text, char *buffer, size_t size);

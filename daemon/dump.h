@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What SIGUSR1 has the daemon write to stdout: by a thread, as stdout may be read slowly, or never. */
+#pragma once
+
+#include <stddef.h>
+
+/* Writes the JSON @text, @size bytes, taken over. Returns 0; -EBUSY: the last one is not written yet; -ENOMEM. */
+int dump_write(char *text, size_t size);
+
+/* Waits for what is being written, at most DUMP_STOP_USEC. */
+void dump_stop(void);
+#define DUMP_STOP_USEC (100ULL * 1000)

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Keyed hashes of the paths of cgroups, as the gate makes them (bpf/pathhash.h). */
+#pragma once
+
+#include <stdint.h>
+
+#include "bpf/pathhash.h"
+
+/*
+ * The hash of the cgroup @path with the key @seed, as the gate has it of a cgroup that it has seen made. Zeroes if
+ * @path is NULL: not known.
+ */
+struct path_hash hash_path(const uint64_t seed[2], const char *path);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whether this process is in namespaces of its own: such as a container has them. */
+#pragma once
+
+#include <stdbool.h>
+
+enum namespace {
+        NAMESPACE_USER,
+        NAMESPACE_PID,
+        NAMESPACE_CGROUP,
+};
+
+/* Whether the namespace of this process is not the host's first one; false if that cannot be told. */
+bool in_other_namespace(enum namespace which);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the kernel was booted with: its security modules and options; and the capabilities(7) of this process. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Whether bpf is among the LSMs that run; without it programs attach to the LSM's hooks and are never called. */
+bool security_has_bpf(void);
+
+/*
+ * Why programs cannot read the kernel's memory, NULL: they can, or nobody tells. With lockdown=confidentiality the
+ * verifier does not know bpf_probe_read_kernel() (security/lockdown/lockdown.c, LOCKDOWN_BPF_READ_KERNEL); empty
+ * programs are taken.
+ */
+const char *security_obstacle(void);
+
+/* The list of LSMs that run, separated by commas, in @list of @size bytes; "" if nobody tells. */
+void security_list(char *list, size_t size);
+
+/* Whether @word is in the value of @option, such as "cgroup_disable=", on the kernel's command line. */
+bool security_boot_option(const char *option, const char *word);
+
+/* The effective capabilities of this process, one bit each; 0 if they cannot be read. */
+uint64_t security_own_capabilities(void);

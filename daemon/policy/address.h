@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Addresses that are listened at, as they are written in files. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* Bytes of an address as text, with its NUL: a path that fits into a socket's address with a suffix of four bytes. */
+#define LISTEN_ADDRESS_SIZE (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 4)
+
+/* Numbers: no name is resolved. */
+struct listen_address {
+        char text[LISTEN_ADDRESS_SIZE]; /* as it was given; "": none */
+        struct sockaddr_storage socket; /* AF_UNIX, AF_INET or AF_INET6 */
+        socklen_t length;               /* of what is used of it, in bytes */
+};
+
+/*
+ * Parses "/PATH", "IPV4:PORT" or "[IPV6]:PORT" into *address. Returns 0, -ENAMETOOLONG: the path is too long for a
+ * socket; -EINVAL: it is none of these.
+ */
+int listen_address_parse(const char *text, struct listen_address *address);
+
+/* Whether only this host reaches @address. */
+bool listen_address_is_local(const struct listen_address *address);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What only shows when all of a budget has been read. */
+#pragma once
+
+#include "policy/budget.h"
+#include "policy/source.h"
+
+/* Reports limits of @budget, of which @source knows where each was given, that do not go together. */
+void check_limits(struct source *source, const struct budget *budget);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The globs of all budgets as one tree: a nondeterministic automaton over characters, in which globs that begin alike
+ * share nodes. policy/automaton.c makes it deterministic.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a glob that ends at a node says of its budget. */
+enum mark_kind {
+        MARK_CGROUP,
+        MARK_NOT_CGROUP,
+        MARK_UNIT,
+        MARK_NOT_UNIT,
+        MARK_IS_UNIT, /* of whatever budget: the path is that of a unit */
+};
+
+struct mark {
+        uint32_t budget;
+        enum mark_kind kind;
+};
+
+enum edge_kind {
+        EDGE_CHARACTER, /* itself */
+        EDGE_ANY,       /* any but "/" */
+        EDGE_STEM,      /* any but "/" and "@": what the name of a unit begins with */
+        EDGE_BRACKETS,  /* those in brackets */
+        EDGE_DEEP,      /* "/" to a node that loops: what "**" stands for where it is a component that may be none */
+        EDGE_NOTHING,   /* without a character */
+};
+
+struct edge {
+        enum edge_kind kind;
+        uint32_t character;
+        const char *brackets; /* points into the glob */
+        size_t length;        /* of brackets, in bytes */
+        uint32_t to;
+};
+
+enum loop_kind {
+        LOOP_NONE,
+        LOOP_COMPONENT, /* any character but "/" leads back */
+        LOOP_ALL,       /* any character does */
+        LOOP_ESCAPE,    /* none does; "_" is taken off the name of a unit once (cg_escape() of systemd) */
+        LOOP_STEM,      /* any character but "/" and "@" does */
+};
+
+struct node {
+        enum loop_kind loop;
+        bool of_name; /* only budgets that go by Unit= alone are here and behind */
+        struct edge *edges;
+        size_t edge_count;
+        struct mark *marks;
+        size_t mark_count;
+        uint32_t first_budget; /* of all marks here and behind: globtree_finish() */
+};
+
+struct globtree {
+        struct node *nodes;
+        size_t count;
+        uint32_t paths; /* node where globs of paths begin */
+
+        /* Of budgets that go by Unit= alone: where paths begin with slices, and globs of units behind them. */
+        uint32_t names, name_units;
+
+        /* The same of budgets that go by Cgroup= too. 0: there are none. */
+        uint32_t slices, units;
+};
+
+/* Returns 0 or -ENOMEM. @tree is to be given to globtree_deinit() in any case. */
+int globtree_init(struct globtree *tree);
+void globtree_deinit(struct globtree *tree);
+
+/*
+ * Adds @glob, which must outlive the tree, of a path (MARK_CGROUP, MARK_NOT_CGROUP) or of a unit; @of_name: the budget
+ * goes by units alone. Returns 0 or -ENOMEM.
+ */
+int globtree_add(struct globtree *tree, const char *glob, uint32_t budget, enum mark_kind kind, bool of_name);
+
+/* After the last glob. */
+void globtree_finish(struct globtree *tree);
+
+/* Whether @edge, which takes a character, takes @character. */
+bool edge_takes(const struct edge *edge, uint32_t character);

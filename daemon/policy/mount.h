@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where systemd mounts hierarchies of cgroups, which people paste in front of the path of a cgroup. */
+#pragma once
+
+/*
+ * The part of @path, a path or a glob, below such a mount point; "/" for the mount point itself, and @path where it is
+ * below none. Constant or a part of @path.
+ */
+const char *strip_mount(const char *path);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Budgets in unit files of systemd: the section [X-BPFBudget] of a unit, of a template for its instances, and of their
+ * drop-ins UNIT.d/NAME.conf, in the directories and with the precedence of systemd.unit(5). systemd ignores sections
+ * whose names begin with X-.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/budget.h"
+#include "policy/source.h"
+
+#define UNIT_SECTION "X-BPFBudget"
+
+/* Directories of units, the first has precedence; NULL ends them. */
+extern const char *const unit_directories[];
+
+struct unit_budgets {
+        struct budget *list; /* of units before those of templates */
+        size_t count;
+        uint64_t fingerprint; /* of all the sections there are: another one means that they have changed */
+};
+
+/*
+ * Reads those of the directories below @root. What is wrong in one is reported as an error, and that one is skipped: a
+ * package whose unit has a slip must not cost all others their limits. Returns 0 or -ENOMEM. @budgets is to be given to
+ * unit_budgets_deinit() in any case.
+ */
+int unit_budgets_load(struct unit_budgets *budgets, struct loader *loader, const char *root);
+void unit_budgets_deinit(struct unit_budgets *budgets);
+
+/* The fingerprint alone, of what is there now. Returns 0 or -ENOMEM. */
+int unit_budgets_fingerprint(const char *root, uint64_t *fingerprint);

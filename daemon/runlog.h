@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the log has of a whole run: at its start what is missing on this kernel, at its end how much was done. */
+#pragma once
+
+#include "account/monitor.h"
+
+/* One line of what this kernel does not give, so that nobody has to guess. */
+void log_capabilities(const struct kernel *kernel);
+
+void log_statistics(const struct monitor *monitor);
+
+/* What libevent has to say goes to the log: it would wait for whoever reads stderr. */
+void log_libevent(void);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a client of HTTP takes, by its headers Accept and Accept-Encoding (RFC 9110, 12.5). NULL: it sent none. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "serve/metrictext.h"
+
+/* OpenMetrics where it is named and not liked less than plain text. */
+enum metrics_format accept_format(const char *accept);
+
+/* Whether a reply may be compressed. */
+bool accept_gzip(const char *accept_encoding);

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What was, and what follows from it: the disk is asked by a thread, and the call waits for that. */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+
+#include "base/wallclock.h"
+#include "kernel/probe.h"
+#include "serve/api-methods.h"
+#include "serve/history.h"
+#include "serve/historythread.h"
+#include "serve/report.h"
+#include "serve/suggest.h"
+
+#define MICROSECONDS 1000000ULL
+#define HOUR_USEC    (3600 * MICROSECONDS)
+
+/* Workloads are suggested for one by one or by a glob; a month of hours of each fits into a reply. */
+#define CPUS_MAX 8192
+
+/* A call that waits for the disk. */
+struct waiting {
+        struct api *api;
+        struct varlink_call *call;
+        struct history_question *question; /* NULL: it was answered */
+        void (*write)(struct waiting *waiting, const struct history_result *result);
+        struct writer writer; /* of the reply */
+        uint32_t cpus;        /* of the machine that is asked about */
+        int error;
+};
+
+static void member_integer(struct writer *writer, const char *key, uint64_t value)
+{
+        writer_key(writer, key);
+        writer_integer(writer, (int64_t) MIN(value, (uint64_t) INT64_MAX));
+}
+
+static void member_string(struct writer *writer, const char *key, const char *text)
+{
+        writer_key(writer, key);
+        writer_string(writer, text && *text ? text : NULL);
+}
+
+/* --- GetHistory --------------------------------------------------------------------------------------------------- */
+
+static void write_points(struct writer *writer, const struct history_series *series, uint32_t points)
+{
+        writer_open_member(writer, "peaks", '[');
+        for (uint32_t i = 0; series->points && i < points; i++) {
+                writer_element(writer);
+                /* -1 where nothing is known: varlinkctl takes no arrays of what may be null. */
+                writer_integer(writer, series->points[i] == HISTORY_UNKNOWN ? -1 : (int64_t) series->points[i]);
+        }
+        writer_close(writer, ']');
+}
+
+static void write_growth(struct writer *writer, const struct history_series *series)
+{
+        member_integer(writer, "before", series->before);
+        member_integer(writer, "after", series->after);
+        member_integer(writer, "peak", series->peak);
+}
+
+/* The series of an answer in the order of one of their numbers: there may be many, and each is looked for. */
+struct series_index {
+        const struct history_series **sorted;
+        size_t count, key; /* key: offset of the number, a uint64_t */
+};
+
+static uint64_t key_of(const struct history_series *series, size_t key)
+{
+        return *(const uint64_t *) ((const char *) series + key);
+}
+
+static int compare_series(const void *a, const void *b, void *context)
+{
+        const struct history_series *x = *(const struct history_series *const *) a,
+                                    *y = *(const struct history_series *const *) b;
+        uint64_t i = key_of(x, *(size_t *) context), k = key_of(y, *(size_t *) context);
+
+        return i != k ? (i > k) - (i < k) : (x > y) - (x < y);
+}
+
+/* Those whose number at the offset @key is not 0. Returns 0 or -ENOMEM. */
+static int index_make(struct series_index *index, const struct history_result *result, size_t key)
+{
+        *index = (struct series_index){ .key = key,
+                .sorted = calloc(result->series_count + 1, sizeof(*index->sorted)) };
+        if (!index->sorted)
+                return -ENOMEM;
+        for (size_t i = 0; i < result->series_count; i++)
+                if (key_of(&result->series[i], key))
+                        index->sorted[index->count++] = &result->series[i];
+        qsort_r(index->sorted, index->count, sizeof(*index->sorted), compare_series, &key);
+        return 0;
+}
+
+/* The place of the first one whose number is @number, or of the one after it. */
+static size_t index_find(const struct series_index *index, uint64_t number)
+{
+        size_t low = 0, high = index->count;
+
+        while (low < high) {
+                size_t middle = (low + high) / 2;
+
+                if (key_of(index->sorted[middle], index->key) < number)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+static void write_maps(struct writer *writer, const struct series_index *maps, const struct history_series *series)
+{
+        writer_open_member(writer, "maps", '[');
+        for (size_t i = series->id ? index_find(maps, series->id) : maps->count;
+                        i < maps->count && maps->sorted[i]->parent == series->id; i++) {
+                const struct history_series *map = maps->sorted[i];
+                struct object_record record = { .kind = OBJECT_MAP, .type = map->kind - HISTORY_MAP };
+                char type[TYPE_NAME_MAX];
+
+                writer_element(writer);
+                writer_open(writer, '{');
+                member_string(writer, "name", map->name);
+                member_string(writer, "type", object_type_name(&record, type));
+                write_growth(writer, map);
+                writer_close(writer, '}');
+        }
+        writer_close(writer, ']');
+}
+
+static void write_workload(struct writer *writer, const struct history_result *result, const struct series_index *maps,
+                const struct history_series *series)
+{
+        writer_element(writer);
+        writer_open(writer, '{');
+        member_string(writer, "kind", history_kind_name(series->kind));
+        member_string(writer, "name", series->name);
+        member_string(writer, "cgroup", series->cgroup);
+        writer_key(writer, "outer");
+        writer_boolean(writer, series->outer);
+        member_integer(writer, "firstUSec", series->first * HOUR_USEC);
+        write_growth(writer, series);
+        member_integer(writer, "changes", series->changes);
+        member_integer(writer, "largestStep", series->step);
+        if (result->query.points)
+                write_points(writer, series, result->query.points);
+        if (result->query.maps)
+                write_maps(writer, maps, series);
+        writer_close(writer, '}');
+}
+
+static const char *const event_kinds[] = {
+        [HISTORY_STATE] = "state",
+        [HISTORY_REFUSAL] = "refusal",
+        [HISTORY_THROTTLE] = "throttle",
+};
+
+static void write_event(struct writer *writer, const struct series_index *ids, const struct history_event *event)
+{
+        size_t place = index_find(ids, event->series);
+        const struct history_series *series = place < ids->count ? ids->sorted[place] : NULL;
+        const struct history_event_note *note = &event->note;
+
+        if (!series || series->id != event->series)
+                return;
+        writer_element(writer);
+        writer_open(writer, '{');
+        member_string(writer, "kind", event_kinds[note->kind]);
+        member_string(writer, "workload", series->name);
+        member_integer(writer, "usec", note->sec * MICROSECONDS);
+        member_integer(writer, "count", note->count);
+        member_string(writer, "what", note->what);
+        member_integer(writer, "usage", note->usage);
+        member_integer(writer, "size", note->size);
+        member_integer(writer, "pauseUSec", note->usec);
+        member_string(writer, "comm", note->comm);
+        member_string(writer, "objectName", note->object);
+        writer_close(writer, '}');
+}
+
+static void write_history(struct waiting *waiting, const struct history_result *result)
+{
+        struct series_index maps = {}, ids = {};
+        struct writer *writer = &waiting->writer;
+
+        if (index_make(&maps, result, offsetof(struct history_series, parent)) < 0 ||
+                        index_make(&ids, result, offsetof(struct history_series, id)) < 0)
+                waiting->error = -ENOMEM;
+        writer_open(writer, '{');
+        member_integer(writer, "sinceUSec", result->query.since * HOUR_USEC);
+        member_integer(writer, "untilUSec", (result->query.until + 1) * HOUR_USEC);
+        member_integer(writer, "coveredUSec", result->covered * HOUR_USEC);
+        if (result->begin != HISTORY_UNKNOWN)
+                member_integer(writer, "beginUSec", result->begin * HOUR_USEC);
+        writer_open_member(writer, "workloads", '[');
+        for (size_t i = 0; i < result->series_count; i++)
+                if (result->series[i].kind < HISTORY_KINDS)
+                        write_workload(writer, result, &maps, &result->series[i]);
+        writer_close(writer, ']');
+        writer_open_member(writer, "events", '[');
+        for (size_t i = 0; i < result->event_count; i++)
+                write_event(writer, &ids, &result->events[i]);
+        writer_close(writer, ']');
+        writer_close(writer, '}');
+        free(maps.sorted);
+        free(ids.sorted);
+}
+
+/* --- Suggest ------------------------------------------------------------------------------------------------------ */
+
+static uint32_t possible_cpus(const struct api *api)
+{
+        return kernel_machine(api->options.monitor->kernel)->settings.possible_cpus;
+}
+
+static void write_suggestion(struct waiting *waiting, const struct history_series *series, uint32_t points)
+{
+        struct suggestion made = suggest(series, points, possible_cpus(waiting->api), waiting->cpus);
+        struct writer *writer = &waiting->writer;
+
+        writer_element(writer);
+        writer_open(writer, '{');
+        member_string(writer, "kind", history_kind_name(series->kind));
+        member_string(writer, "name", series->name);
+        member_string(writer, "cgroup", series->cgroup);
+        member_integer(writer, "high", made.high);
+        member_integer(writer, "max", made.max);
+        member_integer(writer, "hours", made.hours);
+        member_integer(writer, "changes", series->changes);
+        member_integer(writer, "peak", made.peak);
+        member_integer(writer, "percentile95", made.p95);
+        member_integer(writer, "largestStep", made.step);
+        writer_key(writer, "ceiling");
+        if (made.ceiling == HISTORY_UNKNOWN)
+                writer_raw(writer, "null");
+        else
+                writer_integer(writer, (int64_t) made.ceiling);
+        member_integer(writer, "perCpu", made.percpu);
+        member_integer(writer, "pausedHours", made.paused);
+        member_integer(writer, "refusedHours", made.refused);
+        writer_key(writer, "enough");
+        writer_boolean(writer, made.hours >= SUGGEST_HOURS_MIN);
+        writer_close(writer, '}');
+}
+
+static void write_suggestions(struct waiting *waiting, const struct history_result *result)
+{
+        struct writer *writer = &waiting->writer;
+
+        writer_open(writer, '{');
+        member_integer(writer, "cpus", waiting->cpus);
+        member_integer(writer, "possibleCpus", possible_cpus(waiting->api));
+        writer_open_member(writer, "suggestions", '[');
+        for (size_t i = 0; i < result->series_count; i++) {
+                const struct history_series *series = &result->series[i];
+
+                /* What is there for others gets no limit that nobody has asked for. */
+                if (series->kind < HISTORY_KINDS && series->points && series->peak > 0 &&
+                                (result->query.glob || !series->outer))
+                        write_suggestion(waiting, series, result->query.points);
+        }
+        writer_close(writer, ']');
+        writer_close(writer, '}');
+}
+
+/* --- Calls -------------------------------------------------------------------------------------------------------- */
+
+static void waiting_free(void *state)
+{
+        struct waiting *waiting = state;
+
+        if (waiting->question)
+                history_take_back(waiting->question);
+        writer_deinit(&waiting->writer);
+        free(waiting);
+}
+
+static int reply(void *state, struct varlink_call *call)
+{
+        struct waiting *waiting = state;
+        int r = waiting->error ?: waiting->writer.error;
+
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return api_not_supported(call, history_error(r));
+        r = varlink_reply_text(call, waiting->writer.text, waiting->writer.size, false);
+        return r == -EMSGSIZE ? api_reply_too_large(call) : r;
+}
+
+static const struct varlink_stream stream = { .next = reply, .end = waiting_free };
+
+static void on_answer(void *context, const struct history_result *result, int error)
+{
+        struct waiting *waiting = context;
+
+        waiting->question = NULL;
+        waiting->error = error;
+        if (result)
+                waiting->write(waiting, result);
+        varlink_stream_holds(waiting->call, sizeof(*waiting) + waiting->writer.room);
+        varlink_resume(waiting->call);
+}
+
+/* Asks @query, taken over, and has @call wait for the answer. */
+static int ask_history(struct api *api, struct varlink_call *call, struct history_query *query, struct waiting *made)
+{
+        struct history *history = api->options.history ? *api->options.history : NULL;
+        struct waiting *waiting = malloc(sizeof(*waiting));
+        int r;
+
+        if (!waiting) {
+                free(query->glob);
+                return -ENOMEM;
+        }
+        *waiting = *made;
+        waiting->api = api;
+        waiting->call = call;
+        r = history_ask(history, query, on_answer, waiting, &waiting->question);
+        if (r < 0) {
+                free(waiting);
+                return r == -ENOMEM ? r : api_not_supported(call, history_error(r));
+        }
+        varlink_make_stream(call, &stream, waiting);
+        varlink_suspend(call);
+        return 0;
+}
+
+/* The hour that the parameter @name is in; @other: it was not given. */
+static uint64_t parameter_hour(const json_t *parameters, const char *name, uint64_t other)
+{
+        const json_t *value = json_object_get(parameters, name);
+
+        return value ? (uint64_t) json_integer_value(value) / HOUR_USEC : other;
+}
+
+int api_get_history(void *context, struct varlink_call *call, json_t *parameters)
+{
+        const char *glob = parameter_string(parameters, "workload");
+        uint64_t now = wall_usec() / HOUR_USEC;
+        struct waiting waiting = { .write = write_history };
+        struct history_query query = {
+                .until = MIN(parameter_hour(parameters, "untilUSec", now), now),
+                .points = MIN(json_integer_value(json_object_get(parameters, "points")), 2 * HISTORY_HOURS),
+                .maps = json_is_true(json_object_get(parameters, "maps")),
+                .events = json_is_true(json_object_get(parameters, "events")),
+        };
+
+        query.since = parameter_hour(parameters, "sinceUSec", now > HISTORY_HOURS ? now - HISTORY_HOURS + 1 : 0);
+        if (query.since > query.until)
+                return varlink_invalid_parameter(call, "sinceUSec");
+        query.glob = glob ? strdup(glob) : NULL;
+        if (glob && !query.glob)
+                return -ENOMEM;
+        return ask_history(context, call, &query, &waiting);
+}
+
+int api_suggest(void *context, struct varlink_call *call, json_t *parameters)
+{
+        const char *glob = parameter_string(parameters, "workload");
+        const json_t *cpus = json_object_get(parameters, "cpus");
+        uint64_t now = wall_usec() / HOUR_USEC;
+        struct waiting waiting = { .write = write_suggestions };
+        struct history_query query = {
+                .since = now > HISTORY_HOURS ? now - HISTORY_HOURS + 1 : 0,
+                .until = now,
+                .points = HISTORY_HOURS,
+        };
+
+        if (cpus && (json_integer_value(cpus) < 1 || json_integer_value(cpus) > CPUS_MAX))
+                return varlink_invalid_parameter(call, "cpus");
+        waiting.cpus = cpus ? (uint32_t) json_integer_value(cpus) : possible_cpus(context);
+        query.glob = glob ? strdup(glob) : NULL;
+        if (glob && !query.glob)
+                return -ENOMEM;
+        return ask_history(context, call, &query, &waiting);
+}
+
+const struct varlink_parameter get_history_parameters[] = {
+        { "workload", VARLINK_STRING, .optional = true },
+        { "sinceUSec", VARLINK_SIZE, .optional = true },
+        { "untilUSec", VARLINK_SIZE, .optional = true },
+        { "points", VARLINK_SIZE, .optional = true },
+        { "maps", VARLINK_BOOLEAN, .optional = true },
+        { "events", VARLINK_BOOLEAN, .optional = true },
+        {},
+};
+
+const struct varlink_parameter suggest_parameters[] = {
+        { "workload", VARLINK_STRING, .optional = true },
+        { "cpus", VARLINK_SIZE, .optional = true },
+        {},
+};

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Inside of historystore.h: the open database, for the part that writes (historystore.c) and that reads
+ * (historyread.c). */
+#pragma once
+
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+enum statement {
+        FIND_SERIES,
+        ADD_SERIES,
+        SET_SERIES,
+        SET_LEVEL,
+        SET_INITIAL,
+        ADD_HOUR,
+        ADD_MAP_HOUR,
+        ADD_EVENT,
+        SET_SESSION,
+        LIST_LEFT,
+        LIST_SERIES,
+        LIST_HOURS,
+        LIST_MAP_HOURS,
+        LIST_PACKED,
+        LIST_HOUR,
+        LIST_MAP_HOUR,
+        NEXT_HOUR,
+        NEXT_MAP_HOUR,
+        DROP_HOUR,
+        DROP_MAP_HOUR,
+        ADD_PACKED,
+        LIST_EVENTS,
+        LIST_SESSIONS,
+        STATEMENTS,
+};
+
+struct history_store {
+        sqlite3 *db;
+        char *path;
+        sqlite3_stmt *statements[STATEMENTS];
+        uint64_t pruned_hour;
+        uint64_t began_sec; /* of this daemon, which still runs; 0: nothing of it was written yet */
+};
+
+/* The negative errno that the result @code of SQLite stands for; 0: none. */
+int store_error(int code);
+
+/* Runs @statement, which has no rows, and resets it. Returns 0 or a negative errno. */
+int store_run(sqlite3_stmt *statement);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Metrics over HTTP, at /metrics, by libevent's evhttp. Its clients are not trusted: they have bounds of their own, and
+ * nothing that they do keeps the loop from its work.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include <event2/event.h>
+
+#include "policy/address.h"
+#include "serve/metrictext.h"
+#include "serve/writer.h"
+
+/* Connections; for one more the oldest is closed. */
+#define METRICS_CLIENTS_MAX 32
+
+/* Of the first line and all headers of a request, and of its body, which nobody looks at. Bytes. */
+#define METRICS_HEADERS_MAX (16 * 1024)
+#define METRICS_BODY_MAX    (4 * 1024)
+
+/* A connection ends when nothing has moved for so long, and after so long whatever happens. */
+#define METRICS_STALL_SEC    5
+#define METRICS_DEADLINE_SEC 30
+
+/* Of replies that were not sent yet, all clients together: beyond that a request is answered with 503. Bytes. */
+#define METRICS_OUTPUT_MAX (64 * 1024 * 1024)
+
+/* The last reply is sent again if it is not so many times as old as it took to make it: clients cannot keep the daemon
+ * busy with nothing else. */
+#define METRICS_FRESH_SHARE 4
+
+struct metrics_server;
+
+struct metrics_server_options {
+        struct event_base *base;
+        /* Writes the metrics. Returns 0 or a negative errno. */
+        int (*write)(void *context, enum metrics_format format, struct writer *writer);
+        void *context;
+        const char *group; /* that may use a unix socket, besides root; NULL: none */
+};
+
+/* Makes a server that does not listen yet. Returns 0 or -ENOMEM. metrics_server_free() takes NULL. */
+int metrics_server_new(const struct metrics_server_options *options, struct metrics_server **ret);
+void metrics_server_free(struct metrics_server *server);
+
+/*
+ * Listens at @address, and at no other one any more; at none if its text is empty. Nothing is done if it is the one
+ * that is listened at. Returns 0; -EADDRINUSE; another negative errno: then it listens nowhere.
+ */
+int metrics_server_listen(struct metrics_server *server, const struct listen_address *address);
+
+/* Connections. */
+size_t metrics_server_clients(const struct metrics_server *server);

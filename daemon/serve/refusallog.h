@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The last refusals of OnMax=deny, since the daemon's start: for whoever asks who said no. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "account/tree.h"
+#include "policy/event.h"
+
+/* How many are kept: what one looks for is recent, and each is in the journal, too. */
+#define REFUSALS_KEPT 128
+
+#define REFUSAL_NAME_SIZE 64
+
+struct kept_refusal {
+        uint64_t usec;                  /* CLOCK_REALTIME */
+        uint64_t grower_id, payer_id;   /* kernfs ids: who was refused, and whose limit it was; 0: not known */
+        char budget[REFUSAL_NAME_SIZE]; /* cut where it is longer */
+        enum budget_limit limit;
+        struct object_record object;
+        uint32_t pid;
+        char comm[OBJECT_NAME_SIZE + 1];
+        uint64_t size, used, max;
+};
+
+struct refusal_log {
+        struct kept_refusal list[REFUSALS_KEPT]; /* a ring */
+        size_t count;                            /* how many there were; the last one is at count - 1 */
+};
+
+/* Keeps @event, which is an EVENT_REFUSAL. */
+void refusal_log_add(struct refusal_log *log, const struct budget_event *event);
+
+/*
+ * Those of processes in @cgroup's subtree of @tree, and where that is not known those of its own budget, the last one
+ * first, as an array; NULL: no memory.
+ */
+json_t *refusal_log_to_json(const struct refusal_log *log, const struct tree *tree, const struct cgroup *cgroup);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A log that is kept: each message is a line "<PRIORITY>TEXT" in logged, until forget_log(). */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static char logged[16 * 1024];
+
+static inline void forget_log(void)
+{
+        *logged = '\0';
+}
+
+void log_message(int priority, const char *format, ...)
+{
+        size_t used = strlen(logged);
+        va_list ap;
+
+        used += snprintf(logged + used, sizeof(logged) - used, "<%d>", priority);
+        va_start(ap, format);
+        used += vsnprintf(logged + used, sizeof(logged) - used, format, ap);
+        va_end(ap);
+        if (used + 2 > sizeof(logged))
+                abort();
+        strcpy(logged + used, "\n");
+}
+
+/* Of log_start() and log_stop(): what the former was told, what the latter answers, and how often they were called. */
+static struct {
+        uint64_t lost_before, lost;
+        unsigned int starts, stops;
+} log_thread;
+
+void log_start(uint64_t lost)
+{
+        log_thread.starts++;
+        log_thread.lost_before = lost;
+}
+
+uint64_t log_stop(void)
+{
+        log_thread.stops++;
+        return log_thread.lost;
+}
+
+/* How often @text was logged. */
+static inline unsigned int count_logged(const char *text)
+{
+        unsigned int count = 0;
+
+        for (const char *at = logged; (at = strstr(at, text)); at++)
+                count++;
+        return count;
+}
+
+static inline void assert_logged(const char *text)
+{
+        if (count_logged(text) == 0)
+                fail_msg("\"%s\" is not in: %s", text, logged);
+}
+
+static inline void assert_not_logged(const char *text)
+{
+        if (count_logged(text) > 0)
+                fail_msg("\"%s\" is in: %s", text, logged);
+}
