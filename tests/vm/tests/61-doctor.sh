@@ -64,3 +64,4 @@ if refused vmdoctor; then
 else
     equal "refusal, as the map was made" "$(level refusal)" none
 fi
+bpfbudgetctl unset-budget $unit

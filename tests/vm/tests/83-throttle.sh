@@ -184,7 +184,7 @@ pause_for_good
 before=$(said || true)
 killed "by its successor"
 again() { systemctl --quiet is-active $daemon; }
-wait_for 20 again || fail "it is not started again"
+wait_for 60 again || fail "it is not started again"
 [ "$(said)" -gt "$before" ] || fail "the successor does not say it"
 with Restart=no
 pause_for_good

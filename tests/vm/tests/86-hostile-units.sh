@@ -168,8 +168,8 @@ echo "held: systemctl thaw during a pause"
 pause
 systemctl freeze $unit
 kill -KILL "$(systemctl show -P MainPID $daemon)"
-wait_for 20 over || fail "the record stays"
-wait_for 20 systemctl --quiet is-active $daemon || fail "the daemon is not back"
+wait_for 60 over || fail "the record stays"
+wait_for 60 systemctl --quiet is-active $daemon || fail "the daemon is not back"
 frozen || fail "what systemctl freeze froze was thawed after a crash"
 echo "held: systemctl freeze during a pause of a daemon that died"
 systemctl thaw $unit

@@ -164,18 +164,25 @@ echo "$taken of 12000 errors arrived"
 grow 500000
 wait_for 10 thawed || fail "not thawed"
 
-# --- It ends within a second while journald reads nothing; the next one tells what was lost
-systemctl restart $daemon
-stop_journald
-for _ in 1 2 3; do kill -HUP "$(main_pid)"; sleep 0.1; done
-pid=$(main_pid)
-start=$EPOCHREALTIME
-kill -TERM "$pid"
-while [ -e "/proc/$pid" ] && [ $((${EPOCHREALTIME/./} - ${start/./})) -lt 5000000 ]; do sleep 0.02; done
-took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
-echo "ended $took ms after SIGTERM"
-# A second is the daemon's; this processor is emulated.
-[ $took -le 3000 ] || fail "SIGTERM takes $took ms"
+# --- It ends a second later, at most, while journald reads nothing; the next one tells what was lost
+# end: sends SIGTERM after some messages; how many milliseconds it takes is in $took
+end() {
+    local pid start
+    systemctl restart $daemon
+    [ "$1" = reads ] || stop_journald
+    for _ in 1 2 3; do kill -HUP "$(main_pid)"; sleep 0.1; done
+    pid=$(main_pid)
+    start=$EPOCHREALTIME
+    kill -TERM "$pid"
+    while [ -e "/proc/$pid" ] && [ $((${EPOCHREALTIME/./} - ${start/./})) -lt 20000000 ]; do sleep 0.02; done
+    took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
+    echo "ended $took ms after SIGTERM while journald $1"
+}
+# What the kernel takes to detach the programs depends on the machine; the second is what the daemon waits for journald.
+end reads
+detaching=$took
+end "reads nothing"
+[ $took -le $((detaching + 2000)) ] || fail "SIGTERM takes $((took - detaching)) ms more while journald reads nothing"
 inactive() { ! systemctl --quiet is-active $daemon; }
 wait_for 30 inactive || fail "it does not become inactive"
 ended() { [[ $(systemctl show -P SubState $daemon) =~ ^(dead|failed)$ ]]; }
