@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/param.h>
 
+#include "account/fill.h"
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -53,6 +54,7 @@ static int full_pass(struct monitor *monitor, bool audit)
         monitor->complete = true;
         monitor->statistics.full_passes++;
         monitor->statistics.full_pass_usec = now_usec() - start;
+        monitor->fill_usec = now_usec();
         return 0;
 }
 
@@ -259,12 +261,23 @@ static size_t collect_updated(const struct monitor *monitor, const uint64_t *ids
         return count;
 }
 
+/* Measures the @n objects @records, which are in the ledger, again. Returns 0 or a negative errno. */
+static int measure(struct monitor *monitor, struct object_record *records, size_t n)
+{
+        int r = kernel_measure(monitor->kernel, records, n);
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                /* The release of one that is gone is reported, or was: nothing to do. */
+                if (!(records[i].marks & OBJECT_GONE))
+                        r = ledger_put(&monitor->ledger, &records[i]);
+        return r < 0 ? r : 0;
+}
+
 /* @count: how many objects were measured. */
 static int measure_updated(struct monitor *monitor, size_t *count)
 {
         _cleanup_free_ struct object_record *records = NULL;
         _cleanup_free_ uint64_t *ids = NULL;
-        int r;
 
         if (monitor->charged_count == 0 && !monitor->tree.gone)
                 return 0;
@@ -278,18 +291,7 @@ static int measure_updated(struct monitor *monitor, size_t *count)
                 ids[i] = monitor->charged_ids[i];
         qsort(ids, monitor->charged_count, sizeof(*ids), compare_ids);
         *count = collect_updated(monitor, ids, records);
-        r = kernel_measure(monitor->kernel, records, *count);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < *count; i++) {
-                /* Its release is reported, or was: nothing to do. */
-                if (records[i].marks & OBJECT_GONE)
-                        continue;
-                r = ledger_put(&monitor->ledger, &records[i]);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return measure(monitor, records, *count);
 }
 
 /* How long to wait after something that took @took: @share times as long, and @least at least. All in microseconds. */
@@ -520,6 +522,33 @@ int monitor_refresh_rss(struct monitor *monitor)
         return r;
 }
 
+/* Whether the entries of @object come and go without a charge, so that no hook reports them: they are preallocated. */
+static bool fills_unreported(const struct object *object)
+{
+        uint32_t percent;
+
+        return !(object->record.marks & OBJECT_GROWS) && fill_of(&object->record, &percent);
+}
+
+/* Counts the entries of such maps again, unless that was done, here or by a full pass, a moment ago. */
+static int refresh_fill(struct monitor *monitor)
+{
+        _cleanup_free_ struct object_record *records = NULL;
+        struct object *object, *next;
+        size_t count = 0;
+
+        if (now_usec() - monitor->fill_usec < MONITOR_FILL_INTERVAL_USEC)
+                return 0;
+        records = calloc(monitor->ledger.count + 1, sizeof(*records));
+        if (!records)
+                return -ENOMEM;
+        HASH_ITER (hh, monitor->ledger.by_key, object, next)
+                if (fills_unreported(object))
+                        records[count++] = object->record;
+        monitor->fill_usec = now_usec();
+        return measure(monitor, records, count);
+}
+
 int monitor_refresh(struct monitor *monitor)
 {
         int r, s;
@@ -528,6 +557,9 @@ int monitor_refresh(struct monitor *monitor)
         monitor->holders_stale = true;
         r = flush(monitor, !monitor->complete || !kernel_tells_objects(monitor->kernel) ||
                                            !kernel_tells_growth(monitor->kernel));
+        s = refresh_fill(monitor);
+        if (s < 0)
+                log_warning("The entries of preallocated maps cannot be counted: %s", strerror(-s));
         s = monitor_refresh_rss(monitor);
         /* The capabilities say that there is no RSS. */
         return r < 0 || s == -EOPNOTSUPP ? r : s;

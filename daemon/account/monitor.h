@@ -25,6 +25,9 @@
 #define MONITOR_MISSED_INTERVAL_USEC (1ULL * 1000 * 1000)
 #define MONITOR_MISSED_SHARE         20
 
+/* No hook reports the entries of preallocated maps: for a query they are counted again if that was so long ago. */
+#define MONITOR_FILL_INTERVAL_USEC (1ULL * 1000 * 1000)
+
 /*
  * Between two passes over all open files, which take place for budgets with Attribution=holder: so long at least, and
  * so many times what the last one took.
@@ -70,6 +73,7 @@ struct monitor {
         bool filled;            /* a new object of this flush has entries: it grows already */
         struct creator creator; /* who made the last new object of this flush; pid 0: nobody yet */
         uint64_t overflows_seen, missed_seen;
+        uint64_t fill_usec;       /* CLOCK_MONOTONIC: when the entries of preallocated maps were counted */
         uint64_t missed_due_usec; /* CLOCK_MONOTONIC: when to look for hooks that were missed; UINT64_MAX: never */
         bool missed_again;        /* a full pass made up for some, and another one is to follow */
         bool complete;            /* there was a full pass, and the last one did not fail */

@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include <linux/bpf.h>
+
 #include "account/monitor.h"
 #include "base/clock.h"
 #include "kernel/process.h"
@@ -1247,6 +1249,51 @@ static void test_refresh(void **state)
         assert_int_equal(fake.passes, 3);
 }
 
+/* How many entries a preallocated map has is reported by nobody: a query counts them, once a second. */
+static void test_refresh_fill(void **state)
+{
+        struct object_record *hash, *grows, *array;
+
+        (void) state;
+        start();
+        fake.measured_count = 0;
+        hash = add(OBJECT_MAP, 1, A, 1000, 0);
+        grows = add(OBJECT_MAP, 2, A, 1000, OBJECT_GROWS);
+        array = add(OBJECT_MAP, 3, A, 1000, 0);
+        hash->type = grows->type = BPF_MAP_TYPE_HASH;
+        array->type = BPF_MAP_TYPE_ARRAY;
+        hash->max_entries = grows->max_entries = array->max_entries = 100;
+        tell_object(UPDATE_MAP_NEW, hash);
+        tell_object(UPDATE_MAP_NEW, grows);
+        tell_object(UPDATE_MAP_NEW, array);
+        assert_int_equal(monitor_refresh(&monitor), 0);
+        fake.update_count = 0;
+        hash->entries = 90;
+        fake.measured_count = 0;
+        fake.now_usec += SECOND - 1;
+        assert_int_equal(monitor_refresh(&monitor), 0);
+        assert_int_equal(fake.measured_count, 0);
+        fake.now_usec += 1;
+        assert_int_equal(monitor_refresh(&monitor), 0);
+        assert_int_equal(fake.measured_count, 1);
+        assert_int_equal(fake.measured[0], 1);
+        assert_int_equal(ledger_find(&monitor.ledger, OBJECT_MAP, 1)->record.entries, 90);
+        assert_int_equal(monitor_refresh(&monitor), 0);
+        assert_int_equal(fake.measured_count, 1);
+        /* A flush that nobody has asked for does not count them. */
+        fake.now_usec += SECOND;
+        assert_int_equal(monitor_flush(&monitor), 0);
+        assert_int_equal(fake.measured_count, 1);
+        /* It goes before that is told. */
+        fake.objects[0].there = false;
+        assert_int_equal(monitor_refresh(&monitor), 0);
+        assert_int_equal(fake.measured_count, 2);
+        fake.now_usec += SECOND;
+        fake.measure_error = -EIO;
+        assert_int_equal(monitor_refresh(&monitor), 0);
+        assert_int_equal(count_logged("<4>"), 1);
+}
+
 /* --- RSS ---------------------------------------------------------------------------------------------------------- */
 
 static uint64_t rss_of(uint64_t cgroup_id, enum rss_member member)
@@ -1647,6 +1694,7 @@ int main(void)
                 TEST(test_failed_audit),
                 TEST(test_failed_flush),
                 TEST(test_refresh),
+                TEST(test_refresh_fill),
                 TEST(test_rss),
                 TEST(test_rss_moves),
                 TEST(test_rss_epochs),
