@@ -242,14 +242,25 @@ static __always_inline int measure_settled(struct gate_settlement *settlement)
         return 0;
 }
 
+/* Whether somebody is charged for the map at @address by now. */
+static __always_inline bool map_is_charged(u64 address)
+{
+        struct bpf_map *map = (void *) address;
+        struct obj_cgroup *objcg = BPF_CORE_READ(map, objcg);
+        struct mem_cgroup *memcg = objcg ? BPF_CORE_READ(objcg, memcg) : NULL;
+
+        return memcg && !css_is_uncharged(&memcg->css);
+}
+
 /*
  * Whether the daemon saw the map of @object while it was being made: it can be found by its id before it has whom it is
- * charged to (map_create(), kernel/bpf/syscall.c), and looks like nobody's. It is told of again.
+ * charged to (map_create(), kernel/bpf/syscall.c), and looks like nobody's. It is told of again; until then it stays in
+ * the domain of who made it, also if that is complete when the daemon gets here.
  */
 static __always_inline bool was_seen_early(const struct gate_object *object, const struct gate_settlement *settlement)
 {
-        return object->kind == OBJECT_MAP && !object->id && !object->uncharged &&
-               settlement->measure == GATE_MEASURE_NOBODYS;
+        return object->kind == OBJECT_MAP && !object->uncharged && settlement->measure == GATE_MEASURE_NOBODYS &&
+               (!object->id || map_is_charged(settlement->address));
 }
 
 static int settle_one(u32 index, void *unused)

@@ -393,6 +393,17 @@ static struct object make_array(uint32_t value_size)
         return make_map(BPF_MAP_TYPE_ARRAY, 4, value_size, 1, 0);
 }
 
+/* The kernel charges nobody for it. */
+static struct object make_nobodys_array(uint32_t value_size)
+{
+        struct object map;
+
+        cgroup_enter("/");
+        map = make_array(value_size);
+        cgroup_enter(leaf.path);
+        return map;
+}
+
 static struct object make_hash(uint32_t value_size)
 {
         return make_map(BPF_MAP_TYPE_HASH, 4, value_size, 1000, BPF_F_NO_PREALLOC);
@@ -1171,7 +1182,7 @@ static void test_settle_new(void **state)
 /* The daemon says what of it counts. */
 static void test_settle_measure(void **state)
 {
-        struct object map = make_array(100 * KIB);
+        struct object map = make_nobodys_array(100 * KIB);
 
         (void) state;
         make_chain();
@@ -1340,10 +1351,10 @@ static void test_settle_locked(void **state)
         close(map.fd);
 }
 
-/* A map that the daemon saw before the kernel said whom it is charged to stays charged. */
+/* A map that the daemon saw before the kernel said whom it is charged to stays charged, and in its domain. */
 static void test_settle_seen_early(void **state)
 {
-        struct object map = make_array(100 * KIB), program = make_program(2);
+        struct object map = make_array(100 * KIB), nobodys = make_nobodys_array(100 * KIB), program = make_program(2);
 
         (void) state;
         make_cgroup_domains();
@@ -1357,11 +1368,25 @@ static void test_settle_seen_early(void **state)
         check_both(map.allocated + program.allocated, map.charged, 1, 1);
         settle_one(&map, OBJECT_MAP, leaf.id, GATE_MEASURE);
         assert_int_equal(read_entry(map.key).id, map.id);
-        settle_one(&map, OBJECT_MAP, leaf.id, GATE_MEASURE_NOBODYS);
-        assert_int_equal(read_entry(map.key).uncharged, 1);
-        check_both(map.allocated + program.allocated, 0, 1, 1);
+        /* It was complete when the daemon got as far as to settle what it had seen. */
+        settle_one(&map, OBJECT_MAP, 0, GATE_MEASURE_NOBODYS);
+        assert_int_equal(read_entry(map.key).uncharged, 0);
+        assert_int_equal(read_entry(map.key).domain, leaf.id);
+        check_both(map.allocated + program.allocated, map.charged, 1, 1);
         close(map.fd);
         close(program.fd);
+        HOOK(gate_map_free, map.address);
+        HOOK(gate_program_free, program.address);
+        /* One that nobody is charged for is not early: it becomes uncharged, and goes where it is said to be. */
+        HOOK(gate_map, nobodys.address);
+        settle_one(&nobodys, OBJECT_MAP, leaf.id, GATE_MEASURE);
+        assert_int_equal(read_entry(nobodys.key).uncharged, 0);
+        settle_one(&nobodys, OBJECT_MAP, leaf.id, GATE_MEASURE_NOBODYS);
+        assert_int_equal(read_entry(nobodys.key).uncharged, 1);
+        check_both(nobodys.allocated, 0, 1, 0);
+        settle_one(&nobodys, OBJECT_MAP, 0, GATE_MEASURE_NOBODYS);
+        check_both(0, 0, 0, 0);
+        close(nobodys.fd);
 }
 
 #define THREAD 5
