@@ -124,6 +124,8 @@ pause() {
         maps=$((maps + 1))
         echo "m$maps 3000000" >/run/paused.fifo
         wait_for 10 frozen || continue
+        # Stopped within its own write it could not tell the next one from that: it answers when that is over.
+        bpfbudgetctl status >/dev/null
         kill -STOP "$(systemctl show -P MainPID $daemon)"
         ! frozen || return 0
         kill -CONT "$(systemctl show -P MainPID $daemon)"
