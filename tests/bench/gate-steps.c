@@ -18,6 +18,7 @@
 #include "bpf/gaterecords.h"
 #include "tests/bench/gate-steps.h"
 #include "tests/bench/gate-steps.skel.h"
+#include "tests/bench/median.h"
 
 #define LEVELS 8
 #define ROUNDS 9
@@ -74,22 +75,9 @@ static double updates(int map, uint32_t keys)
         return (now_nsec() - start) / CALLS;
 }
 
-static int compare(const void *a, const void *b)
-{
-        double x = *(const double *) a, y = *(const double *) b;
-
-        return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-        qsort(values, ROUNDS, sizeof(*values), compare);
-        return values[ROUNDS / 2];
-}
-
 static void print(const char *name, double *without, double *gate)
 {
-        double call = median(without), cost = median(gate);
+        double call = median(without, ROUNDS), cost = median(gate, ROUNDS);
 
         printf("%-52s %7.0f ns without, the gate's part %6.0f ns, ratio %.3f\n", name, call, cost, 1 + cost / call);
 }

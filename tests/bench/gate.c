@@ -15,6 +15,7 @@
 #include <bpf/bpf.h>
 
 #include "base/cleanup.h"
+#include "tests/bench/median.h"
 
 #define LEVELS 8
 #define ROUNDS 5
@@ -98,19 +99,6 @@ static void write_budgets(const char *config, const struct test_cgroup *cgroups,
         }
 }
 
-static int compare(const void *a, const void *b)
-{
-        double x = *(const double *) a, y = *(const double *) b;
-
-        return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-        qsort(values, ROUNDS, sizeof(*values), compare);
-        return values[ROUNDS / 2];
-}
-
 static void bench(void **state)
 {
         double without[CALLS][ROUNDS], with[CALLS][ROUNDS];
@@ -136,7 +124,7 @@ static void bench(void **state)
                                 (refuse ? with : without)[which][round] = nsec[which];
                 }
         for (enum call which = 0; which < CALLS; which++) {
-                double a = median(without[which]), b = median(with[which]);
+                double a = median(without[which], ROUNDS), b = median(with[which], ROUNDS);
 
                 printf("# %-52s %8.0f ns without, %8.0f ns with the gate: %+.0f ns, ratio %.3f\n", calls[which].name, a,
                                 b, b - a, b / a);

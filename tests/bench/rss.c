@@ -24,6 +24,8 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "tests/bench/median.h"
+
 #define ROUNDS     11
 #define ROUND_MSEC 200
 #define PAGES      4096
@@ -231,22 +233,9 @@ static struct figure read_figure(int fd)
         return (struct figure){ .events = info.run_cnt, .nsec = info.run_time_ns };
 }
 
-static int compare(const void *a, const void *b)
-{
-        double x = *(const double *) a, y = *(const double *) b;
-
-        return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-        qsort(values, ROUNDS, sizeof(*values), compare);
-        return values[ROUNDS / 2];
-}
-
 static void print_row(const char *name, double *nsec)
 {
-        double middle = median(nsec);
+        double middle = median(nsec, ROUNDS);
 
         printf("rss_stat, %-10s %6.1f ns an event (%.1f to %.1f)\n", name, middle, nsec[0], nsec[ROUNDS - 1]);
 }
@@ -293,7 +282,7 @@ int main(int argc, char *argv[])
                 else
                         print_row(names[k], nsec[k]);
         if (!missing[OURS] && !missing[BPFTRACE]) {
-                double middle = median(ratios);
+                double middle = median(ratios, ROUNDS);
 
                 printf("rss_stat, net of an empty handler, against bpftrace's: %.2f (%.2f to %.2f)\n", middle,
                                 ratios[0], ratios[ROUNDS - 1]);

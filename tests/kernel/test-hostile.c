@@ -23,15 +23,6 @@
 #include "harness.h"
 #include "tests/client.h"
 
-/* gcc and clang say it in ways of their own. */
-#ifdef __SANITIZE_ADDRESS__
-#define ADDRESS_SANITIZER
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZER
-#endif
-#endif
-
 #define TIMEOUT_MSEC 60000
 
 #define FIRST_UID    4242
@@ -249,7 +240,7 @@ static void stand(const struct live_daemon *daemon, const struct attack *attack)
                       "daemon at %.0f %% of a CPU\n",
                         attack->name, took[ROUNDS / 2] / 1e3, took[ROUNDS * 99 / 100 - 1] / 1e3, ROUNDS, rss / 1024.0,
                         100.0 * (cpu_usec(daemon) - cpu) / (now_usec() - start));
-#ifndef ADDRESS_SANITIZER
+#if !HARNESS_ASAN
         assert_in_range(rss, 1, RSS_MAX_KIB);
 #endif
 }

@@ -22,15 +22,6 @@
 #include "harness.h"
 #include "tests/client.h"
 
-/* gcc and clang say it in ways of their own. */
-#ifdef __SANITIZE_ADDRESS__
-#define ADDRESS_SANITIZER
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZER
-#endif
-#endif
-
 #define TIMEOUT_MSEC 60000
 
 /* Any user but root. */
@@ -535,8 +526,8 @@ static void test_slow_subscriber(void **state)
         setsockopt(subscriber.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
         send_call(&subscriber, "Subscribe", json_pack("{ss}", "cgroup", f.cgroup.path), true);
         expect_start(&subscriber);
-        /* Over Max and back: an event each. A backlog of 256 KiB and the kernel's buffer are full before the end, and the
-         * end comes before who has not read for a minute is let go, on a busy machine, too. */
+        /* Over Max and back: an event each. A backlog of 256 KiB and the kernel's buffer are full before the end, and
+         * the end comes before who has not read for a minute is let go, on a busy machine, too. */
         for (; sent < 1200; sent++) {
                 json_int_t max = sent % 2 ? 1 << 30 : 1;
 
@@ -1095,7 +1086,7 @@ static void test_hostile_clients(void **state)
         json_decref(get_cgroup(&f.client, f.cgroup.path));
         after = live_rss(&f.daemon);
         print_message("# RSS after 88 and after 480 such clients: %ld and %ld KiB\n", before, after);
-#ifndef ADDRESS_SANITIZER
+#if !HARNESS_ASAN
         assert_true(after < before + 1024);
 #endif
         end(&f);
