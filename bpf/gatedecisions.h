@@ -76,8 +76,8 @@ __noinline int is_incomplete(u64 css)
 }
 
 /*
- * A table that is nearly full is the problem of whoever fills it: the domain @id gets no more entries if it has a quarter
- * of them, until the daemon has made room or some are gone. What is left is for the others.
+ * A table that is nearly full is the problem of whoever fills it: the domain @id gets no more entries if it has a
+ * quarter of them, until the daemon has made room or some are gone. What is left is for the others.
  */
 __noinline int has_its_share(u64 id)
 {

@@ -228,7 +228,6 @@ struct bpf_map {
         s64 *elem_count; /* per CPU */
 } CORE;
 
-
 /* include/linux/uidgid_types.h, include/linux/sched/user.h */
 typedef struct {
         u32 val;

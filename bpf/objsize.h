@@ -44,8 +44,8 @@ static __always_inline bool kmalloc_is_slab(u64 size)
 }
 
 /*
- * The size class that kmalloc() serves @size bytes from (mm/slab_common.c, kmalloc_info[]); above, a power of two pages.
- * All are multiples of the smallest one, as their alignment is that.
+ * The size class that kmalloc() serves @size bytes from (mm/slab_common.c, kmalloc_info[]); above, a power of two
+ * pages. All are multiples of the smallest one, as their alignment is that.
  */
 static __always_inline u64 kmalloc_bytes(u64 size)
 {
@@ -791,8 +791,8 @@ static __noinline bool arena_pages_by_ranges(struct bpf_arena___range_tree *aren
 }
 
 /*
- * kernel/bpf/arena.c: arena_map_alloc(), arena_alloc_pages(). Since 6.13 a tree of free ranges says how many pages are in
- * use, before it one of those that are.
+ * kernel/bpf/arena.c: arena_map_alloc(), arena_alloc_pages(). Since 6.13 a tree of free ranges says how many pages are
+ * in use, before it one of those that are.
  */
 static __noinline void objsize_arena(u64 address, struct object_record *record)
 {

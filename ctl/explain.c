@@ -133,7 +133,8 @@ static int add_share(json_t *rows, const char *name, uint64_t bytes, uint64_t wh
         if (in_whole)
                 graph_bar(bar, SHARE_BAR_WIDTH, bytes, whole, GRAPH_NO_MARK, text_is_utf8());
         row = json_pack("{ss sI so ss}", "name", name, "bytes", (json_int_t) bytes, "percent",
-                        in_whole && whole ? json_integer(lround((double) bytes / whole * 100)) : json_null(), "bar", bar);
+                        in_whole && whole ? json_integer(lround((double) bytes / whole * 100)) : json_null(), "bar",
+                        bar);
         return json_array_append_new(rows, row) < 0 ? -ENOMEM : 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where the daemon is asked (the socket of its API, the address of its metrics), and what is there if it did not start. */
+/* Where the daemon is asked (the socket of its API, the address of its metrics), and what is there if it did not start.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -4,5 +4,6 @@
 
 #include <stdint.h>
 
-/* The bytes of the map @map_id by its line "memlock:" in /proc/self/fdinfo; 0: it is gone, or the kernel does not say. */
+/* The bytes of the map @map_id by its line "memlock:" in /proc/self/fdinfo; 0: it is gone, or the kernel does not say.
+ */
 uint64_t map_memlock(uint32_t map_id);

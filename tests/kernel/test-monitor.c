@@ -1104,7 +1104,8 @@ static void test_rss_threads(void **state)
         cgroup_remove(&cgroup);
 }
 
-/* Nobody asks for a while: no page fault pays for it. Whoever asks then has what happened meanwhile, and what follows. */
+/* Nobody asks for a while: no page fault pays for it. Whoever asks then has what happened meanwhile, and what follows.
+ */
 static void test_rss_rest(void **state)
 {
         struct test_cgroup cgroup;

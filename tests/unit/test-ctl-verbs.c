@@ -1814,13 +1814,15 @@ static void test_monitor(void **state)
 #define BLANK "                                                           "
 
 #define TOP_C                                                                                                                                \
-        "(unknown) (gone)     1.0M       0B      1.0M      1       0B        9B ok    [███████████           ]        " \
+        "(unknown) (gone)     1.0M       0B      1.0M      1       0B        9B ok    [███████████           ]       " \
+        " "                                                                                                                                  \
         "-       2B " BLANK "█\n"
-#define TOP_A                                                                                                                                         \
+#define TOP_A                                                                                                                                          \
         "/a                   3.0K     1.0K      2.0K     15       7B      5.0K high  [████████████████▌     ]     " \
         "2.5K     4.0K " BLANK "█\n"
 #define TOP_B                                                                                                          \
-        "/a/b (gone)          2.0K     2.0K        0B      1       0B        0B                                       " \
+        "/a/b (gone)          2.0K     2.0K        0B      1       0B        0B                                      " \
+        " "                                                                                                            \
         "-        - " BLANK "█\n"
 
 static void test_top(void **state)
@@ -1831,7 +1833,8 @@ static void test_top(void **state)
         assert_string_equal(line_of(out, 0) + 8, "  3 cgroups, list by BPF, every 1.0 s");
         memmove(out, strchr(out, '\n'), strlen(strchr(out, '\n')) + 1);
         assert_printed("\nBPF 3.0K, charged 2.0K, uncharged 1.0K; 1 over a limit\n\n"
-                       "CGROUP                BPF  CHARGED UNCHARGED    OBJ      RSS FOOTPRINT STATE BUDGET             "
+                       "CGROUP                BPF  CHARGED UNCHARGED    OBJ      RSS FOOTPRINT STATE BUDGET            "
+                       " "
                        "  "
                        "        HIGH      MAX LAST MINUTE\n" TOP_C TOP_A TOP_B);
         /* Without titles there is nothing above the rows. */
@@ -1860,7 +1863,8 @@ static void test_top(void **state)
         assert_int_equal(status, 1);
         assert_has(err, "closed the connection");
         run_here("top --sort=-last");
-        assert_failed(1, "--sort=last: there is no such column here; there are cgroup, bpf, charged, uncharged, obj, rss, "
+        assert_failed(1, "--sort=last: there is no such column here; there are cgroup, bpf, charged, uncharged, obj, "
+                         "rss, "
                          "footprint, state, budget, high, max");
 }
 

@@ -1856,7 +1856,8 @@ static void test_strict(void **state)
         write_file("10-a.budget", DENY_A);
         write_file("bpfbudgetd.conf", "[Daemon]\nStrict=yes\n");
         assert_int_equal(try_start(state_file, false), -EOPNOTSUPP);
-        assert_int_equal(count_logged("<3>Strict=yes: the daemon does not run, because OnMax=deny is not available\n"), 1);
+        assert_int_equal(count_logged("<3>Strict=yes: the daemon does not run, because OnMax=deny is not available\n"),
+                        1);
         manager_deinit(&manager);
         write_file("10-a.budget", BUDGET_A);
         start();
