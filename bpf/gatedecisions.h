@@ -131,12 +131,6 @@ __noinline int admit_object(struct admission *admission)
         return fail(settings, exempt);
 }
 
-/* Whether css belongs to the root, which is charged for nothing. */
-static __always_inline bool css_is_root(struct cgroup_subsys_state *css)
-{
-        return !BPF_CORE_READ(css, parent);
-}
-
 /* Not within gate_map(): what stands on its stack while a map is measured is too much for 6.1. */
 static __noinline int admit_map(u64 address, u64 domain, struct size *size)
 {
@@ -181,7 +175,7 @@ static __always_inline int decide_map(u64 address)
         /* While a new gate takes over, both decide, and this is the other one's; or the end of an object was missed. */
         forget_object(address, 0);
         measure_map(address, &size);
-        if (css_is_root(css))
+        if (css_is_uncharged(css))
                 size.charged = 0;
         return admit_map(address, domain, &size) ? -ENOMEM : 0;
 }
@@ -206,7 +200,7 @@ static __noinline int decide_create(u64 attr)
         if (!domain || is_exempt(settings))
                 return UNDECIDED;
         booking.amount[GATE_ALLOCATED] = record.allocated;
-        booking.amount[GATE_CHARGED] = css_is_root(css) ? 0 : record.charged;
+        booking.amount[GATE_CHARGED] = css_is_uncharged(css) ? 0 : record.charged;
         if (would_refuse(domain, &booking) == 0)
                 return UNDECIDED;
         tell_refusal(&booking, GATE_REFUSED_MAP, record.type,
@@ -253,7 +247,7 @@ static __always_inline int decide_program(u64 address)
         bytes = (u64) BPF_CORE_READ(prog, pages) * machine.page_size;
         insns = BPF_CORE_READ(prog, len) ?: bytes / 8;
         bytes += bpf_core_type_size(struct bpf_prog_aux) + PROGRAM_BYTES_FIXED;
-        admission.charged = css_is_root(css) || machine.nobpf ? 0 : bytes;
+        admission.charged = css_is_uncharged(css) || machine.nobpf ? 0 : bytes;
         admission.allocated = bytes + insns * PROGRAM_BYTES_PER_INSN;
         admission.ceiling = admission.allocated;
         return admit_object(&admission) ? -ENOMEM : 0;
