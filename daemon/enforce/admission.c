@@ -326,9 +326,9 @@ bool admission_wants_flush(const struct admission *admission)
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */
 
-void admission_init(struct admission *admission, struct monitor *monitor)
+void admission_init(struct admission *admission, struct monitor *monitor, admission_catch_up_t catch_up, void *context)
 {
-        *admission = (struct admission){ .monitor = monitor };
+        *admission = (struct admission){ .monitor = monitor, .catch_up = catch_up, .catch_up_context = context };
 }
 
 static void close_gate(struct admission *admission)
@@ -426,6 +426,7 @@ static int open_gate(struct admission *admission, bool fresh)
         admission->unbooked = gate_unbooked(gate);
         admission->missed = 0;
         note_own(admission);
+        admission->catch_up(admission->catch_up_context);
         return 0;
 }
 

@@ -19,8 +19,12 @@
  */
 #define ADMISSION_OBJECTS_MIN 16384
 
+typedef void (*admission_catch_up_t)(void *context);
+
 struct admission {
         struct monitor *monitor;
+        admission_catch_up_t catch_up;
+        void *catch_up_context;
         struct gate *gate;             /* NULL: nothing is refused */
         struct gate *previous;         /* while a fresh one is made: the one that refuses until then */
         struct gate_settlement *queue; /* what the next flush settles */
@@ -36,8 +40,12 @@ struct admission {
         size_t retired_count;
 };
 
-/* Begins without a gate. @monitor must outlive it. */
-void admission_init(struct admission *admission, struct monitor *monitor);
+/*
+ * Begins without a gate. @monitor must outlive it. @catch_up with @context is called when a gate has been loaded, which
+ * takes a while, and is told of what is made from then on: it flushes the monitor and adopts new cgroups, so that what
+ * was made meanwhile is known before the gate enforces.
+ */
+void admission_init(struct admission *admission, struct monitor *monitor, admission_catch_up_t catch_up, void *context);
 /* Ends; the gate goes on by its pins. */
 void admission_deinit(struct admission *admission);
 

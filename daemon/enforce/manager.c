@@ -502,8 +502,13 @@ void manager_take_gate(struct manager *manager)
                 gate_take_events(manager->admission.gate, take_event, manager);
 }
 
-static void find_new_cgroups(struct manager *manager)
+/* For the gate: see admission_init(). */
+static void catch_up(void *context)
 {
+        struct manager *manager = context;
+
+        monitor_flush(manager->monitor);
+        follow_tree(manager);
         new_cgroups_find_all(&manager->new_cgroups);
         manager_adopt_added(manager);
 }
@@ -563,11 +568,9 @@ static int set_gate(struct manager *manager)
         }
         manager->obstacle = admission_obstacle(&manager->admission);
         if (!manager->obstacle) {
-                find_new_cgroups(manager);
+                catch_up(manager);
                 if (admission_start(&manager->admission, &manager->config) < 0)
                         manager->obstacle = admission_obstacle(&manager->admission) ?: "the gate cannot be loaded";
-                else
-                        find_new_cgroups(manager); /* those that were made before it reported new ones */
         }
         if (manager->obstacle) {
                 log_warning("%s: OnMax=deny is not available (%s): growth past Max is reported, but not refused",
@@ -639,7 +642,7 @@ int manager_init(struct manager *manager, const struct manager_options *options,
         if (r < 0)
                 return r;
         log_throttle_obstacle(manager);
-        admission_init(&manager->admission, monitor);
+        admission_init(&manager->admission, monitor, catch_up, manager);
         new_cgroups_init(&manager->new_cgroups, monitor, &manager->config);
         r = adopt_all(manager);
         if (r < 0)

@@ -39,7 +39,7 @@ static struct fakes {
 
         struct fake_hierarchy hierarchy;
         int walk_error;
-        unsigned int walks;
+        unsigned int walks, flushes;
 
         struct fake_xattr {
                 char path[64], name[32], value[192];
@@ -252,6 +252,13 @@ uint64_t now_usec(void)
         return fake.now;
 }
 
+int monitor_flush(struct monitor *monitor)
+{
+        fake.flushes++;
+        tree_flush(&monitor->tree);
+        return 0;
+}
+
 int monitor_look_again(struct monitor *monitor, uint64_t cgroup_id)
 {
         (void) monitor;
@@ -454,9 +461,9 @@ void enforce_forget(struct enforce *enforce, uint64_t id)
 
 static char fake_gate;
 
-void admission_init(struct admission *admission, struct monitor *monitor)
+void admission_init(struct admission *admission, struct monitor *monitor, admission_catch_up_t catch_up, void *context)
 {
-        *admission = (struct admission){ .monitor = monitor };
+        *admission = (struct admission){ .monitor = monitor, .catch_up = catch_up, .catch_up_context = context };
 }
 
 void admission_deinit(struct admission *admission)
@@ -475,6 +482,8 @@ int admission_start(struct admission *admission, const struct config *config)
 {
         (void) config;
         fake.start_count++;
+        if (fake.start_error == 0 && !admission->gate)
+                admission->catch_up(admission->catch_up_context);
         if (fake.start_error == 0)
                 admission->gate = (struct gate *) &fake_gate;
         return fake.start_error;

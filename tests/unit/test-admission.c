@@ -70,6 +70,8 @@ static struct fakes {
         struct capability capabilities[CAPABILITIES];
         size_t lost;
         char lost_reason[64];
+        unsigned int catch_ups; /* and the cgroup that an object turns up in then; 0: none */
+        uint64_t late;
         uint64_t own;
         int own_error;
         const void *own_noted; /* the object whose maps and programs are the daemon's */
@@ -314,6 +316,23 @@ static struct budget deny, alert;
 static struct policy policies[4];
 static unsigned int policy_count;
 
+static void put(uint64_t cgroup, uint32_t kind, uint32_t id, uint64_t allocated, uint64_t charged, uint32_t marks);
+
+#define LATE 70
+
+/* What was made while the gate was loaded is known from now on; nothing refuses it yet. */
+static void catch_up(void *context)
+{
+        const struct admission *caller = context;
+
+        assert_ptr_equal(caller, &admission);
+        assert_ptr_equal(caller->gate, &fake.gates[fake.open_count - 1]);
+        assert_false(caller->gate->started);
+        fake.catch_ups++;
+        if (fake.late)
+                put(fake.late, OBJECT_MAP, LATE + fake.catch_ups, 1, 1, 0);
+}
+
 static int setup(void **state)
 {
         (void) state;
@@ -333,7 +352,7 @@ static int setup(void **state)
         if (tree_init(&monitor.tree, ROOT, fake_lookup, &hierarchy) < 0)
                 return -1;
         ledger_init(&monitor.ledger, &monitor.tree);
-        admission_init(&admission, &monitor);
+        admission_init(&admission, &monitor, catch_up, &admission);
         return 0;
 }
 
@@ -432,6 +451,26 @@ static void test_domains(void **state)
         assert_string_equal(logged, "");
         assert_true(fake.gates[0].started);
         assert_false(fake.gates[0].closed);
+}
+
+/* An object that is made while a gate is loaded is booked before that enforces, the first gate and any other. */
+static void test_late_object(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        fake.late = A;
+        start();
+        assert_int_equal(fake.catch_ups, 1);
+        assert_int_equal(settled(LATE + 1)->domain, A);
+        /* Nothing is loaded: what is made is told of. */
+        start();
+        assert_int_equal(fake.catch_ups, 1);
+        admission.rebuild = true;
+        admission_flush(&admission);
+        assert_int_equal(fake.open_count, 2);
+        assert_int_equal(fake.catch_ups, 2);
+        assert_int_equal(settled(LATE + 2)->domain, A);
+        assert_true(fake.gates[1].started);
 }
 
 static void assert_committed(uint64_t id, uint64_t committed, uint64_t unbounded)
@@ -1122,6 +1161,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(test_objects_of_the_gate),
                 TEST(test_domains),
+                TEST(test_late_object),
                 TEST(test_committed),
                 TEST(test_gone_cgroup_has_none),
                 TEST(test_no_room),

@@ -1904,7 +1904,9 @@ static void test_empty_cgroups_are_expected(void **state)
         write_file("30-d.budget", "[Match]\nCgroup=/d\n[Budget]\nMax=1M\nOnMax=deny\n");
         get(A);
         start();
+        /* Before the gate is loaded, and when it is. */
         assert_int_equal(fake.walks, 2);
+        assert_int_equal(fake.flushes, 2);
         assert_int_equal(fake.watch_count, 0);
         assert_null(tree_find(&monitor.tree, C));
         assert_null(tree_find(&monitor.tree, D));
