@@ -445,6 +445,11 @@ static void test_other_database(void **state)
         assert_int_equal(sqlite3_exec(db, "DROP TABLE peaks", NULL, NULL, NULL), SQLITE_OK);
         sqlite3_close(db);
         expect_anew("one without a table");
+        history_store_close(open_store_in());
+        assert_int_equal(sqlite3_open(file_in("history.db"), &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "PRAGMA application_id=4711", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        expect_anew("another program's with the same tables");
 }
 
 static void test_later_version(void **state)
