@@ -57,6 +57,16 @@ static void set_limits(uint64_t max[GATE_RESOURCES], const struct budget *budget
                 max[GATE_UNBOUNDED] = 0;
 }
 
+/* How often @cgroup was refused so far. The gate before this one has gone on refusing while this one was loaded. */
+static uint64_t denied_so_far(const struct admission *admission, const struct cgroup *cgroup)
+{
+        struct gate_domain before;
+
+        if (!admission->previous || gate_read_domain(admission->previous, cgroup->id, &before) < 0)
+                return cgroup->policy->events.denied;
+        return MAX(before.denied, cgroup->policy->events.denied);
+}
+
 static int set_domain(struct admission *admission, const struct cgroup *cgroup)
 {
         struct policy *policy = cgroup->policy;
@@ -67,7 +77,8 @@ static int set_domain(struct admission *admission, const struct cgroup *cgroup)
         if (r == -ENOMEM)
                 return r;
         set_limits(max, policy->budget, policy->max);
-        r = gate_set_domain(admission->gate, cgroup->id, domain_of(cgroup->parent), path, max, policy->events.denied);
+        r = gate_set_domain(admission->gate, cgroup->id, domain_of(cgroup->parent), path, max,
+                        denied_so_far(admission, cgroup));
         /* Without one its objects are booked in the next one above. */
         if (r != -EEXIST)
                 policy->has_domain = r == 0;
@@ -326,9 +337,12 @@ bool admission_wants_flush(const struct admission *admission)
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */
 
-void admission_init(struct admission *admission, struct monitor *monitor, admission_catch_up_t catch_up, void *context)
+void admission_init(struct admission *admission, struct monitor *monitor, admission_catch_up_t catch_up,
+                gate_event_t take_event, void *context)
 {
-        *admission = (struct admission){ .monitor = monitor, .catch_up = catch_up, .catch_up_context = context };
+        *admission = (struct admission){
+                .monitor = monitor, .catch_up = catch_up, .take_event = take_event, .context = context
+        };
 }
 
 static void close_gate(struct admission *admission)
@@ -426,7 +440,7 @@ static int open_gate(struct admission *admission, bool fresh)
         admission->unbooked = gate_unbooked(gate);
         admission->missed = 0;
         note_own(admission);
-        admission->catch_up(admission->catch_up_context);
+        admission->catch_up(admission->context);
         return 0;
 }
 
@@ -485,6 +499,8 @@ static int start(struct admission *admission, bool fresh)
         flush(admission);
         prune_domains(admission);
         gate_start(admission->gate);
+        if (admission->previous)
+                gate_take_events(admission->previous, admission->take_event, admission->context);
         gate_close(admission->previous);
         admission->previous = NULL;
         return 0;

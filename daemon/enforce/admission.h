@@ -19,12 +19,17 @@
  */
 #define ADMISSION_OBJECTS_MIN 16384
 
+/*
+ * Called when a gate has been loaded, which takes a while, and is told of what is made from then on: flushes the
+ * monitor and adopts new cgroups, so that what was made meanwhile is known before the gate enforces.
+ */
 typedef void (*admission_catch_up_t)(void *context);
 
 struct admission {
         struct monitor *monitor;
         admission_catch_up_t catch_up;
-        void *catch_up_context;
+        gate_event_t take_event;       /* the last ones of a gate that another one replaces */
+        void *context;                 /* of both */
         struct gate *gate;             /* NULL: nothing is refused */
         struct gate *previous;         /* while a fresh one is made: the one that refuses until then */
         struct gate_settlement *queue; /* what the next flush settles */
@@ -40,12 +45,9 @@ struct admission {
         size_t retired_count;
 };
 
-/*
- * Begins without a gate. @monitor must outlive it. @catch_up with @context is called when a gate has been loaded, which
- * takes a while, and is told of what is made from then on: it flushes the monitor and adopts new cgroups, so that what
- * was made meanwhile is known before the gate enforces.
- */
-void admission_init(struct admission *admission, struct monitor *monitor, admission_catch_up_t catch_up, void *context);
+/* Begins without a gate. @monitor, and @context of both functions, must outlive it. */
+void admission_init(struct admission *admission, struct monitor *monitor, admission_catch_up_t catch_up,
+                gate_event_t take_event, void *context);
 /* Ends; the gate goes on by its pins. */
 void admission_deinit(struct admission *admission);
 

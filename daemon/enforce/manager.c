@@ -642,7 +642,7 @@ int manager_init(struct manager *manager, const struct manager_options *options,
         if (r < 0)
                 return r;
         log_throttle_obstacle(manager);
-        admission_init(&manager->admission, monitor, catch_up, manager);
+        admission_init(&manager->admission, monitor, catch_up, take_event, manager);
         new_cgroups_init(&manager->new_cgroups, monitor, &manager->config);
         r = adopt_all(manager);
         if (r < 0)

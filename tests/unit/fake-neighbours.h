@@ -461,9 +461,12 @@ void enforce_forget(struct enforce *enforce, uint64_t id)
 
 static char fake_gate;
 
-void admission_init(struct admission *admission, struct monitor *monitor, admission_catch_up_t catch_up, void *context)
+void admission_init(struct admission *admission, struct monitor *monitor, admission_catch_up_t catch_up,
+                gate_event_t take_event, void *context)
 {
-        *admission = (struct admission){ .monitor = monitor, .catch_up = catch_up, .catch_up_context = context };
+        *admission = (struct admission){
+                .monitor = monitor, .catch_up = catch_up, .take_event = take_event, .context = context
+        };
 }
 
 void admission_deinit(struct admission *admission)
@@ -483,7 +486,7 @@ int admission_start(struct admission *admission, const struct config *config)
         (void) config;
         fake.start_count++;
         if (fake.start_error == 0 && !admission->gate)
-                admission->catch_up(admission->catch_up_context);
+                admission->catch_up(admission->context);
         if (fake.start_error == 0)
                 admission->gate = (struct gate *) &fake_gate;
         return fake.start_error;

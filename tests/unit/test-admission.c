@@ -72,6 +72,8 @@ static struct fakes {
         char lost_reason[64];
         unsigned int catch_ups; /* and the cgroup that an object turns up in then; 0: none */
         uint64_t late;
+        uint64_t denied_before; /* of A, by the gate before */
+        unsigned int events_taken;
         uint64_t own;
         int own_error;
         const void *own_noted; /* the object whose maps and programs are the daemon's */
@@ -134,6 +136,26 @@ int gate_set_budgets(
         memcpy(fake.limits, limits, count * sizeof(*limits));
         fake.limits_count = count;
         return 0;
+}
+
+int gate_read_domain(const struct gate *gate, uint64_t id, struct gate_domain *domain)
+{
+        assert_ptr_equal(gate, &fake.gates[fake.open_count - 2]);
+        assert_false(gate->closed);
+        *domain = (struct gate_domain){ .denied = fake.denied_before };
+        return id == A ? 0 : -ENOENT;
+}
+
+static void take_event(void *context, const struct gate_event *event);
+
+int gate_take_events(struct gate *gate, gate_event_t callback, void *context)
+{
+        assert_ptr_equal(gate, &fake.gates[fake.open_count - 2]);
+        assert_false(gate->closed);
+        assert_true(fake.gates[fake.open_count - 1].started);
+        fake.events_taken++;
+        callback(context, NULL);
+        return 1;
 }
 
 void gate_read_fill(const struct gate *gate, struct gate_fill *fill)
@@ -352,7 +374,7 @@ static int setup(void **state)
         if (tree_init(&monitor.tree, ROOT, fake_lookup, &hierarchy) < 0)
                 return -1;
         ledger_init(&monitor.ledger, &monitor.tree);
-        admission_init(&admission, &monitor, catch_up, &admission);
+        admission_init(&admission, &monitor, catch_up, take_event, &admission);
         return 0;
 }
 
@@ -471,6 +493,38 @@ static void test_late_object(void **state)
         assert_int_equal(fake.catch_ups, 2);
         assert_int_equal(settled(LATE + 2)->domain, A);
         assert_true(fake.gates[1].started);
+}
+
+static void take_event(void *context, const struct gate_event *event)
+{
+        assert_ptr_equal(context, &admission);
+        assert_null(event);
+}
+
+/* What a gate refuses while another one is loaded in its place is told, and counted. */
+static void test_refused_meanwhile(void **state)
+{
+        (void) state;
+        give(A, &deny, MIB);
+        give(C, &deny, MIB);
+        start();
+        assert_int_equal(fake.events_taken, 0);
+        fake.denied_before = 500;
+        for (size_t i = 0; i < DOMAINS; i++)
+                fake.domains[i] = (struct domain){};
+        admission.rebuild = true;
+        admission_flush(&admission);
+        assert_int_equal(fake.events_taken, 1);
+        assert_true(fake.gates[0].closed);
+        assert_int_equal(find_domain(A)->denied, 500);
+        assert_int_equal(find_domain(C)->denied, 50 + C);
+        /* The daemon's count is the higher one. */
+        fake.denied_before = 5;
+        for (size_t i = 0; i < DOMAINS; i++)
+                fake.domains[i] = (struct domain){};
+        admission.rebuild = true;
+        admission_flush(&admission);
+        assert_int_equal(find_domain(A)->denied, 50 + A);
 }
 
 static void assert_committed(uint64_t id, uint64_t committed, uint64_t unbounded)
@@ -1162,6 +1216,7 @@ int main(void)
                 TEST(test_objects_of_the_gate),
                 TEST(test_domains),
                 TEST(test_late_object),
+                TEST(test_refused_meanwhile),
                 TEST(test_committed),
                 TEST(test_gone_cgroup_has_none),
                 TEST(test_no_room),
