@@ -18,6 +18,7 @@
 #include "account/workloads.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/size.h"
 #include "base/trim.h"
 #include "configlog.h"
@@ -296,7 +297,8 @@ static int reload(void *context, json_t *errors)
                 workloads_name_all(&daemon->workloads);
         }
         if (r < 0)
-                log_error("%zu errors in the configuration: the configuration in force is kept", log.errors);
+                log_identified(BPFBUDGET_MESSAGE_CONFIGURATION_ID, LOG_ERR,
+                                "%zu errors in the configuration: the configuration in force is kept", log.errors);
         else if (manager_reload(&daemon->manager, &config) < 0 || set_poll_timer(daemon) < 0 ||
                         set_gate_event(daemon) < 0) {
                 r = -ENOMEM;
@@ -559,7 +561,7 @@ static void on_event(void *context, const struct budget_event *event)
         if (r < 0)
                 api_alert_dropped(daemon->api, ALERT_DROP_JOURNAL);
         if (r < 0)
-                log_warning("The alert for %s was not accepted by the journal: %s", event->cgroup->path ?: "(unknown)",
+                log_warning("%s: the journal did not accept the alert: %s", event->cgroup->path ?: "(unknown)",
                                 strerror(-r));
 }
 
@@ -593,7 +595,9 @@ static int start_config(struct daemon *daemon, struct config *config)
         if (r == -EINVAL && log.errors) {
                 const char *first = json_string_value(json_array_get(log.texts, 0));
 
-                log_error("%zu errors in the configuration; bpfbudgetd --check-config lists them, too", log.errors);
+                log_identified(BPFBUDGET_MESSAGE_CONFIGURATION_ID, LOG_ERR,
+                                "%zu errors in the configuration; bpfbudgetd --check-config lists them, too",
+                                log.errors);
                 daemon->misconfigured = true;
                 if (asprintf(&daemon->reason, "%s (%zu errors in the configuration)", first ?: "", log.errors) < 0)
                         daemon->reason = NULL;

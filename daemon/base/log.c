@@ -10,12 +10,14 @@
 
 #include "base/cleanup.h"
 #include "base/logsink.h"
+#include "base/messages.h"
 #include "base/text.h"
 
 /* What may wait for a journal that does not read, in bytes: some thousand alerts. */
 #define QUEUE_BYTES_MAX (2UL * 1024 * 1024)
 
-#define MESSAGE_FIELD "MESSAGE="
+#define MESSAGE_FIELD    "MESSAGE="
+#define MESSAGE_ID_FIELD "MESSAGE_ID="
 
 static int max_level = LOG_INFO;
 static bool started; /* a thread writes */
@@ -75,17 +77,17 @@ static int send_item(const struct parcel *parcel)
 static int tell_lost(uint64_t count)
 {
         _cleanup_free_ struct log_item *item = NULL;
-        char text[128], field[64];
-        struct iovec fields = { .iov_base = field };
+        char text[128], field[64], id[] = MESSAGE_ID_FIELD BPFBUDGET_MESSAGE_LOST_ID;
+        struct iovec fields[] = { { .iov_base = id, .iov_len = strlen(id) }, { .iov_base = field } };
 
         snprintf(text, sizeof(text), "%llu messages were lost: the journal, or whoever reads stderr, did not take them",
                         (unsigned long long) count);
-        fields.iov_len = snprintf(field, sizeof(field), "BPFBUDGET_LOST=%llu", (unsigned long long) count);
+        fields[1].iov_len = snprintf(field, sizeof(field), "BPFBUDGET_LOST=%llu", (unsigned long long) count);
         item = item_new(LOG_WARNING, text);
         if (!item)
                 return -ENOMEM;
-        item->fields = &fields;
-        item->field_count = 1;
+        item->fields = fields;
+        item->field_count = 2;
         return sink_send(item);
 }
 
@@ -141,23 +143,58 @@ static void deliver(int priority, const char *text, struct iovec *fields, size_t
         drop(&item->parcel);
 }
 
-void log_message(int priority, const char *format, ...)
+/* The field for @id, to be freed. NULL: no memory, and the message goes without it. */
+static struct iovec *id_field(const char *id)
 {
-        int saved_errno = errno, n;
+        struct iovec *field = calloc(1, sizeof(*field));
         char *text = NULL;
-        va_list ap;
+
+        if (field && asprintf(&text, MESSAGE_ID_FIELD "%s", id) >= 0) {
+                *field = (struct iovec){ text, strlen(text) };
+                return field;
+        }
+        free(field);
+        return NULL;
+}
+
+static void log_text(const char *id, int priority, const char *format, va_list ap)
+                __attribute__((format(printf, 3, 0)));
+
+/* @id: NULL if there is none. */
+static void log_text(const char *id, int priority, const char *format, va_list ap)
+{
+        int saved_errno = errno;
+        char *text = NULL;
 
         if (priority > max_level)
                 return;
-        va_start(ap, format);
-        n = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (n >= 0) {
-                deliver(priority, text, NULL, 0);
+        if (vasprintf(&text, format, ap) >= 0) {
+                /* An entry with fields goes to the journal, wherever stderr leads. */
+                struct iovec *field = id && sink_is_journal() ? id_field(id) : NULL;
+
+                deliver(priority, text, field, field ? 1 : 0);
                 free(text);
         } else if (started)
                 outbox_count_lost(&outbox);
         errno = saved_errno;
+}
+
+void log_message(int priority, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        log_text(NULL, priority, format, ap);
+        va_end(ap);
+}
+
+void log_identified(const char *id, int priority, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        log_text(id, priority, format, ap);
+        va_end(ap);
 }
 
 void log_entry(int priority, const char *text, struct iovec *fields, size_t count)

@@ -25,6 +25,12 @@ int log_max_level(void);
 void log_message(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
+ * Like log_message(), with MESSAGE_ID=@id where stderr is the journal's, by which journalctl -x finds what the catalog
+ * explains (base/messages.h).
+ */
+void log_identified(const char *id, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/*
  * Logs @text as an entry of the journal, also where stderr is not the journal's, that has these @fields beside MESSAGE=
  * and PRIORITY=: each NAME=VALUE with any bytes, allocated, and taken over. Without a journal it is log_message().
  */

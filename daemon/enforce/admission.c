@@ -285,9 +285,8 @@ static void log_missed(struct admission *admission)
 
         if (missed <= 2 * admission->missed)
                 return;
-        log_warning("The kernel skipped the gate for up to %llu calls of bpf(2), whose objects count against the "
-                    "next request. To prevent this on a preemptible kernel, add bpf to lsm= on the kernel command "
-                    "line, or use a kernel with CONFIG_FPROBE",
+        log_warning("The kernel skipped the gate for up to %llu calls of bpf(2); their objects count against the "
+                    "next request. To prevent it, add bpf to lsm= on the kernel command line",
                         (unsigned long long) missed);
         admission->missed = missed;
 }

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "policy/policy.h"
 
 /* After a thaw that failed: what may be a matter of a moment, and what fails for long is not worth more. */
@@ -188,7 +189,8 @@ static int end_pause(struct enforce *enforce, struct frozen *frozen, uint64_t no
         if (r == 0)
                 return 0;
         if (frozen->error != r)
-                log_error("%s cannot be thawed (%s): it is tried again", frozen->directory, strerror(-r));
+                log_identified(BPFBUDGET_MESSAGE_FROZEN_ID, LOG_ERR, "%s cannot be thawed (%s): it is tried again",
+                                frozen->directory, strerror(-r));
         frozen->error = r;
         freezer_set_until(&enforce->freezer, frozen, now + RETRY_USEC);
         return r;

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "kernel/cgroupfs.h"
 #include "kernel/longpath.h"
 #include "policy/mount.h"
@@ -446,13 +447,16 @@ static int release_line(const char *file, const char *line, struct unit_state *u
         int r = freezer_parse(line, &id, &directory);
 
         if (r < 0) {
-                log_error("%s is damaged: \"%.200s\" names no cgroup; one may be left frozen (cgroup.freeze is 1)",
+                log_identified(BPFBUDGET_MESSAGE_FROZEN_ID, LOG_ERR,
+                                "%s is damaged: \"%.200s\" names no cgroup; one may be left frozen (cgroup.freeze is "
+                                "1)",
                                 file, line);
                 return 0;
         }
         r = release_one(id, directory, units);
         if (r < 0)
-                log_error("%s cannot be thawed (%s); write 0 to its cgroup.freeze", directory, strerror(-r));
+                log_identified(BPFBUDGET_MESSAGE_FROZEN_ID, LOG_ERR,
+                                "%s cannot be thawed (%s); write 0 to its cgroup.freeze", directory, strerror(-r));
         return r;
 }
 
@@ -469,7 +473,7 @@ int freezer_release(const char *file)
                 return 0;
         if (!record) {
                 r = -errno;
-                log_error("%s cannot be read: %s", file, strerror(-r));
+                log_identified(BPFBUDGET_MESSAGE_FROZEN_ID, LOG_ERR, "%s cannot be read: %s", file, strerror(-r));
                 return r;
         }
         while ((n = getline(&line, &size, record)) > 0) {
@@ -482,7 +486,7 @@ int freezer_release(const char *file)
         }
         if (ferror(record)) {
                 error = -errno;
-                log_error("%s cannot be read: %s", file, strerror(errno));
+                log_identified(BPFBUDGET_MESSAGE_FROZEN_ID, LOG_ERR, "%s cannot be read: %s", file, strerror(errno));
         }
         if (error == 0 && unlink(file) < 0 && errno != ENOENT)
                 log_warning("%s cannot be removed: %s", file, strerror(errno));

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "enforce/limits.h"
 #include "enforce/refusal.h"
 #include "kernel/probe.h"
@@ -100,7 +101,7 @@ void manager_take_names(struct manager *manager)
 
         while ((cgroup = workloads_take_resolved(manager->workloads)))
                 if (match_again(manager, cgroup) < 0)
-                        log_error("Out of memory: %s may be without its budget", cgroup->path ?: "a cgroup");
+                        log_error("%s may be without its budget: out of memory", cgroup->path ?: "a cgroup");
 }
 
 void manager_adopt_added(struct manager *manager)
@@ -109,7 +110,7 @@ void manager_adopt_added(struct manager *manager)
 
         while ((cgroup = tree_take_added(&manager->monitor->tree)))
                 if (!cgroup->policy && adopt(manager, cgroup) < 0)
-                        log_error("Out of memory: %s is without its budget", cgroup->path ?: "a cgroup");
+                        log_error("%s is without its budget: out of memory", cgroup->path ?: "a cgroup");
 }
 
 /* A cgroup that was removed keeps no events: its id never comes back. */
@@ -573,7 +574,8 @@ static int set_gate(struct manager *manager)
                         manager->obstacle = admission_obstacle(&manager->admission) ?: "the gate cannot be loaded";
         }
         if (manager->obstacle) {
-                log_warning("%s: OnMax=deny is not available (%s): growth past Max is reported, but not refused",
+                log_identified(BPFBUDGET_MESSAGE_DENY_ID, LOG_WARNING,
+                                "%s: OnMax=deny is not available (%s): growth past Max is reported, but not refused",
                                 budget->file, manager->obstacle);
                 return manager->config.settings.strict ? -EOPNOTSUPP : 0;
         }

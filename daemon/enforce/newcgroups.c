@@ -65,7 +65,7 @@ static bool find(struct new_cgroups *new, uint64_t id)
                 return false;
         }
         if (add_if_refused(new, id, path) < 0)
-                log_error("Out of memory: %s may exceed its Max until it has an object", path);
+                log_error("%s may exceed its Max until it has an object: out of memory", path);
         return true;
 }
 

@@ -12,11 +12,11 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/size.h"
 #include "base/text.h"
 #include "kernel/process.h"
 #include "policy/unit.h"
-#include "serve/messages.h"
 #include "serve/report.h"
 #include "serve/workload-json.h"
 
@@ -455,11 +455,11 @@ static int send_fill(const struct budget_event *event, const struct ledger *ledg
         (void) ledger;
         describe_suppressed(event, "messages were suppressed", missing, sizeof(missing));
         snprintf(text, sizeof(text),
-                        "%sMap %.*s (%s, id %u) of %s is nearly full: %llu of %u entries, MapFillHigh of budget %s is "
+                        "%s%s: map %.*s (%s, id %u) is nearly full: %llu of %u entries, MapFillHigh of budget %s is "
                         "%u%%%s",
-                        event->dry_run ? "(dry run) " : "", OBJECT_NAME_SIZE, map->name, type, map->id,
-                        show_cgroup(event->cgroup, title), (unsigned long long) map->entries, map->max_entries,
-                        budget->name, budget->map_fill_high, missing);
+                        event->dry_run ? "(dry run) " : "", show_cgroup(event->cgroup, title), OBJECT_NAME_SIZE,
+                        map->name, type, map->id, (unsigned long long) map->entries, map->max_entries, budget->name,
+                        budget->map_fill_high, missing);
         begin_entry(&fields, BPFBUDGET_MESSAGE_FILL_ID, event->cgroup);
         add_field(&fields, "BPFBUDGET_BUDGET=%s", budget->name);
         add_field(&fields, "BPFBUDGET_LIMIT=%s", budget_limit_name(event->limit));

@@ -36,7 +36,7 @@ static int put_in_force(struct api *api, struct varlink_call *call, const char *
         }
         s = runtime_restore(api->options.directory, path, before);
         if (s < 0)
-                log_error("The runtime budget of %s cannot be removed: %s", path, strerror(-s));
+                log_error("%s: its runtime budget cannot be removed: %s", path, strerror(-s));
         if (r == -EINVAL)
                 return varlink_error(call, "io.bpfbudget.InvalidConfiguration", json_pack("{so}", "errors", errors));
         json_decref(errors);
@@ -74,7 +74,7 @@ static int set_root_budget(
                 return invalid_budget(call, "cgroup", "its name has blanks or control characters, or is not UTF-8");
         if (r < 0)
                 return file_error(api, call, r);
-        log_info("User %u sets a budget for %s", (unsigned int) varlink_uid(call), cgroup->path);
+        log_info("%s: user %u sets a budget", cgroup->path, (unsigned int) varlink_uid(call));
         return put_in_force(api, call, path, before);
 }
 
@@ -167,6 +167,6 @@ int api_unset_budget(void *context, struct varlink_call *call, json_t *parameter
                 return api_error(call, "io.bpfbudget.NoSuchBudget", "cgroup", path);
         if (r < 0)
                 return file_error(api, call, r);
-        log_info("User %u unsets the budget of %s", (unsigned int) varlink_uid(call), path);
+        log_info("%s: user %u unsets the budget", path, (unsigned int) varlink_uid(call));
         return put_in_force(api, call, path, before);
 }

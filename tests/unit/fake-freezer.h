@@ -124,6 +124,18 @@ void log_message(int priority, const char *format, ...)
         logged_count++;
 }
 
+void log_identified(const char *id, int priority, const char *format, ...)
+{
+        va_list ap;
+
+        (void) id;
+        (void) priority;
+        va_start(ap, format);
+        vsnprintf(logged, sizeof(logged), format, ap);
+        va_end(ap);
+        logged_count++;
+}
+
 /* The test's own directory; to be removed with fake_remove(). */
 static inline int fake_make(char directory[64])
 {

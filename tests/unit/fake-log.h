@@ -22,18 +22,35 @@ static inline void forget_log(void)
         *logged = '\0';
 }
 
-void log_message(int priority, const char *format, ...)
+static inline void add_logged(int priority, const char *format, va_list ap)
 {
         size_t used = strlen(logged);
-        va_list ap;
 
         used += snprintf(logged + used, sizeof(logged) - used, "<%d>", priority);
-        va_start(ap, format);
         used += vsnprintf(logged + used, sizeof(logged) - used, format, ap);
-        va_end(ap);
         if (used + 2 > sizeof(logged))
                 abort();
         strcpy(logged + used, "\n");
+}
+
+void log_message(int priority, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        add_logged(priority, format, ap);
+        va_end(ap);
+}
+
+void log_identified(const char *id, int priority, const char *format, ...)
+{
+        va_list ap;
+
+        if (strlen(id) != 32)
+                abort();
+        va_start(ap, format);
+        add_logged(priority, format, ap);
+        va_end(ap);
 }
 
 /* Of log_start() and log_stop(): what the former was told, what the latter answers, and how often they were called. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the journal is sent, field by field. */
 #include <errno.h>
+#include <fnmatch.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@
 #include <linux/bpf.h>
 
 #include "base/log.h"
+#include "base/messages.h"
 #include "kernel/process.h"
 #include "serve/alert.h"
 
@@ -32,13 +34,15 @@
 #define SERVICE 77
 #define C       20
 
-/* They never change, so they are not those of messages.h. */
+/* They never change, so they are not those of base/messages.h. */
 #define HIGH_ID      "c570d457cacf49c5a4e01e1985aa493e"
 #define MAX_ID       "dda326b36cb048359238f145b8ae605e"
 #define CLEAR_ID     "4969eae01ee449faa597c5903b2cf77d"
 #define EASED_ID     "764750921aad4f78b76f82cdca417f52"
 #define THROTTLED_ID "c6f7bec2685746d4987612749c1424c8"
 #define DENIED_ID    "60e2a96862874c56857233fff960dd75"
+#define FILL_ID      "8aba853496b54299b912cce5e30a5923"
+#define ORPHANS_ID   "a7d694fdcb354c4996e120464a379382"
 
 /* --- The journal -------------------------------------------------------------------------------------------------- */
 
@@ -88,6 +92,28 @@ static void add_sent(const char *text, size_t length)
         n++;
 }
 
+/* The manual lists the text, with this id and this priority. */
+static void assert_listed(const char *field, int priority, const char *text)
+{
+        static const struct {
+                const char *id;
+                int priority;
+                const char *pattern;
+        } listed[] = {
+#define LISTED(message_id, severity, text_pattern) { message_id, severity, text_pattern },
+                BPFBUDGET_MESSAGES(LISTED)
+        };
+        const char *dry = "(dry run) ";
+
+        if (strncmp(text, dry, strlen(dry)) == 0)
+                text += strlen(dry);
+        for (size_t i = 0; i < sizeof(listed) / sizeof(listed[0]); i++)
+                if (strcmp(field, listed[i].id) == 0 && priority == listed[i].priority &&
+                                fnmatch(listed[i].pattern, text, FNM_NOESCAPE) == 0)
+                        return;
+        fail_msg("daemon/messages.txt does not list, with %s and priority %d: %s", field, priority, text);
+}
+
 void log_entry(int priority, const char *text, struct iovec *fields, size_t count)
 {
         char own[sizeof(sent[0])];
@@ -97,6 +123,9 @@ void log_entry(int priority, const char *text, struct iovec *fields, size_t coun
         assert_true(strlen(text) + 1 < LOG_LINE_SIZE);
         add_sent(own, snprintf(own, sizeof(own), "MESSAGE=%s", text));
         add_sent(own, snprintf(own, sizeof(own), "PRIORITY=%d", priority));
+        assert_memory_equal(fields[0].iov_base, "MESSAGE_ID=", strlen("MESSAGE_ID="));
+        snprintf(own, sizeof(own), "%.*s", (int) fields[0].iov_len, (char *) fields[0].iov_base);
+        assert_listed(own + strlen("MESSAGE_ID="), priority, text);
         for (size_t i = 0; i < count; i++) {
                 add_sent(fields[i].iov_base, fields[i].iov_len);
                 free(fields[i].iov_base);
@@ -802,6 +831,47 @@ static void test_refusal_of_nobody(void **state)
         assert_int_equal(logged_priority, LOG_ERR);
 }
 
+/* --- Maps that fill, and orphans ---------------------------------------------------------------------------------- */
+
+static void test_map_that_fills(void **state)
+{
+        struct budget_event alert = a_change(LEVEL_OK, LEVEL_HIGH, LIMIT_MAP_FILL);
+
+        (void) state;
+        budget.map_fill_high = 90;
+        alert.kind = EVENT_FILL;
+        alert.object = (struct object_record){
+                .kind = OBJECT_MAP, .id = 12, .type = BPF_MAP_TYPE_HASH, .name = "flows"
+        };
+        alert.object.entries = 95;
+        alert.object.max_entries = 100;
+        alert.suppressed = 2;
+        assert_int_equal(alert_send(&alert, &ledger), 0);
+        assert_field("MESSAGE", "/a: map flows (hash, id 12) is nearly full: 95 of 100 entries, MapFillHigh of budget "
+                                "agents is "
+                                "90%; 2 earlier messages were suppressed");
+        assert_field("PRIORITY", "4");
+        assert_field("MESSAGE_ID", FILL_ID);
+        assert_field("BPFBUDGET_OBJECT_ID", "12");
+        assert_field("BPFBUDGET_ENTRIES", "95");
+        assert_field("BPFBUDGET_HIGH", "90");
+}
+
+static void test_orphans(void **state)
+{
+        struct budget_event alert = { .kind = EVENT_ORPHANS, .usage = 3 * MIB, .used = 7, .max = MIB, .dry_run = true };
+
+        (void) state;
+        assert_int_equal(alert_send(&alert, &ledger), 0);
+        assert_field("MESSAGE",
+                        "(dry run) Orphans have 3.0M of BPF memory in 7 maps and programs, OrphansHigh is 1.0M; "
+                        "\"bpfbudgetctl orphans\" lists them");
+        assert_field("PRIORITY", "4");
+        assert_field("MESSAGE_ID", ORPHANS_ID);
+        assert_field("BPFBUDGET_OBJECTS", "7");
+        assert_no_field("CGROUP");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -828,6 +898,8 @@ int main(void)
                 TEST(test_killed),
                 TEST(test_refusal_adds_up),
                 TEST(test_refusal_of_nobody),
+                TEST(test_map_that_fills),
+                TEST(test_orphans),
         };
 
         return cmocka_run_group_tests_name("alert", tests, NULL, NULL);

@@ -631,10 +631,10 @@ static void events_come(struct daemon *daemon)
         assert_int_equal(fake.dropped[ALERT_DROP_JOURNAL], 0);
         fake.alert_result = -EIO;
         on_event(daemon, &event);
-        assert_logged("<4>The alert for /a was not accepted by the journal: Input/output error\n");
+        assert_logged("<4>/a: the journal did not accept the alert: Input/output error\n");
         cgroup.path = NULL;
         on_event(daemon, &event);
-        assert_logged("<4>The alert for (unknown) was not accepted by the journal: Input/output error\n");
+        assert_logged("<4>(unknown): the journal did not accept the alert: Input/output error\n");
         assert_int_equal(fake.dropped[ALERT_DROP_JOURNAL], 2);
 }
 

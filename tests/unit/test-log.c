@@ -239,21 +239,37 @@ static void write_by_thread(void)
         if (errno != ENOTDIR)
                 _exit(2);
         log_error("two");
+        log_identified("5eb", LOG_WARNING, "three %d", 3);
         write_entry();
         if (log_stop() != 0)
                 _exit(4);
 }
 
-#define LOST "messages were lost: the journal, or whoever reads stderr, did not take them"
+static void write_identified(void)
+{
+        log_identified("5eb", LOG_WARNING, "three %d", 3);
+}
+
+/* The ID does not take a message from whoever reads stderr. */
+static void test_identified(void **state)
+{
+        (void) state;
+        assert_written(NO_STREAM, write_identified, "me: three 3\n");
+        assert_written(JOURNAL_STREAM, write_identified, "journal <4> three 3 MESSAGE_ID=5eb\n");
+}
+
+#define LOST    "messages were lost: the journal, or whoever reads stderr, did not take them"
+#define LOST_ID " MESSAGE_ID=6b52e7d5de6147bb913f10a82de508e8 "
 
 static void test_thread(void **state)
 {
         (void) state;
         assert_written(JOURNAL_STREAM, write_by_thread,
-                        "journal <4> 7 " LOST " BPFBUDGET_LOST=7\njournal <4> one\njournal <3> two\njournal <3> a?b "
+                        "journal <4> 7 " LOST LOST_ID "BPFBUDGET_LOST=7\njournal <4> one\njournal <3> two\njournal <4> "
+                        "three 3 MESSAGE_ID=5eb\njournal <3> a?b "
                         "CGROUP=/a\xff BPFBUDGET_COMM=a\nb\n");
         no_socket = true;
-        assert_written(NO_STREAM, write_by_thread, "me: 7 " LOST "\nme: one\nme: two\nme: a?b\n");
+        assert_written(NO_STREAM, write_by_thread, "me: 7 " LOST "\nme: one\nme: two\nme: three 3\nme: a?b\n");
         no_socket = false;
 }
 
@@ -383,6 +399,7 @@ int main(void)
                 cmocka_unit_test(test_entry),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_long),
+                cmocka_unit_test(test_identified),
                 cmocka_unit_test(test_thread),
                 cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_never_there),

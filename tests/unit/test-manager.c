@@ -995,7 +995,7 @@ static void test_budget_without_memory(void **state)
         assert_int_equal(tree_get(&monitor.tree, A, &cgroup), 0);
         follow();
         assert_null(cgroup->policy);
-        assert_string_equal(logged, "<3>Out of memory: /a is without its budget\n");
+        assert_string_equal(logged, "<3>/a is without its budget: out of memory\n");
         manager_deinit(&manager);
         failing_calloc = 1;
         assert_int_equal(try_start(NULL, false), -ENOMEM);
@@ -2009,7 +2009,7 @@ static void test_new_cgroup_without_memory(void **state)
         cgroups[4].gone = false;
         fake.callocs = 1;
         make_cgroup_event(D);
-        assert_int_equal(count_logged("Out of memory: /d may exceed its Max"), 1);
+        assert_int_equal(count_logged("/d may exceed its Max until it has an object: out of memory"), 1);
         assert_false(manager_wants_flush(&manager));
 }
 
