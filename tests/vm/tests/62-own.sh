@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 60
 # The daemon's own BPF objects, with those of the gate: each is "self", and status shows their bytes and the CPUs that per-CPU memory is
-# for. They do not grow with CPUs that are not there: trixie-6.12-64cpus has 2 of 64.
+# for. They do not grow with CPUs that are not there: bookworm-6.1-64cpus has 2 of 64.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
 need_product
 trap 'bpfbudgetctl unset-budget vmtest-own.service; systemctl stop bpfbudgetd vmtest-own.service' EXIT
