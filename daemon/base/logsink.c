@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <jansson.h>
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
@@ -43,6 +44,69 @@ int sink_write(const struct log_item *item)
         int n = sink_is_journal() ? asprintf(&line, "<%d>%s\n", item->priority, text)
                                   : asprintf(&line, "%s: %s\n", program_invocation_short_name, text);
 
+        if (n < 0) {
+                line = NULL;
+                return -ENOMEM;
+        }
+        return write_all(STDERR_FILENO, line, n);
+}
+
+static void cleanup_json(json_t **json)
+{
+        json_decref(*json);
+}
+
+/* @length bytes of @text; a list of them if they are not UTF-8, as by journalctl -o json. NULL: no memory. */
+static json_t *bytes_to_json(const char *text, size_t length)
+{
+        json_t *json = json_stringn(text, length);
+
+        if (json)
+                return json;
+        json = json_array();
+        for (size_t i = 0; json && i < length; i++)
+                if (json_array_append_new(json, json_integer((unsigned char) text[i])) < 0) {
+                        json_decref(json);
+                        return NULL;
+                }
+        return json;
+}
+
+/* Adds @field, NAME=VALUE. Returns 0 or -ENOMEM. */
+static int add_field(json_t *entry, const char *field, size_t length)
+{
+        const char *equals = memchr(field, '=', length), *value = equals + 1;
+        _cleanup_free_ char *name = strndup(field, equals - field);
+
+        if (!name || json_object_set_new(entry, name, bytes_to_json(value, field + length - value)) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+/* Whether there is nobody but a program to read what is on stderr. */
+static bool is_collected(void)
+{
+        return !sink_is_journal() && !isatty(STDERR_FILENO);
+}
+
+/* Writes @item with its fields as a line of JSON, as by journalctl -o json. */
+static int write_json(const struct log_item *item)
+{
+        _cleanup_(cleanup_json) json_t *entry = json_pack("{ss}", "SYSLOG_IDENTIFIER", program_invocation_short_name);
+        _cleanup_free_ char *text = NULL, *line = NULL;
+        char priority[32];
+        int n, r;
+
+        n = snprintf(priority, sizeof(priority), "PRIORITY=%d", item->priority);
+        r = entry ? add_field(entry, priority, n) : -ENOMEM;
+        if (r == 0)
+                r = add_field(entry, item->message, item->length);
+        for (size_t i = 0; r == 0 && i < item->field_count; i++)
+                r = add_field(entry, item->fields[i].iov_base, item->fields[i].iov_len);
+        if (r < 0)
+                return r;
+        text = json_dumps(entry, JSON_COMPACT);
+        n = text ? asprintf(&line, "%s\n", text) : -1;
         if (n < 0) {
                 line = NULL;
                 return -ENOMEM;
@@ -87,5 +151,5 @@ int sink_send(const struct log_item *item)
         /* journald is restarted. Where it has never been seen, there is no way to it but the stream. */
         if (sink_is_journal() && seen && (r == -ECONNREFUSED || r == -ENOENT))
                 return OUTBOX_LATER;
-        return sink_write(item);
+        return item->field_count > 0 && is_collected() ? write_json(item) : sink_write(item);
 }

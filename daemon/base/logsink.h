@@ -21,8 +21,9 @@ struct log_item {
 bool sink_is_journal(void);
 
 /*
- * Sends @item to the journal if that is where it belongs, and to stderr otherwise, or if the journal refuses it.
- * Returns 0, a negative errno, or OUTBOX_LATER: stderr is the journal's, which is there in general, and not now.
+ * Sends @item to the journal if that is where it belongs, and to stderr otherwise, or if the journal refuses it: what
+ * has fields as a line of JSON, as in a container, unless stderr is a terminal or the journal's. Returns 0, a negative
+ * errno, or OUTBOX_LATER: stderr is the journal's, which is there in general, and not now.
  */
 int sink_send(const struct log_item *item);
 

@@ -635,24 +635,22 @@ int cgroupfs_id_of(int fd, uint64_t *id)
         return id_at(fd, "", id);
 }
 
-int cgroupfs_own(const struct cgroupfs *fs, uint64_t *id, bool *alone)
+struct own {
+        const struct cgroupfs *fs;
+        uint64_t id;
+        bool alone;
+};
+
+/* Sets @own to the cgroup at @path. Returns whether the caller is in it, or a negative errno. */
+static int read_processes(struct own *own, const char *path)
 {
-        _cleanup_close_ int fd = -1, procs = -1;
+        _cleanup_close_ int fd = open_path(own->fs, path), procs = -1;
         _cleanup_fclose_ FILE *file = NULL;
-        _cleanup_free_ char *path = NULL;
         int pid, r;
 
-        if (fs->mount_fd < 0)
-                return -ENOENT;
-        r = cgroupfs_own_path(fs, &path);
-        if (r < 0)
-                return r;
-        if (is_outside(path))
-                return -EXDEV;
-        fd = open_path(fs, path);
         if (fd < 0)
                 return fd;
-        r = id_at(fd, "", id);
+        r = id_at(fd, "", &own->id);
         if (r < 0)
                 return r;
         procs = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
@@ -660,9 +658,42 @@ int cgroupfs_own(const struct cgroupfs *fs, uint64_t *id, bool *alone)
         if (!file)
                 return -errno;
         procs = -1;
-        *alone = true;
+        own->alone = true;
         while (fscanf(file, "%d", &pid) == 1)
-                if (pid != getpid())
-                        *alone = false;
+                if (pid == getpid())
+                        r = 1;
+                else
+                        own->alone = false;
+        return r;
+}
+
+/* Returns -EEXIST, which ends the walk, at the caller's own cgroup. */
+static int search_own(void *context, uint64_t id, const char *path)
+{
+        (void) id;
+        return read_processes(context, path) > 0 ? -EEXIST : 0;
+}
+
+int cgroupfs_own(const struct cgroupfs *fs, uint64_t *id, bool *alone)
+{
+        _cleanup_free_ char *path = NULL;
+        struct own own = { .fs = fs };
+        int r;
+
+        if (fs->mount_fd < 0)
+                return -ENOENT;
+        r = cgroupfs_own_path(fs, &path);
+        if (r == 0 && is_outside(path))
+                r = -EXDEV;
+        if (r < 0)
+                return r;
+        r = read_processes(&own, path);
+        /* In a cgroup namespace the path does not begin at the root of the host's mount. */
+        if (r == 0 || r == -ENOENT)
+                r = cgroupfs_walk(fs, search_own, &own) ?: -EXDEV;
+        if (r < 0 && r != -EEXIST)
+                return r;
+        *id = own.id;
+        *alone = own.alone;
         return 0;
 }

@@ -381,6 +381,38 @@ static void find_own(void *argument)
                 snprintf(own->path, sizeof(own->path), "%s", path);
 }
 
+/* The same in a cgroup namespace, as in a container that has the host's mount. */
+static void find_own_in_namespace(void *argument)
+{
+        struct own *own = argument;
+
+        if (unshare(CLONE_NEWCGROUP) < 0)
+                own->r = -errno;
+        else
+                find_own(own);
+}
+
+static void test_own_namespace(void **state)
+{
+        struct own *own = mmap(NULL, sizeof(*own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        struct test_cgroup cgroup, leaf;
+        struct worker worker;
+
+        (void) state;
+        assert_ptr_not_equal(own, MAP_FAILED);
+        cgroup_make(&cgroup, NULL, "own");
+        cgroup_make(&leaf, &cgroup, "leaf");
+        worker_start(&worker, &leaf, find_own_in_namespace, own);
+        assert_int_equal(own->r, 0);
+        assert_string_equal(own->path, "/");
+        assert_int_equal(own->id, leaf.id);
+        assert_true(own->alone);
+        worker_end(&worker);
+        cgroup_remove(&leaf);
+        cgroup_remove(&cgroup);
+        munmap(own, sizeof(*own));
+}
+
 static void test_own(void **state)
 {
         struct own *own = mmap(NULL, 2 * sizeof(*own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -521,6 +553,7 @@ int main(void)
                 TEST(test_walk),
                 TEST(test_walk_deep),
                 TEST(test_own),
+                TEST(test_own_namespace),
                 TEST(test_part),
                 TEST(test_no_mount),
                 TEST(test_deinit),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Where a message goes: each case in a process of its own, as what stderr is is asked once. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -176,12 +177,52 @@ static void test_entry(void **state)
         (void) state;
         assert_written(JOURNAL_STREAM, write_entry, "journal <3> a?b CGROUP=/a\xff BPFBUDGET_COMM=a\nb\n");
         assert_written(NO_STREAM, write_entry, "journal <3> a?b CGROUP=/a\xff BPFBUDGET_COMM=a\nb\n");
+}
+
+#define ENTRY_JSON                                                                                     \
+        "{\"SYSLOG_IDENTIFIER\":\"me\",\"PRIORITY\":\"3\",\"MESSAGE\":\"a?b\",\"CGROUP\":[47,97,255]," \
+        "\"BPFBUDGET_COMM\":\"a\\nb\"}\n"
+
+/* Without a journal, as in a container, the fields are on stderr, for who collects it. */
+static void test_entry_json(void **state)
+{
+        (void) state;
         no_socket = true;
-        assert_written(NO_STREAM, write_entry, "me: a?b\n");
+        assert_written(NO_STREAM, write_entry, ENTRY_JSON);
+        assert_written(OTHER_INODE, write_entry, ENTRY_JSON);
+        /* journald would show the braces to people. */
+        assert_written(JOURNAL_STREAM, write_entry, "<3>a?b\n");
         no_socket = false;
         refusals = 1;
-        assert_written(NO_STREAM, write_entry, "me: a?b\n");
+        assert_written(NO_STREAM, write_entry, ENTRY_JSON);
         refusals = 0;
+}
+
+/* Of the pseudoterminal that stderr becomes. */
+static int terminal = -1;
+
+static void write_entry_to_terminal(void)
+{
+        char text[256] = "";
+        int slave;
+
+        terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (terminal < 0 || grantpt(terminal) < 0 || unlockpt(terminal) < 0)
+                _exit(5);
+        slave = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (slave < 0 || dup2(slave, STDERR_FILENO) < 0)
+                _exit(6);
+        write_entry();
+        if (read(terminal, text, sizeof(text) - 1) <= 0 || strcmp(text, "me: a?b\r\n") != 0)
+                _exit(7);
+}
+
+static void test_entry_terminal(void **state)
+{
+        (void) state;
+        no_socket = true;
+        assert_written(NO_STREAM, write_entry_to_terminal, "");
+        no_socket = false;
 }
 
 static void write_names(void)
@@ -269,7 +310,10 @@ static void test_thread(void **state)
                         "three 3 MESSAGE_ID=5eb\njournal <3> a?b "
                         "CGROUP=/a\xff BPFBUDGET_COMM=a\nb\n");
         no_socket = true;
-        assert_written(NO_STREAM, write_by_thread, "me: 7 " LOST "\nme: one\nme: two\nme: three 3\nme: a?b\n");
+        assert_written(NO_STREAM, write_by_thread,
+                        "{\"SYSLOG_IDENTIFIER\":\"me\",\"PRIORITY\":\"4\",\"MESSAGE\":\"7 " LOST
+                        "\",\"MESSAGE_ID\":\"6b52e7d5de6147bb913f10a82de508e8\",\"BPFBUDGET_LOST\":\"7\"}\nme: "
+                        "one\nme: two\nme: three 3\n" ENTRY_JSON);
         no_socket = false;
 }
 
@@ -397,6 +441,8 @@ int main(void)
                 cmocka_unit_test(test_journal_fails),
                 cmocka_unit_test(test_levels),
                 cmocka_unit_test(test_entry),
+                cmocka_unit_test(test_entry_json),
+                cmocka_unit_test(test_entry_terminal),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_long),
                 cmocka_unit_test(test_identified),

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 240
-# machines: -(6.1|7.2)$
+# machines: -(6.1|7.2|6.12-rt)$
 # OnHigh=throttle: a service that grows over High is frozen for a while, counted and told; nobody else is, nor what somebody
 # else froze. However the daemon ends, nothing stays frozen.
 . /usr/lib/bpfbudget/vm/tests/lib.bash
