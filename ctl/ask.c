@@ -117,7 +117,7 @@ int ask_tell_connect(const struct options *options, int r)
         case -ECONNREFUSED:
                 log_error("bpfbudgetd is not running: nobody listens at %s. Start it by \"systemctl start "
                           "bpfbudgetd\", "
-                          "or use --direct for cgroups, tree, objects, capabilities and doctor",
+                          "or use --direct for cgroups, tree, objects, report, capabilities and doctor",
                                 options->socket);
                 tell_failure(options->socket);
                 return ASK_NOT_RUNNING;

@@ -46,6 +46,7 @@ static const struct verb {
         { "doctor", 0, 0, false, true, verb_doctor },
         { "history", 0, 1, true, false, verb_history },
         { "what-grew", 0, 0, true, false, verb_what_grew },
+        { "report", 0, 0, false, true, verb_report },
         { "suggest", 0, 1, true, false, verb_suggest },
         { "metrics", 0, 0, false, false, verb_metrics },
         { "flush", 0, 0, false, false, verb_flush },
@@ -71,6 +72,7 @@ static void print_help(void)
                "  monitor [GLOB|UNIT]        Print events as they happen\n"
                "  history [WORKLOAD]         Show the usage of workloads, for eight days\n"
                "  what-grew                  Show the workloads and maps that grew most\n"
+               "  report                     Write an HTML page about all of this\n"
                "  metrics                    Print metrics for Prometheus\n\n"
                "Budget Commands:\n"
                "  budgets                    List the budgets in force\n"
@@ -106,8 +108,8 @@ static void print_help(void)
                "     --waste                 With objects: list memory that can be saved\n"
                "     --openmetrics           With metrics: print OpenMetrics 1.0\n"
                "     --textfile=PATH         With metrics: replace the file PATH\n"
-               "     --since=TIME            With history, what-grew: beginning\n"
-               "     --until=TIME            With history, what-grew: end\n"
+               "     --since=TIME            With history, what-grew, report: beginning\n"
+               "     --until=TIME            With history, what-grew, report: end\n"
                "     --cpus=N                With suggest: limits for N possible CPUs\n"
                "     --force                 With suggest: accept less than a day of history\n"
                "     --apply                 With suggest: apply limits until the next boot\n"
@@ -370,8 +372,11 @@ static int check_verb(const struct verb *verb, const struct options *options, in
                 log_error("%s: --yes goes with reclaim only", verb->name);
         else if ((options->textfile || options->openmetrics) && verb->run != verb_metrics)
                 log_error("%s: --textfile= and --openmetrics go with metrics only", verb->name);
-        else if ((options->since || options->until) && verb->run != verb_history && verb->run != verb_what_grew)
-                log_error("%s: --since= and --until= go with history and what-grew only", verb->name);
+        else if ((options->since || options->until) && verb->run != verb_history && verb->run != verb_what_grew &&
+                        verb->run != verb_report)
+                log_error("%s: --since= and --until= go with history, what-grew and report only", verb->name);
+        else if (options->json && verb->run == verb_report)
+                log_error("%s: it is HTML, there is no --json", verb->name);
         else if ((options->cpus || options->force || options->apply || options->dry_run) && verb->run != verb_suggest)
                 log_error("%s: --cpus=, --force, --apply and --dry-run go with suggest only", verb->name);
         else

@@ -142,6 +142,18 @@ static char *last_owner(const json_t *orphan)
 
 /* --- Table -------------------------------------------------------------------------------------------------------- */
 
+static const struct column orphan_columns[] = {
+        { "OBJECT", "object", CELL_TEXT },
+        { "TYPE", "type", CELL_TEXT },
+        { "NAME", "name", CELL_TEXT },
+        { "ALLOCATED", "allocated", CELL_SIZE },
+        { "LAST-OWNER", "owner", CELL_TEXT, true },
+        { "SINCE", "since", CELL_TEXT },
+        { "KEPT-BY", "keepers", CELL_TEXT, true },
+        /* Not cut: quotes that are cut off would have a shell take the name of a pin for commands. */
+        { "FREED-BY", "commands", CELL_TEXT },
+};
+
 static json_t *make_row(const json_t *orphan)
 {
         _cleanup_free_ char *keepers = kept_by(orphan), *commands = freed_by(orphan), *owner = last_owner(orphan);
@@ -156,29 +168,33 @@ static json_t *make_row(const json_t *orphan)
                         keepers, "commands", commands);
 }
 
+json_t *orphans_rows(const json_t *list)
+{
+        json_t *rows = json_array();
+
+        for (size_t i = 0; rows && i < json_array_size(list); i++)
+                if (json_array_append_new(rows, make_row(json_array_get(list, i))) < 0) {
+                        json_decref(rows);
+                        return NULL;
+                }
+        return rows;
+}
+
+void orphans_columns(struct table *table)
+{
+        table->columns = orphan_columns;
+        table->column_count = sizeof(orphan_columns) / sizeof(orphan_columns[0]) - 1;
+}
+
 static int show_orphan_rows(const struct options *options, const json_t *list)
 {
-        static const struct column columns[] = {
-                { "OBJECT", "object", CELL_TEXT },
-                { "TYPE", "type", CELL_TEXT },
-                { "NAME", "name", CELL_TEXT },
-                { "ALLOCATED", "allocated", CELL_SIZE },
-                { "LAST-OWNER", "owner", CELL_TEXT, true },
-                { "SINCE", "since", CELL_TEXT },
-                { "KEPT-BY", "keepers", CELL_TEXT, true },
-                /* Not cut: quotes that are cut off would have a shell take the name of a pin for commands. */
-                { "FREED-BY", "commands", CELL_TEXT },
-        };
-        json_t *rows = json_array();
-        int r = rows ? 0 : -ENOMEM;
+        json_t *rows = orphans_rows(list);
+        int r = -ENOMEM;
 
-        for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
-                if (json_array_append_new(rows, make_row(json_array_get(list, i))) < 0)
-                        r = -ENOMEM;
-        if (r < 0)
-                log_error("Out of memory");
+        if (rows)
+                r = show_table(options, orphan_columns, sizeof(orphan_columns) / sizeof(orphan_columns[0]), rows, NULL);
         else
-                r = show_table(options, columns, sizeof(columns) / sizeof(columns[0]), rows, NULL);
+                log_error("Out of memory");
         json_decref(rows);
         return r;
 }

@@ -7,10 +7,17 @@
 #include <jansson.h>
 
 #include "options.h"
+#include "table.h"
 
 /* Asks for the orphans of @glob (NULL: all cgroups'); @all: also what is none for certain. Returns 0 or a negative
  * errno, logged. *list is a new reference. */
 int orphans_ask(const struct options *options, const char *glob, bool all, json_t **list);
+
+/* What the table of orphans has of each in @list, as a new array; NULL: no memory. */
+json_t *orphans_rows(const json_t *list);
+
+/* Sets the columns of that table, without the commands, which must not be cut. */
+void orphans_columns(struct table *table);
 
 /* "map:12" or "prog:7". Returns @buffer. */
 #define ORPHAN_NAME_MAX 24

@@ -86,8 +86,7 @@ int past_ask(const struct options *options, const char *method, const char *name
         return r;
 }
 
-/* Parameters of GetHistory with --since= and --until=, to @since if the first is not given. NULL: wrong, logged. */
-static json_t *span_parameters(const struct options *options, const char *since)
+json_t *past_span(const struct options *options, const char *since)
 {
         json_t *parameters = json_object();
         uint64_t from, to;
@@ -164,10 +163,25 @@ static void add_time(json_t *row)
         json_object_set_new(row, "time", json_string(text));
 }
 
+void past_events(struct table *table, json_t *events)
+{
+        json_t *row;
+        size_t i;
+
+        json_array_foreach(events, i, row)
+        {
+                add_time(row);
+        }
+        table->columns = event_columns;
+        table->column_count = LENGTH(event_columns);
+        table->rows = events;
+}
+
 /* The tables of @reply: workloads, and what happened to them if there was a @name. */
 static int show_history(const struct options *options, const char *name, json_t *reply)
 {
         json_t *workloads = json_object_get(reply, "workloads"), *events = json_object_get(reply, "events"), *row;
+        struct table table = {};
         size_t i;
         int r;
 
@@ -178,17 +192,14 @@ static int show_history(const struct options *options, const char *name, json_t 
         r = show_rows(options, history_columns, LENGTH(history_columns), workloads);
         if (r < 0 || !name || json_array_size(events) == 0)
                 return r;
-        json_array_foreach(events, i, row)
-        {
-                add_time(row);
-        }
+        past_events(&table, events);
         putchar('\n');
-        return show_table(options, event_columns, LENGTH(event_columns), events, NULL);
+        return show_table(options, table.columns, table.column_count, events, NULL);
 }
 
 int verb_history(const struct options *options, int argc, char *argv[])
 {
-        json_t *parameters = span_parameters(options, NULL), *reply;
+        json_t *parameters = past_span(options, NULL), *reply;
         const char *name = argc ? argv[0] : NULL;
         int r;
 
@@ -288,7 +299,7 @@ static json_t *find_growth(json_t *workloads)
 
 int verb_what_grew(const struct options *options, int argc, char *argv[])
 {
-        json_t *parameters = span_parameters(options, GREW_SINCE), *reply, *rows;
+        json_t *parameters = past_span(options, GREW_SINCE), *reply, *rows;
         int r;
 
         (void) argc;

@@ -7,9 +7,14 @@
 #include <jansson.h>
 
 #include "options.h"
+#include "table.h"
 
 /* Sets *usec to what @text, the argument of the option @option, says. Returns 0 or -EINVAL, logged. */
 int past_moment(const char *option, const char *text, uint64_t *usec);
+
+/* Parameters of GetHistory with --since= and --until=; @since: the first if it is not given, NULL: none. NULL: wrong,
+ * logged. */
+json_t *past_span(const struct options *options, const char *since);
 
 /*
  * Asks @method about the workload @name: a glob for names and paths, or the name of a service without its suffix; NULL:
@@ -18,3 +23,6 @@ int past_moment(const char *option, const char *text, uint64_t *usec);
  */
 int past_ask(const struct options *options, const char *method, const char *name, json_t *parameters, const char *key,
                 json_t **reply);
+
+/* Sets the columns and rows of @table for @events, as GetHistory answers them, and adds to these when they were. */
+void past_events(struct table *table, json_t *events);

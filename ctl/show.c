@@ -215,9 +215,6 @@ static bool as_it_comes(const struct options *options)
                options->grouping == GROUP_NONE;
 }
 
-/* The budget that comes with the package and is every service's: none of a cgroup's own. */
-#define DEFAULT_BUDGET "90-default"
-
 /* Whether the cgroup @row has neither BPF memory nor a budget of its own, and is not the root. */
 static bool is_idle(const json_t *row)
 {

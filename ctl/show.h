@@ -7,6 +7,9 @@
 #include "options.h"
 #include "table.h"
 
+/* The budget that comes with the package and is every service's: none of a cgroup's own. */
+#define DEFAULT_BUDGET "90-default"
+
 /* Writes @json on stdout as --json= says, not JSON_OFF. Returns 0 or a negative errno, logged. */
 int show_json(const struct options *options, const json_t *json);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "splice.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Where a walk through a text is. */
@@ -136,4 +138,19 @@ bool slice_take(struct slice *elements, struct slice *element)
 bool slice_is(struct slice json, const char *text)
 {
         return json.length == strlen(text) && memcmp(json.start, text, json.length) == 0;
+}
+
+uint64_t slice_number(struct slice json, const char *path)
+{
+        char digits[24] = "", key[32];
+
+        for (size_t length; *path; path += length + (path[length] == '.')) {
+                length = strcspn(path, ".");
+                snprintf(key, sizeof(key), "%.*s", (int) length, path);
+                if (!slice_member(json, key, &json))
+                        return 0;
+        }
+        if (json.length < sizeof(digits) && json.length > 0 && *json.start >= '0' && *json.start <= '9')
+                memcpy(digits, json.start, json.length);
+        return strtoull(digits, NULL, 10);
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A piece of a text; not NUL-terminated. */
 struct slice {
@@ -26,3 +27,6 @@ bool slice_take(struct slice *elements, struct slice *element);
 
 /* Whether the text of @json is @text. */
 bool slice_is(struct slice json, const char *text);
+
+/* The number at @path, as in field.h but for sums; 0 if there is none that is 0 or above. */
+uint64_t slice_number(struct slice json, const char *path);

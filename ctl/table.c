@@ -229,8 +229,7 @@ static char *format_committed(const struct table *table, const json_t *row, cons
         return asprintf(&text, "%s%s", buffer, field_integer(row, "bpf.unboundedCount") ? "+" : "") < 0 ? NULL : text;
 }
 
-/* The text of one cell, to be freed; NULL: no memory. */
-static char *format_cell(const struct table *table, const struct column *column, size_t index)
+char *table_cell(const struct table *table, const struct column *column, size_t index)
 {
         const json_t *row = json_array_get(table->rows, index), *value = field_get(row, column->field);
         char buffer[FORMAT_BYTES_MAX];
@@ -312,7 +311,7 @@ static int fill(const struct table *table, struct layout *layout)
         for (size_t i = 0; i < rows * n; i++) {
                 size_t width;
 
-                layout->cells[i] = format_cell(table, &table->columns[i % n], i / n);
+                layout->cells[i] = table_cell(table, &table->columns[i % n], i / n);
                 if (!layout->cells[i])
                         return -ENOMEM;
                 width = text_width(layout->cells[i]);

@@ -19,6 +19,7 @@ enum cell {
         CELL_CGROUP,  /* a path; with " (gone)" where the row says so. In a tree what the parent does not say */
         CELL_HOLDERS, /* processes, as "comm[pid]" */
         CELL_PERCENT,
+        CELL_SWATCH,    /* the number of a color; only in HTML */
         CELL_COMMITTED, /* bytes, with "+" where the sum counts objects that have no limit */
 };
 
@@ -41,6 +42,9 @@ struct table {
 
 /* Writes @table. Returns 0, -ENOMEM or -EIO. */
 int table_print(const struct table *table, FILE *file);
+
+/* The text of the cell of @column in row @index, to be freed; NULL: no memory. */
+char *table_cell(const struct table *table, const struct column *column, size_t index);
 
 /* Whether a column is ordered with the largest first, as sizes and numbers are. */
 bool column_descends(const struct column *column);

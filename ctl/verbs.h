@@ -30,6 +30,7 @@ int verb_set_budget(const struct options *options, int argc, char *argv[]);
 int verb_unset_budget(const struct options *options, int argc, char *argv[]);
 int verb_history(const struct options *options, int argc, char *argv[]);
 int verb_what_grew(const struct options *options, int argc, char *argv[]);
+int verb_report(const struct options *options, int argc, char *argv[]);
 int verb_suggest(const struct options *options, int argc, char *argv[]);
 int verb_metrics(const struct options *options, int argc, char *argv[]);
 int verb_flush(const struct options *options, int argc, char *argv[]);

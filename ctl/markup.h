@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Text in HTML and SVG. Names are made by anybody: whatever this program has not made itself gets there by these only.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "table.h"
+
+/* What is shown of a name, and of one where there is much room, in bytes with the NUL; not more than MARKUP_TEXT_MAX.
+ */
+#define MARKUP_NAME_SIZE 96
+#define MARKUP_LONG_SIZE 256
+#define MARKUP_TEXT_MAX  512
+
+/*
+ * Writes @text as text of an element, or as the value of a quoted attribute: as text_plain() (base/text.h) cuts it to
+ * @size (>= 16) bytes, with references for what markup begins and ends with.
+ */
+void markup_text(FILE *stream, const char *text, size_t size);
+
+/* Colors that are told apart, from 0; MARKUP_COLORS and above is that of whatever has none of its own. */
+#define MARKUP_COLORS 8
+
+/* Writes a small picture that has the @color of tiles and lines, for legends. */
+void markup_swatch(FILE *stream, uint64_t color);
+
+/* Writes the table, with its cells as table_print() has them. Returns 0 or -ENOMEM. */
+int markup_table(FILE *stream, const struct table *table);
