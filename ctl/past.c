@@ -38,21 +38,47 @@ int past_moment(const char *option, const char *text, uint64_t *usec)
 
 /* --- Asking ------------------------------------------------------------------------------------------------------- */
 
-/* The same with the workload @glob, NULL: all; *reply has the array @key. */
+/* Adds what is in the lists of @reply to those of the first one. */
+static int join_replies(void *context, json_t *reply)
+{
+        json_t **joined = context, *list, *part;
+        const char *key;
+
+        if (!*joined) {
+                *joined = json_incref(reply);
+                return 0;
+        }
+        json_object_foreach(reply, key, part)
+        {
+                list = json_object_get(*joined, key);
+                if (json_is_array(part) && json_is_array(list) && json_array_extend(list, part) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* The same with the workload @glob, NULL: all; *reply, the replies in one, has the array @key. */
 static int ask_for(struct client *client, const char *method, const char *glob, const json_t *parameters,
                 const char *key, json_t **reply)
 {
         json_t *all = json_copy((json_t *) parameters);
-        int r;
+        _cleanup_free_ char *name = NULL;
+        int r = -ENOMEM;
 
+        *reply = NULL;
         if (all && glob)
                 json_object_set_new(all, "workload", json_string(glob));
-        r = ask(client, method, all, reply);
-        if (r == 0 && !json_is_array(json_object_get(*reply, key))) {
-                json_decref(*reply);
-                return ask_tell(client, -EBADMSG);
-        }
-        return r;
+        if (asprintf(&name, "io.bpfbudget.%s", method) < 0) {
+                name = NULL;
+                json_decref(all);
+        } else
+                r = client_call_more(client, name, all, join_replies, reply);
+        if (r == 0 && !json_is_array(json_object_get(*reply, key)))
+                r = -EBADMSG;
+        if (r == 0)
+                return 0;
+        json_decref(*reply);
+        return ask_tell(client, r);
 }
 
 /* Whether nothing of that name was found though there may be a service of it. */

@@ -127,12 +127,15 @@ static int put_cgroup(FILE *stream, const struct report *report, struct tile til
 
 static void put_rest(FILE *stream, const struct report *report, struct tile tile, uint64_t bytes)
 {
-        char size[FORMAT_BYTES_MAX];
+        char size[FORMAT_BYTES_MAX], label[48] = "Others";
+        size_t shown = json_array_size(report->cgroups);
 
+        if (report->cgroup_count > shown)
+                snprintf(label, sizeof(label), "%llu other cgroups", (unsigned long long) report->cgroup_count - shown);
         format_bytes(size, bytes, report->options->bytes);
-        fprintf(stream, "<g class=\"c%d\"><title>All other cgroups: %s</title>", MARKUP_COLORS, size);
+        fprintf(stream, "<g class=\"c%d\"><title>%s: %s</title>", MARKUP_COLORS, label, size);
         put_rectangle(stream, "tile", tile);
-        put_head(stream, tile, "All others", size);
+        put_head(stream, tile, label, size);
         fputs("</g>\n", stream);
 }
 
@@ -141,25 +144,35 @@ uint64_t picture_cgroup_color(size_t i)
         return i < MARKUP_COLORS ? i : MARKUP_COLORS;
 }
 
+/* What the @i-th cgroup has without its subtree, in bytes. */
+static uint64_t own_of(const struct report *report, size_t i)
+{
+        return field_integer(json_array_get(report->cgroups, i), "self.allocated");
+}
+
 int picture_treemap(FILE *stream, const struct report *report)
 {
         uint64_t values[REPORT_CGROUPS + 1] = {}, whole = field_integer(report->root, "bpf.allocated");
         struct tile tiles[REPORT_CGROUPS + 1];
-        size_t count = json_array_size(report->cgroups);
+        size_t count = json_array_size(report->cgroups), rest = 0;
         int r = 0;
 
-        for (size_t i = 0; i < count; i++)
-                values[i] = field_integer(json_array_get(report->cgroups, i), "self.allocated");
+        /* The rest where its size has it: tiles are squares if the values fall. */
         values[count] = whole > report->cgroup_bytes ? whole - report->cgroup_bytes : 0;
+        while (rest < count && own_of(report, rest) >= values[count])
+                rest++;
+        values[rest] = values[count];
+        for (size_t i = 0; i < count; i++)
+                values[i + (i >= rest)] = own_of(report, i);
         treemap_layout(values, count + 1, (struct tile){ 0, 0, SVG_WIDTH, HEIGHT }, tiles);
         svg_open(stream, "treemap", HEIGHT, "BPF memory by cgroup",
                         "A treemap: the area of a tile is the memory of a cgroup without its subtree; the tiles in it "
                         "are "
                         "maps and programs. The table below has the figures.");
         for (size_t i = 0; r == 0 && i < count; i++)
-                r = put_cgroup(stream, report, tiles[i], i);
-        if (r == 0 && values[count] > 0)
-                put_rest(stream, report, tiles[count], values[count]);
+                r = put_cgroup(stream, report, tiles[i + (i >= rest)], i);
+        if (r == 0 && values[rest] > 0)
+                put_rest(stream, report, tiles[rest], values[rest]);
         svg_close(stream);
         return r;
 }

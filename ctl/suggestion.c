@@ -74,12 +74,31 @@ static void print_evidence(const json_t *suggestion, const json_t *reply, FILE *
                       "there is one.\n");
 }
 
+/* The line for a cgroup. Returns whether there is one. */
+static bool print_cgroup(const char *path, FILE *file)
+{
+        _cleanup_free_ char *glob = NULL;
+
+        /* A question mark may stand for a byte of a path that is not UTF-8. */
+        if (strchr(path, '?') || glob_escape(path, &glob) < 0) {
+                glob = NULL;
+                if (glob_approximate(path, &glob) < 0) {
+                        glob = NULL;
+                        return false;
+                }
+                fprintf(file, "# The path has characters that a file cannot have, or question marks: the pattern has "
+                              "wildcards in\n"
+                              "# their place. Check that it matches no other cgroup.\n");
+        }
+        fprintf(file, "Cgroup=%s\n", glob);
+        return true;
+}
+
 /* The lines of [Match]. Returns whether a file can name the workload. */
 static bool print_match(const json_t *suggestion, FILE *file)
 {
         const char *kind = field_string(suggestion, "kind"), *name = field_string(suggestion, "name");
         const char *container = strcmp(kind, "container") == 0 ? strrchr(name, '/') : NULL;
-        _cleanup_free_ char *glob = NULL;
         int pod = container ? (int) (container - name) : (int) strlen(name);
 
         if (strcmp(kind, "unit") == 0)
@@ -90,10 +109,7 @@ static bool print_match(const json_t *suggestion, FILE *file)
                 fprintf(file, "Container=%s\n", container ? container + 1 : name);
         if (strcmp(kind, "cgroup") != 0 && strcmp(kind, "machine") != 0)
                 return true;
-        if (glob_escape(field_string(suggestion, "cgroup"), &glob) < 0)
-                return false;
-        fprintf(file, "Cgroup=%s\n", glob);
-        return true;
+        return print_cgroup(field_string(suggestion, "cgroup"), file);
 }
 
 static void print_file(const json_t *suggestion, const json_t *reply, FILE *file)
@@ -103,7 +119,7 @@ static void print_file(const json_t *suggestion, const json_t *reply, FILE *file
         print_evidence(suggestion, reply, file);
         fputs("[Match]\n", file);
         if (!print_match(suggestion, file))
-                fputs("# The path of the cgroup cannot be written as a pattern.\n", file);
+                fputs("# The path of the cgroup is too long for a line.\n", file);
         fprintf(file, "\n[Budget]\nHigh=%s\nMax=%s\n", exact_size(high, field_integer(suggestion, "high")),
                         exact_size(max, field_integer(suggestion, "max")));
 }
@@ -147,14 +163,27 @@ static int apply(struct client *client, const json_t *suggestion)
         return 0;
 }
 
+/* Whether a connection on which @r happened is of no use any more. */
+static bool is_cut_off(int r)
+{
+        return r == -ECONNRESET || r == -ETIMEDOUT || r == -EBADMSG;
+}
+
+/* Goes on if one fails: the others are other workloads. Returns the first error. */
 static int apply_all(const struct options *options, const json_t *suggestions)
 {
         struct client client;
-        int r = ask_connect(&client, options);
+        int r = ask_connect(&client, options), error = r;
         json_t *suggestion;
         size_t i;
 
-        json_array_foreach(suggestions, i, suggestion) if (r == 0) r = apply(&client, suggestion);
+        json_array_foreach(suggestions, i, suggestion)
+        {
+                if (is_cut_off(error) || (i == 0 && r < 0))
+                        break;
+                error = apply(&client, suggestion);
+                r = r ?: error;
+        }
         client_deinit(&client);
         return r;
 }

@@ -191,13 +191,30 @@ bool glob_match(const char *glob, const char *path)
         return pattern_match(&pattern, path, strlen(path));
 }
 
+/* Whether the @length bytes of @text, UTF-8 or not, can be in a pattern of a budget file. */
+static bool fits_line(const char *text, size_t length)
+{
+        uint32_t character;
+
+        return utf8_find_bad(text, length, &character) >= length && !memchr(text, ' ', length) &&
+               !memchr(text, '\t', length);
+}
+
+/* Returns 0, or -ENAMETOOLONG and frees *@glob, which ends at @end. */
+static int check_length(char **glob, const char *end)
+{
+        if (end - *glob <= LINE_LENGTH_MAX - (ssize_t) strlen("Cgroup="))
+                return 0;
+        free(*glob);
+        return -ENAMETOOLONG;
+}
+
 int glob_escape(const char *path, char **glob)
 {
         size_t length = strlen(path);
-        uint32_t character;
         char *p;
 
-        if (utf8_find_bad(path, length, &character) < length || strpbrk(path, " \t"))
+        if (!fits_line(path, length))
                 return -EINVAL;
         *glob = p = malloc(3 * length + 1);
         if (!p)
@@ -208,10 +225,31 @@ int glob_escape(const char *path, char **glob)
                 else
                         *p++ = *path;
         *p = '\0';
-        if (p - *glob <= LINE_LENGTH_MAX - (ssize_t) strlen("Cgroup="))
-                return 0;
-        free(*glob);
-        return -ENAMETOOLONG;
+        return check_length(glob, p);
+}
+
+int glob_approximate(const char *path, char **glob)
+{
+        size_t left = strlen(path), length;
+        uint32_t character;
+        char *p = *glob = malloc(3 * left + 1);
+
+        if (!p)
+                return -ENOMEM;
+        for (; left > 0; path += length, left -= length) {
+                length = utf8_decode(path, left, &character);
+                if (*path == '?') {
+                        length = strspn(path, "?");
+                        p = stpcpy(p, "?*");
+                } else if (strchr("*[", *path))
+                        p += sprintf(p, "[%c]", *path);
+                else if (fits_line(path, length))
+                        p = mempcpy(p, path, length);
+                else
+                        *p++ = '?';
+        }
+        *p = '\0';
+        return check_length(glob, p);
 }
 
 void patterns_deinit(struct patterns *patterns)

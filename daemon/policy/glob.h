@@ -38,6 +38,13 @@ bool glob_match(const char *glob, const char *path);
  */
 int glob_escape(const char *path, char **glob);
 
+/*
+ * A glob that matches @path, of a cgroup, and as little else as a line of a budget file can say, where glob_escape() has
+ * none: "?" is in place of a character that a line cannot have, and "?*" of each run of "?", which are in JSON for bytes
+ * of a path that is not UTF-8. Returns as glob_escape(), but not -EINVAL.
+ */
+int glob_approximate(const char *path, char **glob);
+
 /* Finds what the matches of @pattern's glob begin and end with, and the longest that they have in between. */
 void pattern_compile(struct pattern *pattern);
 

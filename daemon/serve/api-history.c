@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/param.h>
 
+#include "base/array.h"
 #include "base/wallclock.h"
 #include "kernel/probe.h"
 #include "serve/api-methods.h"
@@ -20,14 +21,20 @@
 /* Workloads are suggested for one by one or by a glob; a month of hours of each fits into a reply. */
 #define CPUS_MAX 8192
 
+/* One of several replies has so many bytes, and what is in it last. */
+#define REPLY_SIZE (256 * 1024)
+
 /* A call that waits for the disk. */
 struct waiting {
         struct api *api;
         struct varlink_call *call;
         struct history_question *question; /* NULL: it was answered */
         void (*write)(struct waiting *waiting, const struct history_result *result);
-        struct writer writer; /* of the reply */
-        uint32_t cpus;        /* of the machine that is asked about */
+        struct writer writer;      /* of the replies */
+        size_t *ends;              /* where each ends in it */
+        size_t reply_count, reply; /* how many there are, and which is the next */
+        bool many;                 /* the client takes several */
+        uint32_t cpus;             /* of the machine that is asked about */
         int error;
 };
 
@@ -41,6 +48,31 @@ static void member_string(struct writer *writer, const char *key, const char *te
 {
         writer_key(writer, key);
         writer_string(writer, text && *text ? text : NULL);
+}
+
+/* What was written since the last one is a reply. */
+static void end_reply(struct waiting *waiting)
+{
+        size_t *ends = array_grow(waiting->ends, waiting->reply_count, sizeof(*ends));
+
+        if (!ends) {
+                waiting->error = -ENOMEM;
+                return;
+        }
+        waiting->ends = ends;
+        ends[waiting->reply_count++] = waiting->writer.size;
+}
+
+/* Where reply @i begins. */
+static size_t reply_start(const struct waiting *waiting, size_t i)
+{
+        return i ? waiting->ends[i - 1] : 0;
+}
+
+/* Whether what comes next is to be in another reply. */
+static bool is_full(const struct waiting *waiting)
+{
+        return waiting->many && waiting->writer.size - reply_start(waiting, waiting->reply_count) >= REPLY_SIZE;
 }
 
 /* --- GetHistory --------------------------------------------------------------------------------------------------- */
@@ -182,6 +214,31 @@ static void write_event(struct writer *writer, const struct series_index *ids, c
         writer_close(writer, '}');
 }
 
+/* Begins a reply, up to the list of workloads. */
+static void begin_history(struct writer *writer, const struct history_result *result)
+{
+        writer_open(writer, '{');
+        member_integer(writer, "sinceUSec", result->query.since * HOUR_USEC);
+        member_integer(writer, "untilUSec", (result->query.until + 1) * HOUR_USEC);
+        member_integer(writer, "coveredUSec", result->covered * HOUR_USEC);
+        if (result->begin != HISTORY_UNKNOWN)
+                member_integer(writer, "beginUSec", result->begin * HOUR_USEC);
+        writer_open_member(writer, "workloads", '[');
+}
+
+/* Behind the last workload of a reply: the list of events. */
+static void begin_events(struct writer *writer)
+{
+        writer_close(writer, ']');
+        writer_open_member(writer, "events", '[');
+}
+
+static void end_history(struct writer *writer)
+{
+        writer_close(writer, ']');
+        writer_close(writer, '}');
+}
+
 static void write_history(struct waiting *waiting, const struct history_result *result)
 {
         struct series_index maps = {}, ids = {};
@@ -190,22 +247,28 @@ static void write_history(struct waiting *waiting, const struct history_result *
         if (index_make(&maps, result, offsetof(struct history_series, parent)) < 0 ||
                         index_make(&ids, result, offsetof(struct history_series, id)) < 0)
                 waiting->error = -ENOMEM;
-        writer_open(writer, '{');
-        member_integer(writer, "sinceUSec", result->query.since * HOUR_USEC);
-        member_integer(writer, "untilUSec", (result->query.until + 1) * HOUR_USEC);
-        member_integer(writer, "coveredUSec", result->covered * HOUR_USEC);
-        if (result->begin != HISTORY_UNKNOWN)
-                member_integer(writer, "beginUSec", result->begin * HOUR_USEC);
-        writer_open_member(writer, "workloads", '[');
-        for (size_t i = 0; i < result->series_count; i++)
+        begin_history(writer, result);
+        for (size_t i = 0; i < result->series_count; i++) {
+                if (is_full(waiting)) {
+                        begin_events(writer);
+                        end_history(writer);
+                        end_reply(waiting);
+                        begin_history(writer, result);
+                }
                 if (result->series[i].kind < HISTORY_KINDS)
                         write_workload(writer, result, &maps, &result->series[i]);
-        writer_close(writer, ']');
-        writer_open_member(writer, "events", '[');
-        for (size_t i = 0; i < result->event_count; i++)
+        }
+        begin_events(writer);
+        for (size_t i = 0; i < result->event_count; i++) {
+                if (is_full(waiting)) {
+                        end_history(writer);
+                        end_reply(waiting);
+                        begin_history(writer, result);
+                        begin_events(writer);
+                }
                 write_event(writer, &ids, &result->events[i]);
-        writer_close(writer, ']');
-        writer_close(writer, '}');
+        }
+        end_history(writer);
         free(maps.sorted);
         free(ids.sorted);
 }
@@ -276,6 +339,7 @@ static void waiting_free(void *state)
         if (waiting->question)
                 history_take_back(waiting->question);
         writer_deinit(&waiting->writer);
+        free(waiting->ends);
         free(waiting);
 }
 
@@ -283,12 +347,15 @@ static int reply(void *state, struct varlink_call *call)
 {
         struct waiting *waiting = state;
         int r = waiting->error ?: waiting->writer.error;
+        size_t start, end;
 
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
                 return api_not_supported(call, history_error(r));
-        r = varlink_reply_text(call, waiting->writer.text, waiting->writer.size, false);
+        start = reply_start(waiting, waiting->reply);
+        end = waiting->ends[waiting->reply++];
+        r = varlink_reply_text(call, waiting->writer.text + start, end - start, waiting->reply < waiting->reply_count);
         return r == -EMSGSIZE ? api_reply_too_large(call) : r;
 }
 
@@ -300,8 +367,10 @@ static void on_answer(void *context, const struct history_result *result, int er
 
         waiting->question = NULL;
         waiting->error = error;
-        if (result)
+        if (result) {
                 waiting->write(waiting, result);
+                end_reply(waiting);
+        }
         varlink_stream_holds(waiting->call, sizeof(*waiting) + waiting->writer.room);
         varlink_resume(waiting->call);
 }
@@ -320,6 +389,7 @@ static int ask_history(struct api *api, struct varlink_call *call, struct histor
         *waiting = *made;
         waiting->api = api;
         waiting->call = call;
+        waiting->many = varlink_wants_more(call);
         r = history_ask(history, query, on_answer, waiting, &waiting->question);
         if (r < 0) {
                 free(waiting);

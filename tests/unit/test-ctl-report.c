@@ -354,6 +354,7 @@ static void test_page_of_hostile_names(void **state)
         assert_null(strstr(html, "src=\""));
         assert_null(strstr(html, "href=\""));
         assert_has(html, "All others");
+        assert_has(html, "9960 other cgroups: 80.0M</title>");
         free(html);
 }
 

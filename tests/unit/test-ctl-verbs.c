@@ -622,7 +622,7 @@ static void test_status_json(void **state)
 static void test_not_running(void **state)
 {
         static const char how[] = "Start it by \"systemctl start bpfbudgetd\", or use --direct for cgroups, tree, "
-                                  "objects, capabilities and doctor";
+                                  "objects, report, capabilities and doctor";
         static const char *const verbs_that_ask[] = { "cgroups", "tree", "objects", "explain /a", "top", "monitor",
                 "budgets", "set-budget /a High=1", "unset-budget /a", "capabilities", "flush", "reload", "metrics",
                 "cgroups -j" };
@@ -1961,6 +1961,71 @@ static void test_verify(void **state)
         assert_int_equal(strncmp(out, expected, strlen(expected)), 0);
 }
 
+/* --- Suggestions and history -------------------------------------------------------------------------------------- */
+
+#define SUGGESTION(kind, name, cgroup)                                \
+        "{'kind': '" kind "', 'name': '" name "', 'cgroup': '" cgroup \
+        "', 'high': 262144, 'max': 524288, 'enough': true}"
+#define SUGGESTIONS(list) "{'parameters': {'cpus': 2, 'possibleCpus': 2, 'suggestions': [" list "]}}|"
+
+/* What a line of a file cannot have is a wildcard in it, and that is said. */
+static void test_suggest_odd_names(void **state)
+{
+        (void) state;
+        run_ctl("suggest",
+                        { MORE("io.bpfbudget.Suggest", "{}"),
+                                        SUGGESTIONS(SUGGESTION("cgroup", "/a b", "/a b") ", " SUGGESTION("cgroup",
+                                                        "/x??", "/x??") ", " SUGGESTION("cgroup", "/[y]", "/[y]")) });
+        assert_int_equal(status, 0);
+        assert_has(out, "# their place. Check that it matches no other cgroup.\nCgroup=/a?b\n");
+        assert_has(out, "# their place. Check that it matches no other cgroup.\nCgroup=/x?*\n");
+        assert_has(out, "[Match]\nCgroup=/[[]y]\n");
+}
+
+#define DONE        "{'parameters': {}}|"
+#define SET(cgroup) CALL("io.bpfbudget.SetBudget", "{'cgroup': '" cgroup "', 'high': 262144, 'max': 524288}")
+
+/* One that cannot be limited does not keep the others from it. */
+static void test_suggest_apply(void **state)
+{
+        (void) state;
+        run_ctl("suggest --apply",
+                        { MORE("io.bpfbudget.Suggest", "{}"),
+                                        SUGGESTIONS(SUGGESTION("cgroup", "/a", "/a") ", " SUGGESTION(
+                                                        "cgroup", "/b", "/b") ", " SUGGESTION("cgroup", "/c", "/c")) },
+                        { SET("/a"), DONE },
+                        { SET("/b"), "{'error': 'io.bpfbudget.NoSuchCgroup', 'parameters': {'cgroup': '/b'}}|" },
+                        { SET("/c"), DONE });
+        assert_int_equal(status, 1);
+        assert_string_equal(err, "bpfbudgetctl: /b: there is no such cgroup\n");
+        assert_string_equal(out,
+                        "/a: High=256K Max=512K until the next boot\n/c: High=256K Max=512K until the next boot\n");
+        /* One that goes away does. */
+        run_ctl("suggest --apply",
+                        { MORE("io.bpfbudget.Suggest", "{}"),
+                                        SUGGESTIONS(SUGGESTION("cgroup", "/a", "/a") ", " SUGGESTION(
+                                                        "cgroup", "/b", "/b")) },
+                        { SET("/a"), NULL });
+        assert_int_equal(status, 1);
+        assert_has(err, "closed the connection\n");
+        assert_string_equal(out, "");
+}
+
+/* A long history comes in several replies. */
+static void test_history_in_parts(void **state)
+{
+        (void) state;
+        run_ctl("history -j /x", { MORE("io.bpfbudget.GetHistory",
+                                                   "{'workload': '/x', 'points': 192, 'events': true, 'maps': true}"),
+                                                 "{'parameters': {'sinceUSec': 5, 'workloads': [{'name': 'a', 'after': "
+                                                 "9}], 'events': []}, 'continues': true}|"
+                                                 "{'parameters': {'sinceUSec': 5, 'workloads': [{'name': 'b', 'after': "
+                                                 "8}], 'events': [{'usec': 1}]}}|" });
+        assert_int_equal(status, 0);
+        assert_printed("{\"sinceUSec\":5,\"workloads\":[{\"name\":\"a\",\"after\":9},{\"name\":\"b\",\"after\":8}],"
+                       "\"events\":[{\"usec\":1}]}\n");
+}
+
 /* --- Memory ------------------------------------------------------------------------------------------------------- */
 
 /* Whatever they ask, they free. */
@@ -2136,6 +2201,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_top, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_top_on_a_terminal, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_verify, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_suggest_odd_names, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_suggest_apply, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_history_in_parts, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing_is_lost, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_command_line, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_help, setup, teardown),

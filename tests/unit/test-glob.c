@@ -143,6 +143,33 @@ static void test_glob_escape(void **state)
         assert_int_equal(glob_escape(path, &glob), -ENAMETOOLONG);
 }
 
+/* One for a path that no file can name matches it, and what has other characters in the same places. */
+static void test_glob_approximate(void **state)
+{
+        static const struct {
+                const char *path, *glob, *original;
+        } cases[] = {
+                { "/a-b/c.service", "/a-b/c.service", NULL },
+                { "/a b\tc", "/a?b?c", NULL },
+                { "/*[x]", "/[*][[]x]", NULL },
+                { "/\xc3\xa9\nz", "/\xc3\xa9?z", NULL },
+                { "/\xff\xfez", "/??z", NULL },
+                /* What JSON has of the path behind it. */
+                { "/z????" "/?", "/z?*/?*", "/z\xc3\xa9\xff\xff/?" },
+        };
+        char *glob;
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                assert_int_equal(glob_approximate(cases[i].path, &glob), 0);
+                assert_string_equal(glob, cases[i].glob);
+                assert_true(glob_match(glob, cases[i].path));
+                assert_true(glob_match(glob, cases[i].original ?: cases[i].path));
+                assert_false(glob_match(glob, "/a-b"));
+                free(glob);
+        }
+}
+
 static void test_glob_match_is_linear(void **state)
 {
         char path[4096], glob[300];
@@ -195,6 +222,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(test_glob_match),
                 TEST(test_glob_escape),
+                TEST(test_glob_approximate),
                 TEST(test_glob_match_is_linear),
                 TEST(test_patterns_match),
         };
