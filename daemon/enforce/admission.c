@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/param.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -340,7 +342,11 @@ void admission_init(struct admission *admission, struct monitor *monitor, admiss
                 gate_event_t take_event, void *context)
 {
         *admission = (struct admission){
-                .monitor = monitor, .catch_up = catch_up, .take_event = take_event, .context = context
+                .monitor = monitor,
+                .events_fd = -1,
+                .catch_up = catch_up,
+                .take_event = take_event,
+                .context = context,
         };
 }
 
@@ -361,6 +367,8 @@ void admission_deinit(struct admission *admission)
         close_gate(admission);
         free(admission->queue);
         free(admission->retired);
+        if (admission->events_fd >= 0)
+                close(admission->events_fd);
         *admission = (struct admission){};
 }
 
@@ -407,6 +415,18 @@ static void note_own(const struct admission *admission)
                         object->record.marks |= OBJECT_OWN;
 }
 
+/* The descriptor of a gate that is closed leaves by itself. */
+static int watch_events(struct admission *admission, struct gate *gate)
+{
+        struct epoll_event event = { .events = EPOLLIN };
+
+        if (admission->events_fd < 0)
+                admission->events_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (admission->events_fd < 0)
+                return -errno;
+        return epoll_ctl(admission->events_fd, EPOLL_CTL_ADD, gate_events_fd(gate), &event) < 0 ? -errno : 0;
+}
+
 static int open_gate(struct admission *admission, bool fresh)
 {
         const struct automaton *automaton = admission->config->automaton;
@@ -430,6 +450,11 @@ static int open_gate(struct admission *admission, bool fresh)
         r = gate_open(&options, &gate);
         if (r < 0)
                 return r;
+        r = watch_events(admission, gate);
+        if (r < 0) {
+                gate_close(gate);
+                return r;
+        }
         /* The one before, if any, keeps its pins, and so goes on until this one replaces them. */
         if (fresh && admission->gate && !admission->previous)
                 admission->previous = admission->gate;

@@ -31,6 +31,7 @@ struct admission {
         gate_event_t take_event;       /* the last ones of a gate that another one replaces */
         void *context;                 /* of both */
         struct gate *gate;             /* NULL: nothing is refused */
+        int events_fd;                 /* polls readable when the gate has events, whichever it is; -1: never any */
         struct gate *previous;         /* while a fresh one is made: the one that refuses until then */
         struct gate_settlement *queue; /* what the next flush settles */
         size_t count;

@@ -538,7 +538,7 @@ void manager_apply(struct manager *manager)
 
 int manager_gate_fd(const struct manager *manager)
 {
-        return manager->admission.gate ? gate_events_fd(manager->admission.gate) : -1;
+        return manager->admission.gate ? manager->admission.events_fd : -1;
 }
 
 bool manager_wants_flush(const struct manager *manager)

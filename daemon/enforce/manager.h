@@ -113,7 +113,7 @@ void manager_thaw(struct manager *manager);
 /* Whether manager_apply() has to be called again after MONITOR_FLUSH_INTERVAL_USEC. */
 bool manager_wants_flush(const struct manager *manager);
 
-/* A file descriptor that polls readable when the gate has something to report; -1 without a gate. Changes on reload. */
+/* A file descriptor that polls readable when the gate has something to report; -1 without a gate. */
 int manager_gate_fd(const struct manager *manager);
 /* Takes what the gate reports: refusals, and new cgroups. */
 void manager_take_gate(struct manager *manager);

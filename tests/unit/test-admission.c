@@ -4,6 +4,7 @@
  * tree, ledger and policy are the real ones.
  */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -12,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -38,6 +41,7 @@
 struct gate {
         struct gate_options options;
         bool closed, started;
+        int events_fd;
 };
 
 static struct fakes {
@@ -102,7 +106,8 @@ int gate_open(const struct gate_options *options, struct gate **gate)
         if (fake.open_error < 0 && fake.open_count >= fake.good_opens)
                 return fake.open_error;
         *gate = &fake.gates[fake.open_count++];
-        **gate = (struct gate){ .options = *options };
+        **gate = (struct gate){ .options = *options, .events_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+        assert_true((*gate)->events_fd >= 0);
         return 0;
 }
 
@@ -112,6 +117,12 @@ void gate_close(struct gate *gate)
                 return;
         assert_false(gate->closed);
         gate->closed = true;
+        close(gate->events_fd);
+}
+
+int gate_events_fd(const struct gate *gate)
+{
+        return gate->events_fd;
 }
 
 int gate_release(void)
@@ -525,6 +536,36 @@ static void test_refused_meanwhile(void **state)
         admission.rebuild = true;
         admission_flush(&admission);
         assert_int_equal(find_domain(A)->denied, 50 + A);
+}
+
+static bool has_events(void)
+{
+        struct pollfd fd = { .fd = admission.events_fd, .events = POLLIN };
+
+        return poll(&fd, 1, 0) == 1;
+}
+
+/* There is one descriptor for the events of all gates, one after another, though their own may have the same number. */
+static void test_events_of_another_gate(void **state)
+{
+        int fd;
+
+        (void) state;
+        assert_int_equal(admission.events_fd, -1);
+        give(A, &deny, MIB);
+        start();
+        fd = admission.events_fd;
+        assert_false(has_events());
+        assert_int_equal(eventfd_write(fake.gates[0].events_fd, 1), 0);
+        assert_true(has_events());
+        admission.rebuild = true;
+        admission_flush(&admission);
+        assert_int_equal(admission.events_fd, fd);
+        assert_false(has_events());
+        assert_int_equal(eventfd_write(fake.gates[1].events_fd, 1), 0);
+        assert_true(has_events());
+        admission_stop(&admission);
+        assert_false(has_events());
 }
 
 static void assert_committed(uint64_t id, uint64_t committed, uint64_t unbounded)
@@ -1217,6 +1258,7 @@ int main(void)
                 TEST(test_domains),
                 TEST(test_late_object),
                 TEST(test_refused_meanwhile),
+                TEST(test_events_of_another_gate),
                 TEST(test_committed),
                 TEST(test_gone_cgroup_has_none),
                 TEST(test_no_room),
