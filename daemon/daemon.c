@@ -55,9 +55,8 @@ struct daemon {
         struct history *history; /* NULL: none */
         struct event_base *base;
         struct event *updates, *flush_timer, *due_timer, *poll_timer, *thaw_timer, *terminate, *interrupt, *dump,
-                        *reload;
-        struct event *flushed; /* the API makes it active */
-        struct event *names;   /* of workloads: some are to be looked for, or have come */
+                        *reload, *flushed; /* the API makes the last one active */
+        struct event *names;               /* of workloads: some are to be looked for, or have come */
         struct event *units_changed, *units_timer;
         struct event *gate, *freezer, *watchdog; /* NULL: there is none */
         uint64_t last_flush_usec;
