@@ -3,12 +3,14 @@
  * (historyread.c). */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <sqlite3.h>
 
 enum statement {
         FIND_SERIES,
+        COUNT_NAMES,
         ADD_SERIES,
         SET_SERIES,
         SET_LEVEL,
@@ -38,6 +40,7 @@ struct history_store {
         sqlite3 *db;
         char *path;
         sqlite3_stmt *statements[STATEMENTS];
+        bool told_share; /* that somebody has used up a share, historyshare.h */
         uint64_t pruned_hour;
         uint64_t began_sec; /* of this daemon, which still runs; 0: nothing of it was written yet */
 };

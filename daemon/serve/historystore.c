@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "serve/historydb.h"
 #include "serve/historypack.h"
+#include "serve/historyshare.h"
 
 /* "bpfb": whose file it is. */
 #define APPLICATION_ID 0x62706662
@@ -80,6 +81,7 @@ _Static_assert(APPLICATION_ID == 1651533410 && HISTORY_VERSION == 1, "as the sch
 
 static const char *const statements[STATEMENTS] = {
         [FIND_SERIES] = "SELECT id FROM series WHERE parent=?1 AND kind=?2 AND name=?3",
+        [COUNT_NAMES] = "SELECT count(*) FROM series WHERE parent=0 AND kind=?1 AND name>=?2 AND name<?3",
         [ADD_SERIES] = "INSERT INTO series(parent,kind,name,cgroup,outer,first,seen,initial,level,allocated,"
                        "ceiling,unbounded,percpu,largest) VALUES(?1,?2,?3,?4,?5,?6,?6,?7,?8,?9,?10,?11,?12,?13)",
         /* What is gone keeps what was known of it. */
@@ -403,12 +405,16 @@ static void bind_facts(sqlite3_stmt *statement, int column, const struct history
         sqlite3_bind_int64(statement, column + 4, number(facts->largest));
 }
 
+/* *id: 0 if it is to be left out. */
 static int add_series(struct history_store *store, const struct history_batch *batch,
                 const struct history_series_note *note, uint64_t parent, uint64_t *id)
 {
         sqlite3_stmt *add = store->statements[ADD_SERIES];
-        int r;
+        bool has;
+        int r = history_has_share(store, note->kind, note->name, &has);
 
+        if (r < 0 || !has || (note->parent && !parent))
+                return r;
         sqlite3_bind_int64(add, 1, parent);
         sqlite3_bind_int(add, 2, note->kind);
         sqlite3_bind_text(add, 3, note->name, -1, SQLITE_STATIC);
@@ -464,10 +470,13 @@ static int write_series(struct history_store *store, const struct history_batch 
         return r;
 }
 
+/* @id: 0 is of what is left out. */
 static int write_hour(struct history_store *store, uint64_t id, uint32_t kind, const struct history_hour_note *note)
 {
         sqlite3_stmt *add = store->statements[kind < HISTORY_MAP ? ADD_HOUR : ADD_MAP_HOUR];
 
+        if (id == 0)
+                return 0;
         sqlite3_bind_int64(add, 1, note->hour);
         sqlite3_bind_int64(add, 2, id);
         sqlite3_bind_int64(add, 3, number(note->peak));
@@ -484,6 +493,8 @@ static int write_event(struct history_store *store, uint64_t id, const struct hi
 {
         sqlite3_stmt *add = store->statements[ADD_EVENT];
 
+        if (id == 0)
+                return 0;
         sqlite3_bind_int64(add, 1, note->sec);
         sqlite3_bind_int64(add, 2, id);
         sqlite3_bind_int(add, 3, note->kind);

@@ -8,6 +8,8 @@
 
 #include <sqlite3.h>
 
+#include "serve/historyshare.h"
+
 /* --- What was ----------------------------------------------------------------------------------------------------- */
 
 static void test_hours(void **state)
@@ -564,6 +566,63 @@ static void test_bounded(void **state)
         history_store_close(store);
 }
 
+/* Writes a cgroup of the path @path with a map and an event, at @hour. */
+static void write_cgroup(struct history_store *store, const char *path, uint64_t hour, uint64_t peak)
+{
+        struct history_batch *batch = batch_at(NOON, hour);
+
+        batch->series[0] = (struct history_series_note){
+                .kind = HISTORY_CGROUP, .name = strdup(path), .cgroup = strdup(path), .level = peak
+        };
+        batch->series[1] = (struct history_series_note){
+                .kind = HISTORY_MAP + 1, .parent = 1, .name = strdup("m"), .level = peak
+        };
+        batch->hours[0] = (struct history_hour_note){ .series = 0, .hour = hour, .peak = peak, .last = peak };
+        batch->hours[1] = (struct history_hour_note){ .series = 1, .hour = hour, .peak = peak, .last = peak };
+        batch->events[0] = (struct history_event_note){ .kind = HISTORY_STATE, .sec = batch->sec, .count = 1 };
+        batch->series_count = batch->hour_count = 2;
+        batch->event_count = 1;
+        write_and_free(store, batch);
+}
+
+/* Who makes names without end has a share of the history, however deep they are, and nobody else loses anything. */
+static void test_share(void **state)
+{
+        struct history_store *store = open_store_in();
+        struct history_result *result;
+        char path[64];
+
+        (void) state;
+        for (unsigned int i = 0; i < 2 * HISTORY_SHARE_THIRD; i++) {
+                snprintf(path, sizeof(path), "/t/a/b/p%u/x", i);
+                write_cgroup(store, path, NOON, MIB);
+        }
+        write_cgroup(store, "/t/a/bb", NOON, MIB);
+        write_cgroup(store, "/t/b/c/d", NOON, MIB);
+        write_cgroup(store, "/u", NOON, MIB);
+        result = read_hours_of(store, NULL, NOON, NOON);
+        /* A workload and its map. */
+        assert_int_equal(result->series_count, 2 * (HISTORY_SHARE_THIRD + 3));
+        assert_int_equal(result->event_count, HISTORY_SHARE_THIRD + 3);
+        series_named(result, "/t/a/bb");
+        series_named(result, "/t/b/c/d");
+        history_result_free(result);
+        /* What is known goes on. */
+        write_cgroup(store, "/t/a/b/p3/x", NOON + 1, 9 * MIB);
+        result = read_hours_of(store, "/t/a/b/p3/x", NOON, NOON + 1);
+        assert_int_equal(result->series[0].peak, 9 * MIB);
+        history_result_free(result);
+        /* The second level, by many of the third. */
+        for (unsigned int i = 0; i < 2 * HISTORY_SHARE_SECOND; i++) {
+                snprintf(path, sizeof(path), "/v/w/q%u/x", i);
+                write_cgroup(store, path, NOON + 1, MIB);
+        }
+        result = read_hours_of(store, "/v/**", NOON + 1, NOON + 1);
+        assert_int_equal(result->series_count, 2 * HISTORY_SHARE_SECOND);
+        history_result_free(result);
+        history_store_close(store);
+}
+
 static void test_no_directory(void **state)
 {
         struct history_store *store;
@@ -608,6 +667,7 @@ int main(void)
                 TEST(test_two),
                 TEST(test_no_room),
                 TEST(test_bounded),
+                TEST(test_share),
                 TEST(test_no_directory),
         };
 
