@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The books of the gate: its tables, and what is booked in domains and for objects. Like page_counter_try_charge()
- * (mm/page_counter.c) a booking is made in a domain and in all above it, or in none. Each object has an entry with what
- * is booked for it; a settlement by the daemon replaces that by what the object measures, so that an object never
- * counts as nothing, and its release takes off just what was booked.
+ * (mm/page_counter.c) a booking is made in a domain and in all above it, or in none. Each object has an entry with
+ * what is booked for it; a resync by the daemon replaces that with the measured size, so that an object always counts;
+ * its release takes off exactly what is booked.
  */
 #pragma once
 

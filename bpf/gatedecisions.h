@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the gate decides: whether a map or a program may be made, and whether bpf(2) may insert elements into a map.
+ * The decisions of the gate: whether a map or a program may be created, and whether bpf(2) may insert elements into a
+ * map.
  */
 #pragma once
 
@@ -76,8 +77,8 @@ __noinline int is_incomplete(u64 css)
 }
 
 /*
- * A table that is nearly full is the problem of whoever fills it: the domain @id gets no more entries if it has a quarter
- * of them, until the daemon has made room or some are gone. What is left is for the others.
+ * A table that is nearly full is the problem of whoever fills it: the domain @id gets no more entries if it has a
+ * quarter of them, until the daemon has made room or some are gone. What is left is for the others.
  */
 __noinline int has_its_share(u64 id)
 {

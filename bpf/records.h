@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
 /*
- * What crosses from the kernel side (bpf/) to the daemon: binary records of the iterators, and entries of the queue of
- * updates. Both sides include this file; sizes are in bytes.
+ * The data that the kernel side (bpf/) passes to the daemon: binary records of the iterators, and entries of the queue
+ * of updates. Both sides include this file; sizes are in bytes.
  */
 #pragma once
 
