@@ -178,7 +178,7 @@ static int show_orphan_rows(const struct options *options, const json_t *list)
         if (r < 0)
                 log_error("Out of memory");
         else
-                r = show_table(options, columns, sizeof(columns) / sizeof(columns[0]), rows, NULL);
+                r = show_rows(options, columns, sizeof(columns) / sizeof(columns[0]), rows);
         json_decref(rows);
         return r;
 }
