@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a map takes at least, by the attributes of its creation and before the kernel has allocated anything for it. The
- * formulas are those of objsize.h, which measures the map when it is there; parts that the attributes do not tell are
- * omitted, so that a map is never refused that would have fitted.
+ * A lower bound of a map's size, from the attributes of its creation, before the kernel has allocated anything. The
+ * formulas are those of objsize.h, which measures the map once it exists. Parts that the attributes do not determine
+ * are omitted, so that no map is refused that would have fitted.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What bpf(2) makes a map grow by when it inserts an element: an upper bound, from the same kernel code and with the
- * same rounding as objsize.h, which measures afterwards what was really taken. Types that are not here allocate
- * everything when they are created.
+ * An upper bound of the bytes by which a map grows when bpf(2) inserts an element. It is derived from the same kernel
+ * code as objsize.h, with the same rounding; objsize.h measures the actual size afterwards. Types that are not listed
+ * here allocate everything when they are created.
  */
 #pragma once
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The books of the gate: its tables, and what is booked in domains and for objects. Like page_counter_try_charge()
- * (mm/page_counter.c) a booking is made in a domain and in all above it, or in none. Each object has an entry with what
- * is booked for it; a settlement by the daemon replaces that by what the object measures, so that an object never
- * counts as nothing, and its release takes off just what was booked.
+ * (mm/page_counter.c) a booking is made in a domain and in all above it, or in none. Each object has an entry with
+ * what is booked for it; a resync by the daemon replaces that with the measured size, so that an object always counts;
+ * its release takes off exactly what is booked.
  */
 #pragma once
 
@@ -13,11 +13,13 @@
 #include "gaterecords.h"
 #include "objsize.h"
 
-/* Where a way up ends that has no end; the kernel allows no hierarchy that deep (cgroup_mkdir() takes memory a level).
+/*
+ * The maximum number of levels of a walk up. The kernel allows no hierarchy that deep (cgroup_mkdir() allocates memory
+ * for each level).
  */
 #define LEVELS_MAX (1 << 22)
 
-/* How often a lock is tried; who holds it does a few stores. */
+/* How often taking a lock is tried. A holder keeps it for a few stores only. */
 #define LOCK_TRIES 512
 
 #define ENOMEM 12
@@ -55,7 +57,7 @@ struct {
         __uint(max_entries, 16 * 1024);
 } gate_events SEC(".maps");
 
-/* Not pinned: what a settlement works on. */
+/* Not pinned: working storage of a resync. */
 struct {
         __uint(type, BPF_MAP_TYPE_ARRAY);
         __uint(max_entries, GATE_SETTLE_MAX);
@@ -146,13 +148,13 @@ static __always_inline bool is_bytes(int resource)
         return resource <= GATE_CHARGED || resource == GATE_COMMITTED;
 }
 
-/* What an object that takes @allocated bytes is committed with. */
+/* The committed bytes of an object that occupies @allocated bytes. */
 static __always_inline s64 committed_bytes(s64 allocated, u64 ceiling)
 {
         return ceiling == CEILING_UNBOUNDED ? allocated : (s64) ceiling;
 }
 
-/* Whether @domain, in which @booking is booked already, or with @sign 0 is not yet, is over a limit by it. */
+/* Whether @booking exceeds a limit of @domain. With @sign 0 it is not booked there yet, else it is. */
 static __always_inline bool is_over(struct gate_domain *domain, struct booking *booking, s64 sign)
 {
         for (int i = 0; i < GATE_RESOURCES; i++) {
@@ -170,8 +172,8 @@ static __always_inline bool is_over(struct gate_domain *domain, struct booking *
 }
 
 /*
- * A way up through the domains, one bpf_loop() step each: a plain loop is verified once for each of its LEVELS_MAX
- * turns, and that in every program that books.
+ * A walk up through the domains, one step of bpf_loop() for each. The verifier would check a plain loop LEVELS_MAX
+ * times, in each program that books.
  */
 struct ascent {
         struct booking *booking;
@@ -274,8 +276,9 @@ __noinline u32 levels_below(u64 id, u64 above)
 /* --- Objects ------------------------------------------------------------------------------------------------------ */
 
 /*
- * An entry's lock: 0 if nobody has it, else 1; 2 if its object went meanwhile, and whoever has the lock takes the entry
- * off. Who has it may be interrupted by the release of the object on its own CPU, which cannot wait.
+ * The lock of an entry: 0 if it is free, 1 if it is taken, 2 if its object was released meanwhile; the holder of the
+ * lock then removes the entry. The release of an object can interrupt a holder on the same CPU, and therefore cannot
+ * wait.
  */
 static int try_lock(u32 try, struct gate_object **object)
 {
@@ -295,7 +298,10 @@ __noinline int lock(struct gate_object *object)
         return bpf_loop(LOCK_TRIES, try_lock, &context, 0) < LOCK_TRIES;
 }
 
-/* Takes the lock, or leaves the end of @object to who has it. Returns whether the lock was had. */
+/*
+ * Takes the lock; if another program holds it, leaves the removal of @object to that one. Returns whether the lock was
+ * taken.
+ */
 static __always_inline bool lock_or_leave(struct gate_object *object)
 {
         for (int i = 0; i < 8; i++) {
@@ -395,8 +401,9 @@ static __noinline int enter_object(u64 key, u64 domain, const struct booking *bo
 }
 
 /*
- * What was admitted so lately that the measurement of now may not have it: what a thread was let in for is in the map
- * when the same thread comes again, so with one thread that is its last admission at most.
+ * Bytes that were admitted so recently that a measurement may not include them yet. When a thread makes its next call,
+ * the elements of its previous call are in the map; with a single thread, this is therefore at most its last
+ * admission.
  */
 static __always_inline s64 still_coming(const struct gate_object *object, u64 now)
 {
@@ -416,8 +423,9 @@ static __always_inline void note_entry(const struct gate_object *object, struct 
 }
 
 /*
- * What is kept on top of a measurement: what was still coming when it began, and all that was admitted since. Negative:
- * somebody else has settled the entry meanwhile, and may have measured later.
+ * Bytes that stay booked in addition to a measurement: those that were not in the map yet when it began, and those
+ * that were admitted since. Negative: another resync of the entry has ended meanwhile, perhaps with a later
+ * measurement.
  */
 static __always_inline s64 admitted_since(const struct gate_object *object, const struct gate_entry_before *before)
 {
@@ -455,8 +463,8 @@ static __always_inline void subtract_object(
 }
 
 /*
- * Whether what is booked in the domain @id, of a cgroup that was removed, stays there though the kernel charges the
- * domain @to, above it, by now: it goes on counting against the next cgroup of that path.
+ * Whether the objects that are booked in the domain @id, of a removed cgroup, stay booked there although the kernel
+ * now charges the domain @to above it: they count against the next cgroup of that path.
  */
 __noinline int stays_behind(u64 id, u64 to)
 {
@@ -510,7 +518,7 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
                 book(domain, &booking);
         } else {
                 below = levels_below(object->domain, domain);
-                /* What is above both has it booked already, and is not to have it twice for a moment. */
+                /* The domains above both have it booked already, and must not have it twice, even for a moment. */
                 if (below) {
                         subtract_object(&booking, object, old_allocated, old_charged);
                         book(domain, &booking);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Cgroups that come and go. A new one gets its limits while it is made, before anybody can enter it: the automaton of
- * the configuration (automaton.h) finds its budget by its path. What one leaves behind that is removed, because it is
- * pinned or attached, counts against the next one of the same path.
+ * Creation and removal of cgroups. A new cgroup gets its limits while the kernel creates it, before anybody can enter
+ * it: the automaton of the configuration (automaton.h) finds its budget by its path. Objects that outlive a removed
+ * cgroup, because they are pinned or attached, count against the next cgroup of the same path.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the gate decides: whether a map or a program may be made, and whether bpf(2) may insert elements into a map.
+ * The decisions of the gate: whether a map or a program may be created, and whether bpf(2) may insert elements into a
+ * map.
  */
 #pragma once
 

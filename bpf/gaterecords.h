@@ -45,10 +45,11 @@ struct gate_limits {
 };
 
 /*
- * What is booked for one object in a domain and those above: allocated + admitted (or charged + admitted), and its
- * ceiling, which growth does not change; without one allocated + admitted is what is committed. admitted is
- * what was let in for elements since it was measured; the newest part of it may still be on its way into the map, so a
- * settlement keeps it on top of the measurement. By the address of the map, or of prog->aux.
+ * What is booked for one object, in a domain and those above it, by the address of the map or of prog->aux: allocated
+ * + admitted (or charged + admitted), and as committed the ceiling, which growth does not change, or allocated +
+ * admitted if there is no ceiling. admitted are the bytes of elements that were admitted since the last measurement.
+ * The newest of these elements may not be in the map yet, so a resync keeps them booked in addition to the measured
+ * size.
  */
 struct gate_object {
         __u64 key;    /* its own: the kernel uses the memory of an entry that was deleted again at once */
@@ -116,7 +117,7 @@ enum gate_measure {
         GATE_FORGET,          /* it is gone */
 };
 
-/* What an entry said before its object was measured, which takes its time. */
+/* The values of an entry before the measurement of its object, during which they can change. */
 struct gate_entry_before {
         __s64 allocated;
         __s64 admitted;

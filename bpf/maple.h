@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How many indices of a maple tree are taken, leaf by leaf from the lowest index on. It mirrors mtree_range_walk() in
- * lib/maple_tree.c for 64-bit machines. Without branches where a node's slots are looked at, for the verifier's sake;
- * indices are below 2^63 but for the end of the tree, which is never compared.
+ * Counts the used indices of a maple tree, leaf by leaf from the lowest index on. It mirrors mtree_range_walk() in
+ * lib/maple_tree.c for 64-bit machines. The code that reads the slots of a node has no branches, because the verifier
+ * would follow each; indices are below 2^63 but for the end of the tree, which is never compared.
  */
 #pragma once
 

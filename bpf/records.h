@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
 /*
- * What crosses from the kernel side (bpf/) to the daemon: binary records of the iterators, and entries of the queue of
- * updates. Both sides include this file; sizes are in bytes.
+ * The data that the kernel side (bpf/) passes to the daemon: binary records of the iterators, and entries of the queue
+ * of updates. Both sides include this file; sizes are in bytes.
  */
 #pragma once
 
@@ -13,8 +13,9 @@
 /* The ceiling of an object that may grow without a limit: local storage, and types that objsize.h does not know. */
 #define CEILING_UNBOUNDED (~0ULL)
 /*
- * No other ceiling is larger, unless the object is. An LPM trie of a kilobyte may have 2^32 entries of 4 MiB: 512 of
- * them would make a sum overflow, and be nothing. Of 2^42 bytes 2 million objects fit 63 bits.
+ * The maximum of all other ceilings, unless the object itself is larger. An LPM trie that occupies a kilobyte may
+ * declare 2^32 entries of 4 MiB; the sum of 512 of these would overflow to 0. The sum of 2 million objects of 2^42
+ * bytes fits into 63 bits.
  */
 #define CEILING_MAX (1ULL << 42)
 
@@ -30,7 +31,7 @@ struct machine_settings {
 enum object_kind {
         OBJECT_MAP = 1,
         OBJECT_PROGRAM = 2,
-        /* No objects that take memory worth counting: among open files and pins only. */
+        /* Kinds whose memory is not counted: they occur among open files and pins only. */
         OBJECT_LINK = 3,
         OBJECT_STRUCT_OPS_LINK = 4, /* among open files: a link that is to a map */
 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Whom an object that kmalloc() made is charged for, from the slab that it lies in. Only arm64: there the address of an
- * object says which struct page it has but for two constants of the kernel's configuration. No helper and no symbol
- * tells them; those are taken that lead from the running task to a slab of tasks. Elsewhere nothing is found.
+ * The memory cgroup that a kmalloc() object is charged to, from the slab that contains it. Only on arm64: there the
+ * address of an object determines its struct page, except for two constants of the kernel's configuration. No helper
+ * or symbol has them; the right ones are those that lead from the running task to a slab of tasks. On other
+ * architectures nothing is found.
  */
 #pragma once
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The struct page behind a vmalloc() address, for who is charged for it. The kernel has no helper for that, and the two
- * bases that it takes can be named only where CONFIG_KALLSYMS_ALL is on. They are found once, from what the kernel says
- * about the stack of the running task: its address, and its pages. Only x86-64; elsewhere nothing is found.
+ * The struct page of a vmalloc() address, which has the memory cgroup that is charged. The kernel has no helper for
+ * that, and the symbols of the two base addresses that it requires exist only with CONFIG_KALLSYMS_ALL. The bases are
+ * determined once, from the address and the pages of the running task's stack. Only on x86-64; on other architectures
+ * nothing is found.
  */
 #pragma once
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Questions to the daemon. What goes wrong is logged here: the functions return 0 or a negative errno, logged.
- */
+/* Calls of the daemon by the commands. Errors are logged here: the functions return 0 or a negative errno, logged. */
 #pragma once
 
 #include <stdio.h>

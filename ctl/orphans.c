@@ -192,7 +192,7 @@ static int show_orphan_rows(const struct options *options, const json_t *list)
         int r = -ENOMEM;
 
         if (rows)
-                r = show_table(options, orphan_columns, sizeof(orphan_columns) / sizeof(orphan_columns[0]), rows, NULL);
+                r = show_rows(options, orphan_columns, sizeof(orphan_columns) / sizeof(orphan_columns[0]), rows);
         else
                 log_error("Out of memory");
         json_decref(rows);

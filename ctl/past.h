@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Questions about what was: which workload, and since when. What goes wrong is logged. */
+/* Queries of the history: the workload and the time that the command line asks for. Errors are logged. */
 #pragma once
 
 #include <stdint.h>

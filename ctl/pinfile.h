@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A pin in bpffs, which is removed only if it still is what it was seen to be. */
+/* A pin in bpffs, which is removed only if it still refers to the expected object. */
 #pragma once
 
 #include <stdint.h>

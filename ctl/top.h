@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Cgroups as they change: asked for at an interval while they are shown, and at once when an event comes. frame.c says
- * what a picture looks like, screen.c draws it; without a terminal it is printed.
+ * Cgroups as they change: queried at an interval while they are shown, and immediately after an event. frame.c builds
+ * a picture, screen.c draws it; without a terminal it is printed.
  */
 #pragma once
 

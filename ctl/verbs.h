@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What bpfbudgetctl does. A verb gets its arguments without its own name. It returns 0, a negative errno that it has
- * told on stderr, or a positive exit status. */
+/*
+ * The commands of bpfbudgetctl. A command gets its arguments without its own name. It returns 0, a negative errno,
+ * logged, or a positive exit status.
+ */
 #pragma once
 
 #include <stddef.h>

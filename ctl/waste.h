@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Memory of maps that a change of how they are made, or of the boot options, would save. */
+/* Memory that could be saved by creating maps in another way, or by other boot options. */
 #pragma once
 
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-/* What is below is not worth anybody's time: bytes. */
+/* Findings of fewer bytes are not reported. */
 #define WASTE_MIN (64 * 1024)
 
 /* A preallocated map is nearly empty below this: percent of max_entries. */

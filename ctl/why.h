@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who refused memory for BPF in a cgroup, from what Explain answers. */
+/* Why memory for BPF was refused in a cgroup, from the reply of Explain. */
 #pragma once
 
 #include <jansson.h>
 
 #include "options.h"
 
-/* Prints who it was, for people: our Max, memory.max, or neither. */
+/* Prints the reason as text: a Max of bpfbudgetd, memory.max, or neither. */
 void why_print(const struct options *options, const json_t *answer);
 
 /* The conclusion, in a sentence, to be freed; NULL: no memory. */

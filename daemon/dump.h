@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What SIGUSR1 has the daemon write to stdout: by a thread, as stdout may be read slowly, or never. */
+/*
+ * The report that SIGUSR1 requests. A thread writes it to stdout, because the reader may be slow or may not read at
+ * all.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where the daemon is asked (the socket of its API, the address of its metrics), and what is there if it did not start.
+/*
+ * The sockets of the daemon: that of its API, and the address of its metrics; and the reason that is left beside the
+ * former if the daemon did not start.
  */
 #pragma once
 

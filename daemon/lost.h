@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Messages that a process had to lose at its end, as nobody read the journal: the next one tells how many. */
+/*
+ * The number of messages that a process lost at its exit because the journal did not accept them. The next process
+ * logs it.
+ */
 #pragma once
 
 #include <stdint.h>

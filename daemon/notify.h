@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the service manager is told: by a thread, as it may be busy, or hang. */
+/* Notifications to the service manager. A thread sends them, because the manager may be busy or hang. */
 #pragma once
 
 #include <stdbool.h>

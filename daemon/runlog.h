@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the log has of a whole run: at its start what is missing on this kernel, at its end how much was done. */
+/* Messages about a whole run: at the start, what is missing on this kernel; at the end, the statistics. */
 #pragma once
 
 #include "account/monitor.h"

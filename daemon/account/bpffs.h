@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Instances of bpffs: of those that this mount namespace does not show, nobody can say here what is pinned in them. */
+/* Instances of bpffs. Pins in instances that are not mounted in this mount namespace cannot be seen. */
 #pragma once
 
 #include <stdbool.h>

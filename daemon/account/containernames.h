@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What Docker and Podman call their containers, from the files that they keep on this machine: Docker's
- * containers/ID/config.v2.json, and containers.json of the storage that root's Podman has (containers/storage,
- * containers.go). Those of users are not looked for: they are in their homes, and say what the user likes.
+ * The names of containers of Docker and Podman, from their state files: Docker's containers/ID/config.v2.json, and
+ * containers.json of the storage that root's Podman has (containers/storage, containers.go). Those of users are not
+ * read: they are in their home directories, where the user can write anything.
  */
 #pragma once
 

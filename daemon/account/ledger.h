@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The maps and programs of this kernel, by kind and id, and whose they are. What it learns it books in the tree. */
+/* All maps and programs of this kernel, by kind and id, each with its cgroup. Every change is added to the tree. */
 #pragma once
 
 #include <stdbool.h>

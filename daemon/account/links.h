@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * BPF links: which program, or struct_ops, each attaches, and to what. Only links that one has a descriptor of are
- * read: to go through all of them takes CAP_SYS_ADMIN, which the daemon does without.
+ * BPF links: which program or struct_ops each attaches, and to what. Only links are read of which the daemon has a
+ * descriptor: iterating over all links requires CAP_SYS_ADMIN, which the daemon does not have.
  */
 #pragma once
 

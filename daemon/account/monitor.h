@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Brings ledger and tree up to date from what the kernel tells: a flush of what was updated, or a full pass where the
- * kernel does not tell, and at start.
+ * Keeps ledger and tree up to date: by a flush of what the sensors have reported as updated, or by a full pass, at the
+ * start and where the kernel reports nothing.
  */
 #pragma once
 

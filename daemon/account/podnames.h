@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What pods of Kubernetes and their containers are called, from the names that the kubelet gives to its logs
+ * The names of Kubernetes pods and their containers, from the names of the kubelet's logs
  * (pkg/kubelet/kuberuntime/helpers.go, legacy.go): the directories /var/log/pods/NAMESPACE_POD_UID and the links
  * /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log. inotify reports what comes and goes.
  */

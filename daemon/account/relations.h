@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who has to do with an object: processes that hold it open, pins in bpffs, programs that use a map. Read when asked
- * for and never kept up to date; it takes a pass over all open files, or a walk of file systems.
+ * The relations of an object: processes that hold it open, pins in bpffs, programs that use a map. They are read on
+ * request and not kept up to date, because this requires a pass over all open files or a walk of file systems.
  */
 #pragma once
 

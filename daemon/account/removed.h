@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Cgroups whose removal the sensors could not report, as their queue or their table was full: nothing is kept of what
- * is gone, but the tree finds that out by asking.
+ * Finds removed cgroups whose removal the sensors could not report because their queue or table was full, so that the
+ * daemon stores nothing about cgroups that no longer exist.
  */
 #pragma once
 

@@ -2,7 +2,7 @@
 /*
  * The cgroups that hold something, by id, and what each and its subtree take. Counters are kept as the kernel's rstat
  * keeps them: a change is added to the cgroup's own counters and the cgroup is queued as updated; tree_flush() carries
- * the changes of the queued ones to the root. A cgroup that nothing happens in is not visited.
+ * the changes of the queued ones to the root. Cgroups in which nothing has changed are not visited.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a cgroup is to people beside a unit: a pod of Kubernetes, a container, a machine. Which it is and its ids are in
- * the cgroup's path; what it is called is found by workloads.h.
+ * The workload that a cgroup is: a pod of Kubernetes, a container or a machine. The kind and the ids follow from the
+ * path of the cgroup; workloads.h finds the names.
  */
 #pragma once
 

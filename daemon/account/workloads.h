@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of the workloads in a tree, from what the node itself keeps of them (podnames.h, containernames.h): no API
- * server is asked, no runtime, and nothing goes over a network. What takes the reading of a file is done by
- * workloads_resolve(), apart from flushes.
+ * The names of the workloads in a tree, from files of the node (podnames.h, containernames.h): no API server and no
+ * runtime is queried, and no network is used. workloads_resolve() does everything that reads a file, outside of
+ * flushes.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A bounded queue, and a thread that sends what is in it: whoever puts something in never waits for where it goes. What
- * does not fit is counted. The count is told first when it flows again. Order is kept.
+ * A bounded queue, and a thread that sends what is in it: adding to the queue never waits for the receiver. Entries
+ * that do not fit are counted, and the count is sent first when the receiver accepts entries again. The order is kept.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Text that leaves the process for people: messages of the journal, stderr, and what bpfbudgetctl prints. Names are
- * made by anybody. What goes to programs (JSON, fields of the journal) has their exact bytes.
+ * Text that people read: messages in the journal and on stderr, and the output of bpfbudgetctl. Anybody can choose the
+ * names in it. Output for programs (JSON, fields of the journal) has the exact bytes instead.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Memory that is given back to the system: the allocator keeps what lies between things that are still there. */
+/* Returns free memory to the system. The allocator by itself keeps free memory that lies between used blocks. */
 #pragma once
 
 #include <stddef.h>

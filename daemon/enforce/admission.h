@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which limits the gate holds and what it knows of objects: brings budgets that refuse (OnMax=deny), as policies in the
- * tree, into the gate's table, and what the ledger learns of objects after it.
+ * Keeps the tables of the gate up to date: the limits of cgroups whose budgets refuse (OnMax=deny), and the sizes of
+ * objects as the ledger measures them.
  */
 #pragma once
 

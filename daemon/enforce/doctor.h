@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Looks at the host and judges what the daemon can do on it: readiness.h by the facts of kernel/host.h. */
+/* Reports what the daemon can do on this host: readiness.h, applied to the facts of kernel/host.h. */
 #pragma once
 
 #include "account/monitor.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What removed cgroups have left behind, which only the gate's tables know: when the gate is made anew, with larger
- * tables or other levels, it goes on counting against the next cgroups of the same paths.
+ * The objects that removed cgroups have left behind. Only the tables of the gate have them. When the gate is replaced,
+ * by one with larger tables for example, they are carried over, so that they still count against the next cgroups of
+ * the same paths.
  */
 #pragma once
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Holds cgroups to their budgets: finds the budget of each cgroup that appears, lets policy.c decide when usage
- * changed, and passes on what happens. Events are counted over restarts: they are kept in a file, and mirrored in an
- * xattr of the cgroup.
+ * Applies budgets: finds the budget of each cgroup that appears, lets policy.c decide when usage changed, and passes
+ * on what happens. Events are counted over restarts: they are kept in a file, and mirrored in an xattr of the cgroup.
  */
 #pragma once
 

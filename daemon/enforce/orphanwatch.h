@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* OrphansHigh=: how much memory nobody living holds, looked at from time to time. */
+/* OrphansHigh=: checks from time to time how much memory orphans occupy. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the daemon can do on this host: how much of accounting, alerts, throttle and refusal there is, what takes the
- * rest away, and what to do about it to the letter. A pure decision.
+ * What the daemon can do on this host: the level of accounting, alerts, throttle and refusal, the reason for each
+ * restriction, and the literal remedy. A pure decision.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What this kernel allows, and allows this process: one entry each, whether it can be used, and why not. */
+/* The hooks and features of this kernel: one entry each, whether this process can use it, and if not, why. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whether this process is in namespaces of its own: such as a container has them. */
+/* Whether this process is in a namespace other than the initial one, as in a container. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Asks the running kernel what it allows: its BTF for each hook, then a trial load of an empty program. */
+/*
+ * Finds out what the running kernel allows: looks up each hook in its BTF, and then loads an empty program to try it.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What kernel.c and gate.c do alike with their BPF objects. */
+/* Functions for BPF objects that kernel.c and gate.c share. */
 #pragma once
 
 #include <stddef.h>

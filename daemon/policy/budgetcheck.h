@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What only shows when all of a budget has been read. */
+/* Checks that require a complete budget. */
 #pragma once
 
 #include "policy/budget.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What happens to budgets: made once by who decides, and passed on to whoever wants to know (the journal, subscribers).
- * It and all that it points to are valid during the call only.
+ * An event of a budget. Whoever decides creates it, and passes it to the journal, subscribers and the history. The
+ * event and everything that it points to are valid during the call only.
  */
 #pragma once
 

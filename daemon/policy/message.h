@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is reported of a configuration that is wrong. */
+/* Messages about errors in the configuration. */
 #pragma once
 
 #include <stdbool.h>

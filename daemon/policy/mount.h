@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where systemd mounts hierarchies of cgroups, which people paste in front of the path of a cgroup. */
+/* The mount points of cgroup hierarchies, which users copy together with the path of a cgroup. */
 #pragma once
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How far a name that somebody wrote is from the one that was meant. */
+/* The edit distance between a name that a user wrote and one that exists, for "did you mean". */
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Units of systemd that have a cgroup, as systemd sees them: cg_path_get_unit(), src/basic/cgroup-util.c. Below the
- * slices there is one unit, and whatever is below that was made by it, however it is called.
+ * Units of systemd that have a cgroup, as systemd sees them: cg_path_get_unit(), src/basic/cgroup-util.c. The first
+ * component below the slices is the unit. Cgroups below it belong to the unit, whatever their names are.
  */
 #pragma once
 

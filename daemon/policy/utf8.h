@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Text of files and arguments: what in it is bad, and what of it a message quotes. */
+/* Text of files and arguments: which characters are not allowed, and how a message quotes it. */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a client of HTTP takes, by its headers Accept and Accept-Encoding (RFC 9110, 12.5). NULL: it sent none. */
+/*
+ * The formats that a client of HTTP accepts, by its headers Accept and Accept-Encoding (RFC 9110, 12.5). NULL: it sent
+ * none.
+ */
 #pragma once
 
 #include <stdbool.h>

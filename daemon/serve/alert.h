@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Entries in the journal of the unit that is concerned: what happened, who did it, and what to do (by the catalog). */
+/*
+ * Entries in the journal of the unit that an event concerns: what happened, who caused it and, by the catalog, what to
+ * do.
+ */
 #pragma once
 
 #include "account/ledger.h"

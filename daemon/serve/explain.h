@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where the memory of a cgroup goes: what the kernel says of it, with the share of BPF taken out. */
+/* The memory of a cgroup by use: the kernel's own figures, with the part of BPF as a share of its own. */
 #pragma once
 
 #include <stdbool.h>

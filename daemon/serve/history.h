@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What each workload had, hour by hour, and what happened to it: gathered here, in memory, as usage changes, and handed
- * to a thread that writes it (historythread.h), when something changed and at most once a minute. Here is no disk.
+ * The hourly usage and the events of each workload. They are collected here, in memory, and passed to a thread that
+ * writes them (historythread.h), after changes and at most once a minute. This file never accesses a disk.
  *
  * Several cgroups may share a name: the pods of one controller. The workload has what the largest of them has, as a
  * budget would be about each of them.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The thread that waits for the disk in place of the loop: it has the history's database, does one job after the other,
- * and hands them back. What is wrong with the disk is logged once, until it is well again.
+ * The thread that waits for the disk instead of the event loop. It owns the database of the history, and processes and
+ * returns one job after the other. An error of the disk is logged once, until writing works again.
  */
 #pragma once
 

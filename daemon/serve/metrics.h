@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the daemon knows as metrics, for Prometheus and its like. It is what the last flush has: nothing is asked of the
- * kernel here.
+ * The metrics of the daemon, for Prometheus and similar collectors. They are the figures of the last flush; the kernel
+ * is not queried.
  */
 #pragma once
 

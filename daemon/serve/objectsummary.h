@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What metrics tell of single objects: the largest maps, and what outlives its cgroup. */
+/* Metrics of single objects: the largest maps, and objects that have outlived their cgroup. */
 #pragma once
 
 #include <stddef.h>

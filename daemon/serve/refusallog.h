@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The last refusals of OnMax=deny, since the daemon's start: for whoever asks who said no. */
+/* The latest refusals by OnMax=deny since the start of the daemon, for Explain. */
 #pragma once
 
 #include <stddef.h>

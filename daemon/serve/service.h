@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the service manager does with the service that this process is the ExecStopPost= of. */
+/* Whether the service manager stops or restarts the service, as seen by its ExecStopPost= process. */
 #pragma once
 
 enum service_end {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which limits suit a workload, by what it had: arithmetic only. All in bytes. */
+/* Suggested limits for a workload, from its history: arithmetic only. All sizes are in bytes. */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a cgroup is to people, as JSON and as text. */
+/* The workload of a cgroup, as JSON and as text. */
 #pragma once
 
 #include <jansson.h>

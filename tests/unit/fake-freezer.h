@@ -113,27 +113,31 @@ int cgroupfs_id_of(int fd, uint64_t *id)
         return 0;
 }
 
+static inline void keep_logged(const char *format, va_list ap)
+{
+        vsnprintf(logged, sizeof(logged), format, ap);
+        logged_count++;
+}
+
 void log_message(int priority, const char *format, ...)
 {
         va_list ap;
 
         (void) priority;
         va_start(ap, format);
-        vsnprintf(logged, sizeof(logged), format, ap);
+        keep_logged(format, ap);
         va_end(ap);
-        logged_count++;
 }
 
 void log_identified(const char *id, int priority, const char *format, ...)
 {
         va_list ap;
 
-        (void) id;
         (void) priority;
+        (void) id;
         va_start(ap, format);
-        vsnprintf(logged, sizeof(logged), format, ap);
+        keep_logged(format, ap);
         va_end(ap);
-        logged_count++;
 }
 
 /* The test's own directory; to be removed with fake_remove(). */
