@@ -282,7 +282,7 @@ static void test_budget_fill(void **state)
                 skip();
         }
         log = live_wait_log(&f.daemon, "is nearly full: ");
-        assert_non_null(strstr(log, "Map bb_table (hash, id "));
+        assert_non_null(strstr(log, ": map bb_table (hash, id "));
         assert_non_null(strstr(log, " is nearly full: 100 of 100 entries, MapFillHigh of budget test is 90%"));
         assert_null(strstr(log, "bb_lru"));
         free(log);

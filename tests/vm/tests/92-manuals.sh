@@ -9,7 +9,7 @@ need_product
 
 pins=/sys/fs/bpf/vmtest-manuals
 trap 'bpfbudgetctl unset-budget agent.service || true; systemctl stop agent.service || true; rm -rf $pins /run/examples' EXIT
-mkdir -p $pins /run/examples
+mkdir -p $pins /run/examples /etc/bpfbudget
 systemctl start bpfbudgetd
 
 # 20 MB that agent.service holds, and a pinned map of a service that has ended.
