@@ -54,9 +54,11 @@ static struct history_entry *get_entry(struct history *history, const struct his
         entry = find_entry(history, key);
         if (entry)
                 return entry;
-        if (history->entry_count == HISTORY_WORKLOADS_MAX) {
+        if (history->entry_count == HISTORY_WORKLOADS_MAX ||
+                        (name->kind == HISTORY_CGROUP && history->path_count == HISTORY_PATHS_MAX)) {
                 if (!history->full)
-                        log_warning("The history has %u workloads: more are not in it", HISTORY_WORKLOADS_MAX);
+                        log_warning("The history has %zu workloads, %zu of them without a name: more are not in it",
+                                        history->entry_count, history->path_count);
                 history->full = true;
                 return NULL;
         }
@@ -70,6 +72,7 @@ static struct history_entry *get_entry(struct history *history, const struct his
                 return NULL;
         }
         history->entry_count++;
+        history->path_count += history_entry_is_path(entry);
         return entry;
 }
 
@@ -193,7 +196,7 @@ static void note_cgroup(struct history *history, const struct cgroup *cgroup)
                 return;
         }
         /* A cgroup that is known by its path may have got objects of its own. */
-        if (member->entry->key[0] == 'a' + HISTORY_CGROUP)
+        if (history_entry_is_path(member->entry))
                 member->entry->outer = !cgroup->parent || cgroup->self.allocated == 0;
         update_level(history, member->entry);
 }

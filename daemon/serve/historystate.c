@@ -17,6 +17,7 @@ void history_entry_drop(struct history *history, struct history_entry *entry)
                 return;
         HASH_DEL(history->entries, entry);
         history->entry_count--;
+        history->path_count -= history_entry_is_path(entry);
         free(entry->cgroup);
         free(entry);
 }

@@ -18,8 +18,10 @@
 /* Between two writes. */
 #define HISTORY_INTERVAL_USEC (60ULL * 1000 * 1000)
 
-/* Workloads that there are at a time; the others are counted. Only root and the service managers make such. */
+/* Workloads that there are at a time. Only root and the service managers make units, pods and containers; the owner of
+ * a delegated cgroup makes others, which are known by their path, and are at most the half. */
 #define HISTORY_WORKLOADS_MAX 4096
+#define HISTORY_PATHS_MAX     (HISTORY_WORKLOADS_MAX / 2)
 
 /* Maps of a workload, by name and type, that are followed: its largest. */
 #define HISTORY_MAPS 3
@@ -90,8 +92,8 @@ struct history {
         struct event *timer, *done;
         struct history_entry *entries;  /* uthash */
         struct history_member *members; /* uthash */
-        size_t entry_count;
-        struct history_rolled *rolled; /* hours that were over before they were written */
+        size_t entry_count, path_count; /* path_count: of those that are known by their path */
+        struct history_rolled *rolled;  /* hours that were over before they were written */
         size_t rolled_count;
         struct history_pending_event *events;
         size_t event_count;
@@ -106,6 +108,12 @@ struct history {
         int off;               /* the error for which there will be no history */
         bool full;             /* of workloads, which was logged */
 };
+
+/* Whether @entry is known by its path. */
+static inline bool history_entry_is_path(const struct history_entry *entry)
+{
+        return entry->key[0] == 'a' + HISTORY_CGROUP;
+}
 
 /* NULL: it is no workload's. */
 struct history_member *history_member(const struct history *history, uint64_t id);

@@ -332,6 +332,31 @@ static void test_below(void **state)
         assert_string_equal(ask_since("/plain", 0, false), "/plain=3/3@2,2");
 }
 
+/* Who makes cgroups without end takes none of the room that units have. */
+static void test_many_paths(void **state)
+{
+        const struct fake_hierarchy before = hierarchy;
+        struct fake_cgroup *many = calloc(before.count + HISTORY_PATHS_MAX + 10, sizeof(*many));
+        static char paths[HISTORY_PATHS_MAX + 10][24];
+
+        (void) state;
+        assert_non_null(many);
+        memcpy(many, places, sizeof(places));
+        hierarchy = (struct fake_hierarchy){ many, before.count, 0 };
+        for (size_t i = 0; i < HISTORY_PATHS_MAX + 10; i++) {
+                snprintf(paths[i], sizeof(paths[i]), "/plain/c%zu", i);
+                many[hierarchy.count++] = (struct fake_cgroup){ 1000 + i, 6, paths[i] };
+                put(1000 + i, 0, "x", MIB);
+        }
+        assert_int_equal(history->path_count, HISTORY_PATHS_MAX);
+        put(3, 0, "x", 2 * MIB);
+        assert_string_equal(ask_since("a.service", 0, false), "a.service=2/2@1,2");
+        history_free(history, HISTORY_STOP_USEC);
+        history = NULL;
+        hierarchy = before;
+        free(many);
+}
+
 static void name_pod(uint64_t id, const char *name)
 {
         struct cgroup *cgroup = cgroup_of(id);
@@ -475,6 +500,7 @@ int main(void)
                 TEST_HISTORY(test_hour_begins),
                 TEST_HISTORY(test_clock_back),
                 TEST_HISTORY(test_below),
+                TEST_HISTORY(test_many_paths),
                 TEST_HISTORY(test_pods),
                 TEST_HISTORY(test_maps),
                 TEST_HISTORY(test_events),
