@@ -72,13 +72,16 @@ static json_t *bytes_to_json(const char *text, size_t length)
         return json;
 }
 
-/* Adds @field, NAME=VALUE. Returns 0 or -ENOMEM. */
+/* Adds @field, NAME=VALUE. Returns 0, -EINVAL or -ENOMEM. */
 static int add_field(json_t *entry, const char *field, size_t length)
 {
-        const char *equals = memchr(field, '=', length), *value = equals + 1;
-        _cleanup_free_ char *name = strndup(field, equals - field);
+        const char *equals = memchr(field, '=', length);
+        _cleanup_free_ char *name = NULL;
 
-        if (!name || json_object_set_new(entry, name, bytes_to_json(value, field + length - value)) < 0)
+        if (!equals)
+                return -EINVAL;
+        name = strndup(field, equals - field);
+        if (!name || json_object_set_new(entry, name, bytes_to_json(equals + 1, field + length - equals - 1)) < 0)
                 return -ENOMEM;
         return 0;
 }

@@ -32,4 +32,4 @@ echo "$line"
 [[ $line == *"per-CPU memory for $possible possible CPUs, 2 are online" ]] || fail "CPUs of status: $line"
 own=$(bpfbudgetctl --bytes status | sed -n 's/.*Own: \([0-9]*\)B* of BPF.*/\1/p')
 [ "$own" -gt 500000 ] || fail "own bytes: $own"
-[ "$own" -lt $((6 << 20)) ] || fail "own bytes: $own"
+[ "$own" -lt $((5 << 20)) ] || fail "own bytes: $own"

@@ -29,7 +29,8 @@ held() { take; [ "$(object agent_events '.holders[].comm')" = bpftool ]; }
 : >/run/relations-live.json
 bpfbudgetd --json=short >>/run/relations-live.json 2>/run/relations-live.log &
 daemon=$!
-trap 'kill $daemon; rm -rf $pins' EXIT
+# Not by systemd, which waits 5 s: with PREEMPT_RT it takes longer at times to detach the sensors.
+trap 'kill $daemon; wait $daemon; rm -rf $pins' EXIT
 ready() { grep -q Watching /run/relations-live.log; }
 wait_for 40 ready || fail "the daemon does not start: $(cat /run/relations-live.log)"
 # live FILTER: of the map agent_table

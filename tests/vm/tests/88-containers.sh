@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # timeout: 300
-# machines: ^trixie-(7.2|6.12)$
+# machines: ^trixie-(7.2|6.12)(-arm64)?$
 # The daemon as a container of crun, with the mounts, capabilities and namespaces of contrib/kubernetes/daemonset.yaml and nothing
 # else, in the cgroup that the kubelet's cgroupfs driver makes. From in there it accounts, alerts, refuses and pauses other containers, of
 # the systemd driver and of Podman; by their names, and it does not pause itself.
