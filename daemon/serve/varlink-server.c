@@ -149,8 +149,9 @@ static void update_endless(struct client *client)
 }
 
 /*
- * While as much is there as may be, and nothing is taken of it, @client is not read from: libevent would call again and
- * again (bufferevent_inbuf_wm_check()). A write to it fails once it has ended.
+ * While as much is there as may be, and nothing is taken of it, @client is not read from. libevent reads 16 KiB at a
+ * time (MAX_SINGLE_READ_DEFAULT in bufferevent_ratelim.c); its own mark for that, bufferevent_setwatermark(), is no
+ * use: it crashes when there is no memory. A write to a client fails once that has ended.
  */
 static void set_reading(struct client *client)
 {
@@ -277,7 +278,6 @@ static int connect_client(struct client *client, int fd)
                 return -ENOMEM;
         bufferevent_setcb(client->connection, on_io, on_io, on_event, client);
         bufferevent_setwatermark(client->connection, EV_WRITE, OUTPUT_LOW, 0);
-        bufferevent_setwatermark(client->connection, EV_READ, 0, VARLINK_MESSAGE_MAX + 1);
         bufferevent_set_timeouts(client->connection, NULL, &stall);
         return 0;
 }

@@ -401,6 +401,9 @@ static void test_restart(void **state)
         wait_answer(&process);
         journal = open_journal();
         entry = next_entry(journal, ": BPF memory is ");
+        /* The journal went right after it had taken the first one: the daemon cannot know that, and sends it again. */
+        if (strstr(entry, "is over High of budget test: 2.0M"))
+                entry = next_entry(journal, ": BPF memory is ");
         assert_non_null(strstr(entry, field));
         assert_non_null(strstr(entry, "is within the limits of budget test"));
         assert_non_null(strstr(entry, "BPFBUDGET_STATE=ok\n"));
