@@ -164,7 +164,7 @@ static void test_idle(void **state)
         assert_true(quiet >= 10);
         /* What is told of the faults themselves is no excuse: now and then an interrupt allocates for the cgroup. */
         assert_in_range(told, 0, quiet / 2);
-#ifndef __SANITIZE_ADDRESS__
+#if !HARNESS_ASAN
         assert_true(live_rss(&daemon) <= 8192);
 #endif
         worker_end(&worker);
