@@ -32,4 +32,5 @@ echo "$line"
 [[ $line == *"per-CPU memory for $possible possible CPUs, 2 are online" ]] || fail "CPUs of status: $line"
 own=$(bpfbudgetctl --bytes status | sed -n 's/.*Own: \([0-9]*\)B* of BPF.*/\1/p')
 [ "$own" -gt 500000 ] || fail "own bytes: $own"
-[ "$own" -lt $((5 << 20)) ] || fail "own bytes: $own"
+# Most of it is programs: without the BPF LSM there are those in place of it, 5.0 MiB on 7.2.
+[ "$own" -lt $((6 << 20)) ] || fail "own bytes: $own"

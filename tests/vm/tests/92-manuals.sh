@@ -14,6 +14,7 @@ cleanup() {
     bpfbudgetctl unset-budget agent.service || true
     systemctl stop agent.service || true
     rm -rf $pins /run/examples "${files[@]}" /etc/bpfbudget/90-default.budget
+    for file in "${files[@]}"; do rmdir --ignore-fail-on-non-empty -p "$(dirname "$file")" 2>/dev/null || true; done
     systemctl daemon-reload
     systemctl restart bpfbudgetd || true
 }
