@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/relation.h"
+#include "base/utf8.h"
 #include "build.h"
 #include "group.h"
 #include "options.h"
@@ -381,6 +382,35 @@ static int check_verb(const struct verb *verb, const struct options *options, in
         return -EINVAL;
 }
 
+static bool is_utf8(const char *text)
+{
+        size_t left = strlen(text), length;
+        uint32_t character;
+
+        for (; left > 0; text += length, left -= length) {
+                length = utf8_decode(text, left, &character);
+                if (character >= CHARACTER_INVALID)
+                        return false;
+        }
+        return true;
+}
+
+/* What JSON cannot carry, or is empty by mistake, must not be taken for no argument: that means all there is. */
+static int check_arguments(const struct verb *verb, int argc, char *argv[])
+{
+        for (int i = 0; i < argc; i++) {
+                if (*argv[i] && is_utf8(argv[i]))
+                        continue;
+                if (*argv[i])
+                        log_error("%s: %s: it is not UTF-8; use a pattern with ? for each such byte", verb->name,
+                                        argv[i]);
+                else
+                        log_error("%s: an argument is empty; for all cgroups there is none", verb->name);
+                return -EINVAL;
+        }
+        return 0;
+}
+
 static int run_verb(const struct options *options, int argc, char *argv[])
 {
         const struct verb *verb = find_verb(argc ? argv[0] : "status");
@@ -391,6 +421,8 @@ static int run_verb(const struct options *options, int argc, char *argv[])
         argc -= argc > 0;
         argv++;
         r = check_verb(verb, options, argc);
+        if (r == 0)
+                r = check_arguments(verb, argc, argv);
         if (r < 0)
                 return r;
         if (verb->pager && options->pager)

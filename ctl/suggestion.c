@@ -155,8 +155,10 @@ static int apply(struct client *client, const json_t *suggestion)
                                         (json_int_t) field_integer(suggestion, "max")),
                         NULL);
 
-        if (r < 0)
+        if (r < 0) {
+                log_error("suggest: %s: its budget could not be set", cgroup);
                 return r;
+        }
         print_name(stdout, cgroup);
         printf(": High=%s Max=%s until the next boot\n", exact_size(high, field_integer(suggestion, "high")),
                         exact_size(max, field_integer(suggestion, "max")));
@@ -225,8 +227,9 @@ static int take_suggestions(const struct options *options, json_t *reply)
                         print_outcome(suggestion, stdout);
                         continue;
                 }
+                /* No comment: who puts all into one file, which would have a single budget, hears of it. */
                 if (i > 0)
-                        fputs("\n# ------ another file ------\n", stdout);
+                        fputs("\n------ another file ------\n", stdout);
                 print_file(suggestion, reply, stdout);
         }
         return 0;

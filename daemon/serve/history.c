@@ -293,13 +293,20 @@ static struct history_pending_event *get_pending(
         return history_add_event(history, entry);
 }
 
+/* Fill levels and orphans are no events of a workload's own budget. */
+static bool is_kept(const struct budget_event *event)
+{
+        return event->publish && !event->dry_run &&
+               (event->kind == EVENT_STATE || event->kind == EVENT_REFUSAL || event->kind == EVENT_THROTTLE);
+}
+
 void history_note_event(struct history *history, const struct budget_event *event)
 {
         struct history_event_note note = {};
         struct history_pending_event *pending;
         struct history_entry *entry;
 
-        if (!history || history->off || !event->publish || event->dry_run)
+        if (!history || history->off || !is_kept(event))
                 return;
         entry = entry_of(history, event->cgroup);
         if (!entry)

@@ -1985,6 +1985,25 @@ static void test_suggest_odd_names(void **state)
 #define DONE        "{'parameters': {}}|"
 #define SET(cgroup) CALL("io.bpfbudget.SetBudget", "{'cgroup': '" cgroup "', 'high': 262144, 'max': 524288}")
 
+/* What JSON cannot carry is not taken for no argument, which would be all there is. */
+static void test_arguments(void **state)
+{
+        static const char *const verbs_with_one[] = { "cgroups", "tree", "objects", "explain", "orphans", "history",
+                "suggest --apply", "top" };
+        char command[64];
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(verbs_with_one) / sizeof(verbs_with_one[0]); i++) {
+                snprintf(command, sizeof(command), "%s caf\xe9.service", verbs_with_one[i]);
+                run_here(command);
+                assert_int_equal(status, 1);
+                assert_string_equal(out, "");
+                assert_has(err, ": caf?.service: it is not UTF-8; use a pattern with ? for each such byte\n");
+        }
+        run_ctl("cgroups caf\xc3\xa9", CGROUPS_OF("{'cgroup': '**/caf\xc3\xa9.service/**'}"));
+        assert_int_equal(status, 0);
+}
+
 /* One that cannot be limited does not keep the others from it. */
 static void test_suggest_apply(void **state)
 {
@@ -1997,7 +2016,8 @@ static void test_suggest_apply(void **state)
                         { SET("/b"), "{'error': 'io.bpfbudget.NoSuchCgroup', 'parameters': {'cgroup': '/b'}}|" },
                         { SET("/c"), DONE });
         assert_int_equal(status, 1);
-        assert_string_equal(err, "bpfbudgetctl: /b: there is no such cgroup\n");
+        assert_string_equal(err, "bpfbudgetctl: /b: there is no such cgroup\n"
+                                 "bpfbudgetctl: suggest: /b: its budget could not be set\n");
         assert_string_equal(out,
                         "/a: High=256K Max=512K until the next boot\n/c: High=256K Max=512K until the next boot\n");
         /* One that goes away does. */
@@ -2165,6 +2185,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_status_json, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_not_running, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_did_not_start, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_arguments, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_doctor, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_version, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cgroups, setup, teardown),

@@ -424,6 +424,8 @@ static void test_events(void **state)
         note(EVENT_REFUSAL, 4, LEVEL_OK, false);
         note(EVENT_STATE, 3, LEVEL_HIGH, false);
         note(EVENT_REFUSAL, 3, LEVEL_OK, true);
+        note(EVENT_FILL, 3, LEVEL_HIGH, false);
+        note(EVENT_ORPHANS, 3, LEVEL_HIGH, false);
         put(5, 0, "x", MIB);
         expect_written("a.service", 0, false, "a.service=0/0@0,0 !1*2:Max !0*1:ok high");
 }
