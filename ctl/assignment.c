@@ -92,6 +92,8 @@ static json_t *parse_value(const struct key *key, const char *text, uint64_t ram
                 return parse_word(key, text, reason);
         if (key->type == KEY_SIZE)
                 return parse_size(text, ram, reason);
+        if (key->type == KEY_RATIO && strcmp(text, "infinity") == 0)
+                return json_null();
         return parse_number(text, key->type == KEY_PERCENT || key->type == KEY_RATIO, reason);
 }
 

@@ -10,6 +10,7 @@
 #include "ask.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/size.h"
 #include "field.h"
 #include "show.h"
 #include "text.h"
@@ -69,7 +70,10 @@ static void print_refusal(const struct options *options, const json_t *refusal)
 {
         const char *cgroup = field_string(refusal, "budgetCgroup");
         time_t seconds = field_integer(refusal, "time") / 1000000;
-        uint64_t size = field_integer(refusal, "size");
+        uint64_t size = field_integer(refusal, "size"), usage = field_integer(refusal, "usage"),
+                 limit = field_integer(refusal, "max");
+        /* As many digits as it takes that the reader comes to the same. */
+        unsigned int precision = size_precision(usage, size, limit);
         char clock[32], used[FORMAT_BYTES_MAX], max[FORMAT_BYTES_MAX], wanted[FORMAT_BYTES_MAX], text[512];
         _cleanup_free_ char *shown = NULL;
         struct tm tm;
@@ -80,10 +84,9 @@ static void print_refusal(const struct options *options, const json_t *refusal)
                         field_string(refusal, "comm"), (unsigned long long) field_integer(refusal, "pid"),
                         field_string(refusal, "objectKind"), field_string(refusal, "objectType"),
                         field_string(refusal, "objectName"), size ? " of " : "",
-                        size ? format_bytes(wanted, size, options->bytes) : "", field_string(refusal, "limit"),
-                        field_string(refusal, "budget"), *cgroup ? " at " : "", cgroup,
-                        format_bytes(used, field_integer(refusal, "usage"), exact),
-                        format_bytes(max, field_integer(refusal, "max"), exact));
+                        size ? format_bytes_to(wanted, size, options->bytes, precision) : "",
+                        field_string(refusal, "limit"), field_string(refusal, "budget"), *cgroup ? " at " : "", cgroup,
+                        format_bytes_to(used, usage, exact, precision), format_bytes_to(max, limit, exact, precision));
         shown = text_shown(text);
         printf("              %s %s\n", clock, shown ?: "");
 }

@@ -1606,7 +1606,14 @@ static void test_set_budget(void **state)
                                                               "{'error': 'io.bpfbudget.InvalidBudget', 'parameters': "
                                                               "{'field': 'high', 'reason': 'above max'}}|" });
         assert_failed(1, "high: above max");
+        run_ctl("set-budget /a MapFillHigh=infinity FootprintRatioHigh=infinity MapsMax=infinity",
+                        { CALL("io.bpfbudget.SetBudget", "{'mapFillHigh': null, 'footprintRatioHigh': null, 'mapsMax': "
+                                                         "null, 'cgroup': '/a'}"),
+                                        "{'parameters': {}}|" });
+        assert_printed("");
         /* Nobody is asked. */
+        run_here("set-budget /a ClearPercent=infinity");
+        assert_failed(1, "ClearPercent=infinity: not a percentage");
         run_here("set-budget /a High=1K Hihg=1");
         assert_failed(1, "Hihg=1: unknown key; there are High, Max, MapsMax, ProgramsMax, FootprintRatioHigh, "
                          "MapFillHigh, OnHigh, "
@@ -2004,6 +2011,19 @@ static void test_arguments(void **state)
         assert_int_equal(status, 0);
 }
 
+/* The figures of a refusal have the digits that it takes to see why. */
+static void test_why_figures(void **state)
+{
+        (void) state;
+        run_ctl("why /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                          "{'parameters': {'cgroup': {'path': '/a'}, 'memoryEvents': [], 'refusals': [{"
+                                          "'time': 1000000, 'pid': 7, 'comm': 'x', 'objectKind': 'map', 'objectType': "
+                                          "'percpu_array', 'objectName': 'm', 'size': 16781312, 'limit': 'Max', "
+                                          "'budget': 'b', 'usage': 0, 'max': 16777216}]}}|" });
+        assert_int_equal(status, 0);
+        assert_has(out, "x[7] wanted map percpu_array m of 16.004M: Max of budget b, 0B of 16.000M in use\n");
+}
+
 /* One that cannot be limited does not keep the others from it. */
 static void test_suggest_apply(void **state)
 {
@@ -2223,6 +2243,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_top_on_a_terminal, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_verify, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_suggest_odd_names, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_why_figures, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_suggest_apply, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_history_in_parts, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing_is_lost, setup, teardown),
