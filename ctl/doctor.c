@@ -99,10 +99,9 @@ static int get_readiness(const struct options *options, json_t **readiness)
         if (options->direct)
                 return direct_readiness(readiness);
         r = client_connect(&client, options->socket);
-        if (r == -ENOENT || r == -ECONNREFUSED) {
-                log_warning("bpfbudgetd is not running: this is what it could do with the privileges of this process");
+        if (r == -ENOENT || r == -ECONNREFUSED)
                 r = direct_readiness(readiness);
-        } else if (r < 0)
+        else if (r < 0)
                 r = ask_tell_connect(options, r);
         else
                 r = ask(&client, "GetReadiness", NULL, readiness);

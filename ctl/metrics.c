@@ -69,13 +69,26 @@ static int make_temporary(const char *path, char **temporary, FILE **file)
         return r;
 }
 
+/* A device, a FIFO or a link would be replaced as well, and nothing would work that goes by it. */
+static int check_replaceable(const char *path)
+{
+        struct stat st;
+
+        if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
+                return 0; /* what is not there is made, or the error is told then */
+        log_error("--textfile=%s: it is not a regular file", path);
+        return -EINVAL;
+}
+
 /* Whoever reads @path sees the old text or the new one, and never a part. */
 static int replace_file(const struct options *options, const char *path)
 {
         _cleanup_free_ char *temporary = NULL;
         _cleanup_fclose_ FILE *file = NULL;
-        int r = make_temporary(path, &temporary, &file);
+        int r = check_replaceable(path);
 
+        if (r == 0)
+                r = make_temporary(path, &temporary, &file);
         if (r == 0)
                 r = write_metrics(options, file, temporary);
         if (r == 0 && rename(temporary, path) < 0) {

@@ -1699,6 +1699,14 @@ static void test_textfile(void **state)
         assert_textfile("c 1\n");
         snprintf(command, sizeof(command), "rm -r %s/text", directory);
         assert_int_equal(system(command), 0);
+        /* What is no file stays what it is. */
+        snprintf(path, sizeof(path), "%s/fifo", directory);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        snprintf(command, sizeof(command), "metrics --textfile=%s", path);
+        run_here(command);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(status, 1);
+        assert_has(err, "/fifo: it is not a regular file\n");
         run_here("metrics --textfile=/nonexistent/a.prom");
         assert_failed(1, "/nonexistent/a.prom cannot be written: no file can be made beside it: No such file or "
                          "directory");
