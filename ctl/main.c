@@ -382,24 +382,11 @@ static int check_verb(const struct verb *verb, const struct options *options, in
         return -EINVAL;
 }
 
-static bool is_utf8(const char *text)
-{
-        size_t left = strlen(text), length;
-        uint32_t character;
-
-        for (; left > 0; text += length, left -= length) {
-                length = utf8_decode(text, left, &character);
-                if (character >= CHARACTER_INVALID)
-                        return false;
-        }
-        return true;
-}
-
 /* What JSON cannot carry, or is empty by mistake, must not be taken for no argument: that means all there is. */
 static int check_arguments(const struct verb *verb, int argc, char *argv[])
 {
         for (int i = 0; i < argc; i++) {
-                if (*argv[i] && is_utf8(argv[i]))
+                if (*argv[i] && utf8_is_valid(argv[i]))
                         continue;
                 if (*argv[i])
                         log_error("%s: %s: it is not UTF-8; use a pattern with ? for each such byte", verb->name,

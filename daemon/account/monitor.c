@@ -105,7 +105,6 @@ static int note_creator(struct monitor *monitor, uint32_t kind, const struct upd
         return ledger_set_creator(object, creator);
 }
 
-/* Measures one object that a hook named. It may be gone again by now. */
 /* This flush has measured the new object, after its cgroup was clean: it need not do so again. */
 static void note_measured(struct monitor *monitor, uint32_t kind, uint32_t id)
 {
@@ -115,6 +114,7 @@ static void note_measured(struct monitor *monitor, uint32_t kind, uint32_t id)
                 object->new_in_flush = monitor->statistics.flushes;
 }
 
+/* Measures one object that a hook named. It may be gone again by now. */
 static int measure_new(struct monitor *monitor, uint32_t kind, const struct update *update)
 {
         struct object_record record = { .kind = kind, .id = update->id, .address = update->address };

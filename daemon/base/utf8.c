@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/utf8.h"
 
+#include <string.h>
+
 size_t utf8_decode(const char *text, size_t left, uint32_t *character)
 {
         static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -22,4 +24,17 @@ size_t utf8_decode(const char *text, size_t left, uint32_t *character)
 invalid:
         *character = CHARACTER_INVALID + byte[0];
         return 1;
+}
+
+bool utf8_is_valid(const char *text)
+{
+        size_t left = strlen(text), length;
+        uint32_t character;
+
+        for (; left > 0; text += length, left -= length) {
+                length = utf8_decode(text, left, &character);
+                if (character >= CHARACTER_INVALID)
+                        return false;
+        }
+        return true;
 }

@@ -2,6 +2,7 @@
 /* Characters of UTF-8, whole or broken. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,3 +14,6 @@
 
 /* Decodes the character at @text, at most @left (> 0) bytes. Returns its length in bytes. */
 size_t utf8_decode(const char *text, size_t left, uint32_t *character);
+
+/* Whether all of @text is UTF-8. */
+bool utf8_is_valid(const char *text);

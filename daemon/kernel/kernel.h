@@ -57,7 +57,7 @@ bool kernel_tells_growth(const struct kernel *kernel);
 bool kernel_tells_rss(const struct kernel *kernel);
 /*
  * Attaches these sensors, which kernel_open() does as well, or detaches them: they cost each page fault something. One
- * that cannot be attached again is left out; kernel_tells_rss() is false then.
+ * that cannot be attached again stays detached; kernel_tells_rss() is false then.
  */
 void kernel_watch_rss(struct kernel *kernel, bool watch);
 

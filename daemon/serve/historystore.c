@@ -405,7 +405,7 @@ static void bind_facts(sqlite3_stmt *statement, int column, const struct history
         sqlite3_bind_int64(statement, column + 4, number(facts->largest));
 }
 
-/* *id: 0 if it is to be left out. */
+/* *id: 0 if it is not to be written. */
 static int add_series(struct history_store *store, const struct history_batch *batch,
                 const struct history_series_note *note, uint64_t parent, uint64_t *id)
 {
@@ -470,7 +470,7 @@ static int write_series(struct history_store *store, const struct history_batch 
         return r;
 }
 
-/* @id: 0 is of what is left out. */
+/* @id: 0 is of what is not written. */
 static int write_hour(struct history_store *store, uint64_t id, uint32_t kind, const struct history_hour_note *note)
 {
         sqlite3_stmt *add = store->statements[kind < HISTORY_MAP ? ADD_HOUR : ADD_MAP_HOUR];

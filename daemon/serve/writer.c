@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* An object of a list takes some hundred bytes. */
 #define ROOM_FIRST 4096
 
@@ -81,18 +83,10 @@ static bool is_plain(const char *text)
         return true;
 }
 
-static bool is_utf8(const char *text)
-{
-        json_t *string = json_string(text);
-
-        json_decref(string);
-        return string;
-}
-
 static void add_escaped(struct writer *writer, const char *text)
 {
         static const char digits[] = "0123456789abcdef";
-        bool utf8 = is_utf8(text);
+        bool utf8 = utf8_is_valid(text);
 
         for (; *text; text++) {
                 unsigned char c = *text;
