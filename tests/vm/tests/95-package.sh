@@ -130,6 +130,12 @@ left=$(find /etc/systemd /run/systemd/system /var/lib/systemd -name '*bpfbudgetd
 [ -z "$left" ] || fail "left of the units: $left"
 frozen=$(grep -lx 1 -r --include=cgroup.freeze /sys/fs/cgroup 2>/dev/null || true)
 [ -z "$frozen" ] || fail "frozen: $frozen"
-left=$(bpftool -j prog show | jq -r '.[] | select(.name // "" | test("^(snapshot_|measure_obj|clean_cgr|gate)")) | .name')
-[ -z "$left" ] || fail "programs are left: $left"
+# A program behind a trampoline goes only when all tasks have left it.
+own_programs() {
+    bpftool -j prog show | jq -r '.[] | select(.name // "" | test("^(snapshot_|measure_obj|clean_cgr|gate)")) | .name'
+}
+none_left() {
+    [ -z "$(own_programs)" ]
+}
+wait_for 60 none_left || fail "programs are left: $(own_programs)"
 ! pgrep -x bpfbudgetd || fail "a daemon still runs"
