@@ -185,21 +185,21 @@ static void on_poll_timer(evutil_socket_t fd, short what, void *context)
 
         (void) fd;
         (void) what;
-        monitor_refresh(&daemon->monitor);
+        monitor_poll(&daemon->monitor, manager_needs_rss(&daemon->manager));
         after_flush(daemon);
 }
 
-/* Only what no sensor wakes us for is polled: growth on a kernel without any, and RSS and holders for budgets that look
- * at them. Metrics are what the last flush has, so they have it looked at as well. */
+/* Only what no sensor wakes us for is polled: growth on a kernel without any, and RSS, holders and the entries of
+ * preallocated maps for budgets that look at them. */
 static int set_poll_timer(struct daemon *daemon)
 {
         uint64_t usec = daemon->manager.config.settings.poll_usec;
         struct timeval interval = { .tv_sec = usec / 1000000, .tv_usec = usec % 1000000 };
         bool blind = !kernel_tells_growth(daemon->monitor.kernel);
-        bool metrics = *daemon->manager.config.settings.metrics_listen.text;
 
         event_del(daemon->poll_timer);
-        if (usec == 0 || !(metrics || manager_needs_rss(&daemon->manager) || manager_needs_holders(&daemon->manager) ||
+        if (usec == 0 || !(manager_needs_rss(&daemon->manager) || manager_needs_holders(&daemon->manager) ||
+                                         fills_wanted(&daemon->manager.config) ||
                                          (blind && daemon->manager.config.count > 0)))
                 return 0;
         return event_add(daemon->poll_timer, &interval) < 0 ? -ENOMEM : 0;

@@ -549,7 +549,7 @@ static int refresh_fill(struct monitor *monitor)
         return measure(monitor, records, count);
 }
 
-int monitor_refresh(struct monitor *monitor)
+int monitor_poll(struct monitor *monitor, bool rss)
 {
         int r, s;
 
@@ -560,9 +560,14 @@ int monitor_refresh(struct monitor *monitor)
         s = refresh_fill(monitor);
         if (s < 0)
                 log_warning("The entries of preallocated maps cannot be counted: %s", strerror(-s));
-        s = monitor_refresh_rss(monitor);
+        s = rss ? monitor_refresh_rss(monitor) : 0;
         /* The capabilities say that there is no RSS. */
         return r < 0 || s == -EOPNOTSUPP ? r : s;
+}
+
+int monitor_refresh(struct monitor *monitor)
+{
+        return monitor_poll(monitor, true);
 }
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */

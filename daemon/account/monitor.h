@@ -114,6 +114,10 @@ void monitor_set_by_holder(struct monitor *monitor, monitor_by_holder_t by_holde
 /* When monitor_flush() has to be called though nothing is updated: CLOCK_MONOTONIC; UINT64_MAX: never. */
 uint64_t monitor_due_usec(const struct monitor *monitor);
 
+/* Brings everything up to date that no sensor reports; RSS only if @rss, as its sensors slow page faults down. Returns
+ * as monitor_flush(). */
+int monitor_poll(struct monitor *monitor, bool rss);
+
 /* Brings everything up to date for a query, RSS as well. Returns as monitor_flush(). */
 int monitor_refresh(struct monitor *monitor);
 

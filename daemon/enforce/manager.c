@@ -444,10 +444,12 @@ int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high,
 
 bool manager_needs_rss(const struct manager *manager)
 {
+        if (*manager->config.settings.metrics_listen.text)
+                return true;
         for (size_t i = 0; i < manager->config.count; i++)
                 if (manager->config.budgets[i].footprint_ratio_high)
                         return true;
-        return fills_wanted(&manager->config);
+        return false;
 }
 
 /* --- The gate ----------------------------------------------------------------------------------------------------- */

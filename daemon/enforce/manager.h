@@ -123,5 +123,6 @@ void manager_take_gate(struct manager *manager);
  */
 int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high, uint64_t max);
 
-/* Whether any budget looks at RSS, or at how full maps are, which sensors do not wake the daemon for. */
+/* Whether RSS is to be polled: for a budget that compares with it, or for metrics, which are what the last flush has.
+ */
 bool manager_needs_rss(const struct manager *manager);

@@ -51,7 +51,7 @@ static struct {
 
         int monitor_result, manager_result, manager_reload_result, api_passed, api_result, report_result,
                         relations_result;
-        bool tells_objects, tells_growth, wants_flush, manager_wants_flush, needs_rss, needs_holders;
+        bool tells_objects, tells_growth, wants_flush, manager_wants_flush, needs_rss, needs_holders, needs_fills;
         uint64_t due_usec, manager_due_usec, thaw_usec, next_thaw_usec, watchdog_usec;
         int gate_fd, release_result, gate_release_result;
         enum service_end end;
@@ -269,6 +269,13 @@ int monitor_refresh(struct monitor *monitor)
         return 0;
 }
 
+int monitor_poll(struct monitor *monitor, bool rss)
+{
+        (void) monitor;
+        call(rss ? 'r' : 'Q');
+        return 0;
+}
+
 bool monitor_wants_flush(const struct monitor *monitor)
 {
         (void) monitor;
@@ -323,6 +330,12 @@ bool manager_needs_holders(const struct manager *manager)
 {
         (void) manager;
         return fake.needs_holders;
+}
+
+bool fills_wanted(const struct config *config)
+{
+        (void) config;
+        return fake.needs_fills;
 }
 
 bool manager_needs_rss(const struct manager *manager)

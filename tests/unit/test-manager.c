@@ -1595,6 +1595,18 @@ static void test_needs_rss(void **state)
         write_file("20-c.budget", "[Match]\nCgroup=/c\n[Budget]\nFootprintRatioHigh=50%\n");
         reload();
         assert_true(manager_needs_rss(&manager));
+        /* Metrics are what the last flush has. */
+        remove_file("20-c.budget");
+        reload();
+        assert_false(manager_needs_rss(&manager));
+        write_file("bpfbudgetd.conf", "[Daemon]\nMetricsListen=/m\n");
+        reload();
+        assert_true(manager_needs_rss(&manager));
+        /* How full maps are is told without RSS. */
+        write_file("bpfbudgetd.conf", "[Daemon]\n");
+        write_file("20-c.budget", "[Match]\nCgroup=/c\n[Budget]\nMapFillHigh=90%\n");
+        reload();
+        assert_false(manager_needs_rss(&manager));
 }
 
 /* --- Pauses ------------------------------------------------------------------------------------------------------- */

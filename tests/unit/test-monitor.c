@@ -1284,10 +1284,18 @@ static void test_refresh_fill(void **state)
         fake.now_usec += SECOND;
         assert_int_equal(monitor_flush(&monitor), 0);
         assert_int_equal(fake.measured_count, 1);
+        /* A poll for them does without RSS. */
+        fake.rss_passes = 0;
+        fake.popped[fake.popped_count++] = A;
+        assert_int_equal(monitor_poll(&monitor, false), 0);
+        assert_int_equal(fake.measured_count, 2);
+        assert_int_equal(fake.rss_passes, 0);
         /* It goes before that is told. */
+        fake.now_usec += SECOND;
         fake.objects[0].there = false;
         assert_int_equal(monitor_refresh(&monitor), 0);
-        assert_int_equal(fake.measured_count, 2);
+        assert_int_equal(fake.measured_count, 3);
+        assert_int_equal(fake.rss_passes, 1);
         fake.now_usec += SECOND;
         fake.measure_error = -EIO;
         assert_int_equal(monitor_refresh(&monitor), 0);
