@@ -317,6 +317,7 @@ int set_domain(struct gate_domain_request *request)
         for (u32 i = 0; i < GATE_RESOURCES; i++)
                 domain->max[i] = local.domain.max[i];
         domain->path = local.domain.path;
+        domain->retired = local.domain.retired;
         return 0;
 }
 

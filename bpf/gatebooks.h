@@ -463,14 +463,16 @@ static __always_inline void subtract_object(
 }
 
 /*
- * Whether the objects that are booked in the domain @id, of a removed cgroup, stay booked there although the kernel
- * now charges the domain @to above it: they count against the next cgroup of that path.
+ * Whether what is booked in the domain @id stays there although the daemon would have it in the domain @to above it.
+ * The kernel moves a charge up only when it removes the cgroup, and what that leaves behind counts against the next
+ * cgroup of its path. The daemon may know of the removal before gate_rmdir(). @held: it counts for who holds it, or
+ * did.
  */
-__noinline int stays_behind(u64 id, u64 to)
+__noinline int stays_behind(u64 id, u64 to, u32 held)
 {
         struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &id);
 
-        if (!domain || !domain->gone)
+        if (!domain || (!domain->gone && (domain->retired || held)))
                 return 0;
         return levels_below(id, to) > 0;
 }
@@ -495,7 +497,7 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
                 return 0;
         }
         domain = to->id ? to->domain : object->domain;
-        if (domain != object->domain && stays_behind(object->domain, domain))
+        if (domain != object->domain && stays_behind(object->domain, domain, object->held | to->held))
                 domain = object->domain;
         if (!domain) {
                 take_off(object, &booking);
@@ -538,7 +540,10 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
         object->ceiling = to->ceiling;
         __sync_fetch_and_add(&object->admitted, kept - admitted);
         object->uncharged = charged == 0;
-        object->id = to->id ?: object->id;
+        if (to->id) {
+                object->id = to->id;
+                object->held = to->held;
+        }
         unlock(object, &booking);
         return kept != 0;
 }

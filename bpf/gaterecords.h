@@ -34,7 +34,7 @@ struct gate_domain {
         __u64 denied;          /* growths that its limits refused; only grows */
         struct path_hash path; /* of the cgroup's path; zeroes: not known */
         __u32 gone;            /* 1: the cgroup was removed, and what it left behind is booked here still */
-        __u32 reserved;
+        __u32 retired;         /* 1: the cgroup has no budget any more; what is booked here moves to a domain above */
 };
 
 /* What a cgroup with a budget may take. */
@@ -65,7 +65,8 @@ struct gate_object {
         __u64 mixed;    /* of the last window in which more than one thread had one */
         __u64 grower;   /* pid_tgid of the thread that had the last one */
         __u32 id;       /* 0: not yet settled */
-        __u32 kind;     /* enum object_kind */
+        __u16 kind;     /* enum object_kind */
+        __u16 held;     /* 1: it counts for who holds it, not for who is charged */
         __u32 lock;
         __u32 uncharged; /* 1: nobody is charged for what is admitted */
 };
@@ -133,7 +134,8 @@ struct gate_settlement {
         __s64 charged;
         __u64 ceiling; /* CEILING_UNBOUNDED: none */
         __u32 id;
-        __u32 kind;
+        __u16 kind;
+        __u16 held;    /* as in struct gate_object */
         __u32 measure; /* enum gate_measure */
         __u32 again;   /* out: 1: something that was admitted is kept on top, settle it once more later */
         struct gate_entry_before before; /* the kernel side's own */
@@ -142,7 +144,7 @@ struct gate_settlement {
 /* Context of set_domain: limits of a domain, which is made if it is not there. */
 struct gate_domain_request {
         __u64 id;
-        struct gate_domain domain; /* of one that is there only max is set */
+        struct gate_domain domain; /* of one that is there only max, path and retired are set */
         __s32 error;               /* out: 0; -EEXIST: it is there with another parent; -E2BIG and others: no room */
         __u32 reserved;
 };

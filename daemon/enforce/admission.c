@@ -131,12 +131,20 @@ static int set_domains(struct admission *admission, bool may_grow)
         return 0;
 }
 
-/* Takes the domain @id out, now or, as long as something is booked in it, with one of the next flushes. */
-static void retire(struct admission *admission, uint64_t id)
+static bool lives(const struct cgroup *cgroup)
+{
+        return cgroup && cgroup->exists;
+}
+
+/*
+ * Takes the domain @id, of @cgroup (NULL: it is gone), out, now or, as long as something is booked in it, with one of
+ * the next flushes.
+ */
+static void retire(struct admission *admission, uint64_t id, const struct cgroup *cgroup)
 {
         uint64_t *grown;
 
-        if (gate_remove_domain(admission->gate, id) == 0)
+        if (gate_remove_domain(admission->gate, id, lives(cgroup)) == 0)
                 return;
         for (size_t i = 0; i < admission->retired_count; i++)
                 if (admission->retired[i] == id)
@@ -156,7 +164,7 @@ static void retire_again(struct admission *admission)
                 uint64_t id = admission->retired[i];
                 const struct cgroup *cgroup = tree_find(&admission->monitor->tree, id);
 
-                if ((!cgroup || !refuses(cgroup)) && gate_remove_domain(admission->gate, id) < 0)
+                if ((!cgroup || !refuses(cgroup)) && gate_remove_domain(admission->gate, id, lives(cgroup)) < 0)
                         admission->retired[kept++] = id;
         }
         admission->retired_count = kept;
@@ -175,7 +183,7 @@ static void prune_domains(struct admission *admission)
                 doomed = cgroup && refuses(cgroup) ? 0 : id;
                 more = gate_next_domain(admission->gate, &id) == 0;
                 if (doomed)
-                        retire(admission, doomed);
+                        retire(admission, doomed, cgroup);
         }
 }
 
@@ -246,8 +254,10 @@ static void set_queue_domains(struct admission *admission)
                                                               : ledger_find(&admission->monitor->ledger,
                                                                                 settlement->kind, settlement->id);
 
-                if (object && object->record.identity == settlement->key)
-                        settlement->domain = left_in(admission, settlement->key) ?: domain_of(object->cgroup);
+                if (!object || object->record.identity != settlement->key)
+                        continue;
+                settlement->domain = left_in(admission, settlement->key) ?: domain_of(object->cgroup);
+                settlement->held = object->cgroup != object->charged;
         }
 }
 
@@ -520,8 +530,9 @@ static int start(struct admission *admission, bool fresh)
         ledger_keep_changes(&admission->monitor->ledger, true);
         admission->count = 0;
         queue_all(admission);
-        flush(admission);
+        /* First, so that what they have booked is settled in the domains above. */
         prune_domains(admission);
+        flush(admission);
         gate_start(admission->gate);
         if (admission->previous)
                 gate_take_events(admission->previous, admission->take_event, admission->context);
@@ -583,5 +594,5 @@ void admission_set(struct admission *admission, const struct cgroup *cgroup)
 void admission_remove(struct admission *admission, const struct cgroup *cgroup)
 {
         if (admission->gate)
-                retire(admission, cgroup->id);
+                retire(admission, cgroup->id, cgroup);
 }

@@ -548,23 +548,24 @@ static bool is_used(const struct gate_domain *domain)
 }
 
 /* What is booked in @domain, the one of @id, is under no limit of its own any more. */
-static void lift_limits(struct gate *gate, uint64_t id, const struct gate_domain *domain)
+static void lift_limits(struct gate *gate, uint64_t id, const struct gate_domain *domain, bool lives)
 {
         struct gate_domain_request request = { .id = id, .domain = *domain };
 
+        request.domain.retired = lives;
         for (int i = 0; i < GATE_RESOURCES; i++)
                 request.domain.max[i] = GATE_UNLIMITED;
         skeleton_run(gate->skeleton->progs.set_domain, &request, sizeof(request));
 }
 
-int gate_remove_domain(struct gate *gate, uint64_t id)
+int gate_remove_domain(struct gate *gate, uint64_t id, bool lives)
 {
         struct gate_domain domain;
 
         if (gate_read_domain(gate, id, &domain) < 0)
                 return 0;
         if (is_used(&domain)) {
-                lift_limits(gate, id, &domain);
+                lift_limits(gate, id, &domain, lives);
                 return -EBUSY;
         }
         if (bpf_map_delete_elem(bpf_map__fd(gate->skeleton->maps.gate_domains), &id) == 0)

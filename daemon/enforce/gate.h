@@ -72,9 +72,10 @@ int gate_set_domain(struct gate *gate, uint64_t id, uint64_t parent, const char 
                 const uint64_t max[GATE_RESOURCES], uint64_t denied);
 /*
  * Removes the domain @id. Returns 0, or -EBUSY: something is booked in it still, which has to come off those above too.
- * Then it has no limits any more, and is to be removed later.
+ * Then it has no limits any more, and is to be removed later. @lives: its cgroup is there, only its budget is gone;
+ * what is booked in it may be settled in a domain above.
  */
-int gate_remove_domain(struct gate *gate, uint64_t id);
+int gate_remove_domain(struct gate *gate, uint64_t id, bool lives);
 
 /* Reads the domain @id. Returns 0 or -ENOENT. */
 int gate_read_domain(const struct gate *gate, uint64_t id, struct gate_domain *domain);

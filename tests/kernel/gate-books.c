@@ -1138,8 +1138,8 @@ static void test_take_off(void **state)
 
 /* --- Settlements -------------------------------------------------------------------------------------------------- */
 
-/* Settles @object as the daemon does. Returns whether it is to be settled again. */
-static int settle_one(const struct object *object, uint32_t kind, uint64_t domain, uint32_t measure)
+/* Settles @object as the daemon does; @held: it counts for who holds it. Returns whether it is to be settled again. */
+static int settle_as(const struct object *object, uint32_t kind, uint64_t domain, uint32_t measure, bool held)
 {
         settlements[0] = (struct gate_settlement){ .key = object->key,
                 .address = object->address,
@@ -1149,10 +1149,16 @@ static int settle_one(const struct object *object, uint32_t kind, uint64_t domai
                 .ceiling = 900,
                 .id = object->id,
                 .kind = kind,
+                .held = held,
                 .measure = measure,
                 .again = 2 };
         RUN(settle_objects, (&(struct gate_settle_request){ .count = 1 }));
         return settlements[0].again;
+}
+
+static int settle_one(const struct object *object, uint32_t kind, uint64_t domain, uint32_t measure)
+{
+        return settle_as(object, kind, domain, measure, false);
 }
 
 /* What was there before the gate is entered, in its domain, as it measures. */
@@ -1203,7 +1209,7 @@ static void test_settle_measure(void **state)
         close(map.fd);
 }
 
-/* An object that goes to another domain is taken with it, wherever that is, and out if it has none. */
+/* What counts for who holds it is taken to that one's domain, wherever that is, and out if there is none. */
 static void test_settle_move(void **state)
 {
         static const int moves[] = { 3, 9, 2, 3, 2, 1, 3, 1, 9, 3, 9 };
@@ -1216,9 +1222,10 @@ static void test_settle_move(void **state)
         for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++) {
                 struct books_call call = { .above = 1 };
 
-                assert_int_equal(settle_one(&map, OBJECT_MAP, moves[i], i % 2 ? GATE_AS_TOLD : GATE_MEASURE), 0);
-                assert_int_equal(
-                                settle_one(&program, OBJECT_PROGRAM, moves[i], i % 2 ? GATE_MEASURE : GATE_AS_TOLD), 0);
+                assert_int_equal(settle_as(&map, OBJECT_MAP, moves[i], i % 2 ? GATE_AS_TOLD : GATE_MEASURE, true), 0);
+                assert_int_equal(settle_as(&program, OBJECT_PROGRAM, moves[i], i % 2 ? GATE_MEASURE : GATE_AS_TOLD,
+                                                 true),
+                                0);
                 assert_int_equal(read_entry(map.key).domain, moves[i]);
                 for (int id = 1; id <= 9; id = id == 3 ? 9 : id + 1) {
                         int64_t allocated = i % 2 ? 300 + program.allocated : map.allocated + 300;
@@ -1234,14 +1241,68 @@ static void test_settle_move(void **state)
                                         14 * own + is_in);
                 }
         }
-        assert_int_equal(settle_one(&map, OBJECT_MAP, 0, GATE_MEASURE), 0);
+        assert_int_equal(settle_as(&map, OBJECT_MAP, 0, GATE_MEASURE, true), 0);
         assert_false(find_entry(map.key, NULL));
-        assert_int_equal(settle_one(&program, OBJECT_PROGRAM, 0, GATE_MEASURE), 0);
+        assert_int_equal(settle_as(&program, OBJECT_PROGRAM, 0, GATE_MEASURE, true), 0);
         assert_int_equal(count_entries(), 0);
         check_usage(9, 11, 12, 13, 14);
         check_usage(3, 11, 12, 13, 14);
         check_usage(2, 11, 12, 13, 14);
         check_usage(1, 22, 24, 26, 28);
+        close(map.fd);
+        close(program.fd);
+}
+
+static void mark_domain(uint64_t id, bool gone, bool retired)
+{
+        struct gate_domain domain = read_domain(id);
+
+        domain.gone = gone;
+        domain.retired = retired;
+        write_domain(id, &domain);
+}
+
+/*
+ * The daemon may find a cgroup gone before the gate is told of it: what is charged to those above by then stays, for
+ * the next one of the path. Only what a budget that was taken away has counted moves up.
+ */
+static void test_settle_up(void **state)
+{
+        static const uint64_t above[] = { 2, 1, 0 };
+        struct object map = make_array(100 * KIB), program = make_program(2);
+
+        (void) state;
+        make_chain();
+        assert_int_equal(settle_one(&map, OBJECT_MAP, 3, GATE_MEASURE), 0);
+        assert_int_equal(settle_one(&program, OBJECT_PROGRAM, 3, GATE_MEASURE), 0);
+        for (int i = 0; i < 6; i++) {
+                bool gone = i >= 3, retired = i >= 4;
+
+                mark_domain(3, gone, retired);
+                assert_int_equal(settle_as(&map, OBJECT_MAP, above[i % 3], GATE_MEASURE, gone), 0);
+                assert_int_equal(settle_as(&program, OBJECT_PROGRAM, above[i % 3], GATE_MEASURE, gone), 0);
+                assert_int_equal(read_entry(map.key).domain, 3);
+                assert_int_equal(read_entry(program.key).domain, 3);
+                check_usage(3, map.allocated + program.allocated, map.charged + program.charged, 1, 1);
+                check_usage(1, map.allocated + program.allocated, map.charged + program.charged, 1, 1);
+        }
+        mark_domain(3, false, false);
+        /* What counted for who held it goes back to who is charged. */
+        settle_one(&program, OBJECT_PROGRAM, 2, GATE_MEASURE);
+        assert_int_equal(read_entry(program.key).domain, 2);
+        settle_one(&program, OBJECT_PROGRAM, 1, GATE_MEASURE);
+        assert_int_equal(read_entry(program.key).domain, 2);
+        /* To the side it goes, as nothing that is removed does. */
+        settle_one(&program, OBJECT_PROGRAM, 9, GATE_MEASURE);
+        check_usage(9, program.allocated, program.charged, 0, 1);
+        mark_domain(3, false, true);
+        settle_one(&map, OBJECT_MAP, 2, GATE_MEASURE);
+        check_usage(3, 0, 0, 0, 0);
+        check_usage(2, map.allocated, map.charged, 1, 0);
+        mark_domain(2, false, true);
+        settle_one(&map, OBJECT_MAP, 0, GATE_MEASURE);
+        assert_false(find_entry(map.key, NULL));
+        check_usage(1, program.allocated, program.charged, 0, 1);
         close(map.fd);
         close(program.fd);
 }
@@ -1377,16 +1438,16 @@ static void test_settle_seen_early(void **state)
         close(program.fd);
         HOOK(gate_map_free, map.address);
         HOOK(gate_program_free, program.address);
-        /* One that nobody is charged for is not early: it becomes uncharged, and goes where it is said to be. */
+        /* One that nobody is charged for is not early: it becomes uncharged. */
         HOOK(gate_map, nobodys.address);
         settle_one(&nobodys, OBJECT_MAP, leaf.id, GATE_MEASURE);
         assert_int_equal(read_entry(nobodys.key).uncharged, 0);
         settle_one(&nobodys, OBJECT_MAP, leaf.id, GATE_MEASURE_NOBODYS);
         assert_int_equal(read_entry(nobodys.key).uncharged, 1);
         check_both(nobodys.allocated, 0, 1, 0);
-        settle_one(&nobodys, OBJECT_MAP, 0, GATE_MEASURE_NOBODYS);
-        check_both(0, 0, 0, 0);
         close(nobodys.fd);
+        HOOK(gate_map_free, nobodys.address);
+        check_both(0, 0, 0, 0);
 }
 
 #define THREAD 5
@@ -1435,8 +1496,8 @@ static void test_still_coming(void **state)
                         int again;
 
                         enter_object(object);
-                        again = settle_one(&map, OBJECT_MAP, i % 2 ? 3 : 2,
-                                        uncharged ? GATE_MEASURE_NOBODYS : GATE_MEASURE);
+                        again = settle_as(&map, OBJECT_MAP, i % 2 ? 3 : 2,
+                                        uncharged ? GATE_MEASURE_NOBODYS : GATE_MEASURE, true);
                         if (read_entry(map.key).admitted != kept)
                                 fail_msg("case %zu: %lld are kept", i, (long long) read_entry(map.key).admitted);
                         assert_int_equal(again, kept != 0);
@@ -2061,8 +2122,8 @@ static void test_settle_committed(void **state)
                 uint32_t measure = i % 2 ? GATE_AS_TOLD : GATE_MEASURE;
                 int64_t sum = i % 2 ? 900 + storage.allocated : (int64_t) map.ceiling + storage.allocated;
 
-                settle_one(&map, OBJECT_MAP, moves[i], measure);
-                settle_one(&storage, OBJECT_MAP, moves[i], GATE_MEASURE);
+                settle_as(&map, OBJECT_MAP, moves[i], measure, true);
+                settle_as(&storage, OBJECT_MAP, moves[i], GATE_MEASURE, true);
                 check_committed(moves[i], sum, 1);
                 check_committed(1, sum, 1);
                 if (moves[i] != 9)
@@ -2070,8 +2131,8 @@ static void test_settle_committed(void **state)
                 if (moves[i] == 9 || moves[i] == 1)
                         check_committed(2, 0, 0);
         }
-        settle_one(&map, OBJECT_MAP, 0, GATE_MEASURE);
-        settle_one(&storage, OBJECT_MAP, 0, GATE_MEASURE);
+        settle_as(&map, OBJECT_MAP, 0, GATE_MEASURE, true);
+        settle_as(&storage, OBJECT_MAP, 0, GATE_MEASURE, true);
         for (int id = 1; id <= 3; id++)
                 check_committed(id, 0, 0);
         check_committed(9, 0, 0);
@@ -2900,6 +2961,7 @@ int main(void)
                 TEST(test_settle_new),
                 TEST(test_settle_measure),
                 TEST(test_settle_move),
+                TEST(test_settle_up),
                 TEST(test_settle_past_max),
                 TEST(test_settle_gone),
                 TEST(test_settle_many),

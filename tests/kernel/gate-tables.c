@@ -967,19 +967,25 @@ static void test_domains(void **state)
                 domain.usage[i] = 1;
                 id = 5;
                 assert_int_equal(bpf_map_update_elem(fd, &id, &domain, 0), 0);
-                assert_int_equal(gate_remove_domain(gate, 5), -EBUSY);
+                assert_int_equal(gate_remove_domain(gate, 5, i % 2), -EBUSY);
                 assert_int_equal(gate_read_domain(gate, 5, &domain), 0);
+                assert_int_equal(domain.retired, i % 2);
                 for (int k = 0; k < GATE_RESOURCES; k++)
                         assert_true(domain.max[k] == GATE_UNLIMITED);
                 assert_int_equal(domain.parent, 1);
                 assert_int_equal(domain.denied, 7);
                 assert_int_equal(domain.usage[i], 1);
         }
+        /* Its budget comes back. */
+        assert_int_equal(gate_set_domain(gate, 5, 1, NULL, other_max, 0), 0);
+        assert_int_equal(gate_read_domain(gate, 5, &domain), 0);
+        assert_int_equal(domain.retired, 0);
+        assert_memory_equal(domain.max, other_max, sizeof(other_max));
         memset(domain.usage, 0, sizeof(domain.usage));
         assert_int_equal(bpf_map_update_elem(fd, &id, &domain, 0), 0);
-        assert_int_equal(gate_remove_domain(gate, 5), 0);
+        assert_int_equal(gate_remove_domain(gate, 5, true), 0);
         assert_int_equal(gate_read_domain(gate, 5, &domain), -ENOENT);
-        assert_int_equal(gate_remove_domain(gate, 5), 0);
+        assert_int_equal(gate_remove_domain(gate, 5, true), 0);
         assert_int_equal(gate_read_domain(gate, 1, &domain), 0);
         for (id = 10; id < 10 + DOMAINS - 1; id++)
                 assert_int_equal(gate_set_domain(gate, id, 0, NULL, some_max, 0), 0);

@@ -58,6 +58,7 @@ static struct fakes {
                 char path[64];
         } domains[DOMAINS];
         unsigned int sets, removes;
+        bool removed_lives;
 
         struct gate_settlement settled[SETTLED_MAX]; /* by the last call */
         size_t settled_count;
@@ -215,12 +216,13 @@ int gate_set_domain(struct gate *gate, uint64_t id, uint64_t parent, const char 
         return 0;
 }
 
-int gate_remove_domain(struct gate *gate, uint64_t id)
+int gate_remove_domain(struct gate *gate, uint64_t id, bool lives)
 {
         struct domain *domain = find_domain(id);
 
         assert_false(gate->closed);
         fake.removes++;
+        fake.removed_lives = lives;
         if (!domain)
                 return 0;
         if (domain->busy)
@@ -692,16 +694,16 @@ static void test_prune(void **state)
         assert_null(find_domain(C));
         assert_non_null(find_domain(A));
         assert_non_null(find_domain(4712));
-        assert_int_equal(fake.removes, 3);
-        /* What is booked in one keeps it until that is gone. */
+        /* What is booked in one keeps it until that is gone, or was settled elsewhere. */
+        assert_int_equal(fake.removes, 4);
         admission_flush(&admission);
         assert_non_null(find_domain(4712));
         find_domain(4712)->busy = false;
         admission_flush(&admission);
         assert_null(find_domain(4712));
-        assert_int_equal(fake.removes, 5);
+        assert_int_equal(fake.removes, 6);
         admission_flush(&admission);
-        assert_int_equal(fake.removes, 5);
+        assert_int_equal(fake.removes, 6);
 }
 
 static void test_removed_cgroups(void **state)
@@ -714,9 +716,14 @@ static void test_removed_cgroups(void **state)
         start();
         admission_remove(&admission, get(C));
         assert_null(find_domain(C));
+        assert_true(fake.removed_lives);
         find_domain(A)->busy = true;
         admission_remove(&admission, get(A));
+        /* What a removed cgroup leaves behind stays where it is booked. */
+        get(A)->exists = false;
         admission_remove(&admission, get(A));
+        assert_false(fake.removed_lives);
+        get(A)->exists = true;
         assert_int_equal(admission.retired_count, 1);
         /* It refuses again meanwhile: it stays. */
         admission_flush(&admission);
@@ -727,6 +734,10 @@ static void test_removed_cgroups(void **state)
         get(A)->policy = NULL;
         admission_flush(&admission);
         assert_int_equal(admission.retired_count, 1);
+        assert_true(fake.removed_lives);
+        get(A)->exists = false;
+        admission_flush(&admission);
+        assert_false(fake.removed_lives);
         find_domain(A)->busy = false;
         admission_flush(&admission);
         assert_int_equal(admission.retired_count, 0);
@@ -842,9 +853,17 @@ static void test_settled_later(void **state)
         assert_int_equal(settled(3)->domain, A);
         assert_int_equal(settled(2)->domain, 0);
         assert_int_equal(settled(2)->measure, GATE_FORGET);
+        assert_int_equal(settled(3)->held, 0);
         assert_false(admission_wants_flush(&admission));
         admission_flush(&admission);
         assert_int_equal(fake.settled_count, 0);
+        /* It counts for who holds it. */
+        ledger_begin_holders(&monitor.ledger);
+        ledger_add_holder(&monitor.ledger, OBJECT_MAP, 1, get(A), true);
+        assert_int_equal(ledger_end_holders(&monitor.ledger), 1);
+        admission_flush(&admission);
+        assert_int_equal(settled(1)->domain, A);
+        assert_int_equal(settled(1)->held, 1);
 }
 
 /* What the gate wants to settle again stays in the queue, and only that. */
