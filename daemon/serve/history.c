@@ -335,7 +335,7 @@ static void on_written(void *context, struct history_job *job)
                 history->complete = true;
         else if (job->error == -EBADMSG)
                 history->complete = false; /* a new one begins, with all that there is */
-        if (job->error == -EBUSY || job->error == -EPROTONOSUPPORT)
+        if (job->error == -EPROTONOSUPPORT)
                 history->off = job->error;
         history_batch_end(history, job->batch, job->error);
         history_job_free(job);

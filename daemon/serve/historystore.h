@@ -131,9 +131,9 @@ struct history_store;
 
 /*
  * Opens the database in @directory, which is made if it is not there, or begins one. One that is damaged is renamed to
- * history.db.damaged, which is logged. Returns 0; -EBUSY: another process has it; -EPROTONOSUPPORT: it is of a later
- * version, and was not touched; another negative errno (-EROFS, -ENOSPC, -EACCES, ...), after which it may be tried
- * again.
+ * history.db.damaged, which is logged. Returns 0; -EPROTONOSUPPORT: it is of a later version, and was not
+ * touched; another negative errno (-EBUSY: another process has it; -EROFS, -ENOSPC, -EACCES, ...), after which it may
+ * be tried again.
  */
 int history_store_open(const char *directory, struct history_store **ret);
 /* Renames the database in @directory, closed and damaged, as history_store_open() does. Returns 0 or a negative errno.

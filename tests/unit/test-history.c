@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 #include <linux/bpf.h>
+#include <sqlite3.h>
 
 #include "account/ledger.h"
 #include "base/wallclock.h"
@@ -461,6 +462,40 @@ static void test_disk_comes_back(void **state)
         expect_written("a.service", 1, false, "a.service=9/1@3,5 !0*1:ok high");
 }
 
+/* Somebody reads the database while the daemon starts: what comes meanwhile is written when he has ended. */
+static void test_reader_at_start(void **state)
+{
+        sqlite3 *reader;
+        time_t end = time(NULL) + WAIT_SEC;
+        uint32_t map;
+
+        (void) state;
+        put(5, 0, "flows", MIB);
+        history_free(history, HISTORY_STOP_USEC);
+        assert_int_equal(sqlite3_open(file_in(HISTORY_FILE), &reader), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM series", NULL, NULL, NULL), SQLITE_OK);
+        start();
+        map = put(3, 0, "flows", 4 * MIB);
+        for (int i = 0; i < 3; i++) {
+                ask_since(NULL, 0, false);
+                assert_int_equal(answered, -EBUSY);
+        }
+        put(3, map, "flows", 9 * MIB);
+        now += HOUR_USEC;
+        put(3, map, "flows", MIB);
+        note(EVENT_STATE, 3, LEVEL_HIGH, false);
+        /* Batches that fail, and come back. */
+        for (int i = 0; i < 20; i++) {
+                event_base_loop(base, EVLOOP_NONBLOCK);
+                usleep(1000);
+        }
+        sqlite3_close(reader);
+        /* The same daemon, not the next one. */
+        while (strcmp(ask_since("a.service", 1, false), "a.service=9/1@3,5 !0*1:ok high") != 0)
+                assert_true(time(NULL) < end);
+        expect_written("a.service", 1, false, "a.service=9/1@3,5 !0*1:ok high");
+}
+
 static void test_no_history(void **state)
 {
         struct history_query query = { .glob = strdup("x") };
@@ -507,6 +542,7 @@ int main(void)
                 TEST_HISTORY(test_maps),
                 TEST_HISTORY(test_events),
                 TEST_HISTORY(test_disk_comes_back),
+                TEST_HISTORY(test_reader_at_start),
                 TEST_HISTORY(test_no_history),
                 TEST_HISTORY(test_take_back),
         };
