@@ -418,6 +418,7 @@ int history_ask(struct history *history, struct history_query *query, history_an
         }
         *question = (struct history_question){ history, history->batches, answer, context };
         query->sec = wall_usec() / MICROSECONDS;
+        query->usec = now_usec();
         job->query = *query;
         query->glob = NULL;
         job->done = on_answered;

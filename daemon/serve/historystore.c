@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/fileio.h"
 #include "base/log.h"
+#include "serve/historyclock.h"
 #include "serve/historydb.h"
 #include "serve/historypack.h"
 #include "serve/historyshare.h"
@@ -646,6 +647,8 @@ static int write_all_of(struct history_store *store, const struct history_batch 
                         r = make_room(store, batch->hour);
         }
         if (r == 0)
+                r = store_drop_repeated(store, batch->hour, batch->usec);
+        if (r == 0)
                 r = write_series(store, batch, ids);
         for (size_t i = 0; i < batch->hour_count && r == 0; i++)
                 r = write_hour(store, ids[batch->hours[i].series], batch->series[batch->hours[i].series].kind,
@@ -676,6 +679,7 @@ int history_store_write(struct history_store *store, const struct history_batch 
                 sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
         if (r == 0) {
                 store->pruned_hour = batch->hour;
+                store->written_usec = batch->usec;
                 store->began_sec = batch->last ? 0 : batch->began_sec;
         }
         sqlite3_db_release_memory(store->db);

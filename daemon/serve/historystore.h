@@ -77,6 +77,7 @@ struct history_batch {
         struct history_event_note *events;
         size_t series_count, hour_count, event_count;
         uint64_t sec, hour; /* now */
+        uint64_t usec;      /* now, CLOCK_MONOTONIC */
         uint64_t began_sec; /* when the daemon began */
         bool first, last;   /* it has all workloads that there are; the daemon ends */
 };
@@ -89,7 +90,7 @@ struct history_query {
         uint64_t since, until; /* hours; both are in it */
         uint32_t points;       /* of each workload; 0: none */
         bool maps, events;
-        uint64_t sec; /* now */
+        uint64_t sec, usec; /* now; and by CLOCK_MONOTONIC */
 };
 
 /* An hour or more of which nothing is known. */

@@ -125,6 +125,7 @@ static void drop(uint32_t map)
 /* --- Questions ---------------------------------------------------------------------------------------------------- */
 
 static char said[4096];
+static uint64_t said_points[2]; /* of the first */
 static int answered;
 
 /* "name=peak/after@changes,step name=..." in MiB, maps as "+name=after". */
@@ -138,6 +139,8 @@ static void on_answer(void *context, const struct history_result *result, int er
         for (size_t i = 0; result && i < result->series_count; i++) {
                 const struct history_series *s = &result->series[i];
 
+                if (i == 0 && s->points)
+                        memcpy(said_points, s->points, result->query.points * sizeof(*said_points));
                 if (s->kind >= HISTORY_MAP)
                         n += snprintf(said + n, sizeof(said) - n, "%s+%s=%d", n ? " " : "", s->name,
                                         (int) (s->after / MIB));
@@ -184,6 +187,17 @@ static void expect_written(const char *glob, uint64_t hours, bool maps, const ch
         ledger_init(&ledger, &tree);
         start();
         assert_string_equal(ask_since(glob, hours, maps), expected);
+}
+
+/* Waits until nothing of @glob waits to be written. */
+static void ask_written(const char *glob)
+{
+        time_t end = time(NULL) + WAIT_SEC;
+
+        do {
+                ask_since(glob, 0, false);
+                assert_true(time(NULL) < end);
+        } while (history->unwritten || history->in_flight);
 }
 
 /* --- Names -------------------------------------------------------------------------------------------------------- */
@@ -320,6 +334,45 @@ static void test_clock_back(void **state)
         now += 24 * HOUR_USEC;
         put(3, map, "flows", MIB);
         expect_written("a.service", 25, false, "a.service=7/1@3,4");
+}
+
+/* The peak of an hour is not that of those after it, nor of those before it to which the clock was set back. */
+static void test_last_point(void **state)
+{
+        uint32_t map = put(3, 0, "flows", 9 * MIB);
+
+        (void) state;
+        put(3, map, "flows", MIB);
+        now += HOUR_USEC;
+        assert_string_equal(ask_since("a.service", 1, false), "a.service=9/1@2,9");
+        assert_int_equal(said_points[0], 9 * MIB);
+        assert_int_equal(said_points[1], MIB);
+        now -= 24 * HOUR_USEC;
+        assert_string_equal(ask_since("a.service", 1, false), "a.service=1/1@0,0");
+        assert_int_equal(said_points[1], MIB);
+}
+
+/* The clock runs through hours that were already: their peaks are not those of now, written or not. */
+static void test_hours_again(void **state)
+{
+        uint32_t map = put(3, 0, "flows", MIB);
+
+        (void) state;
+        for (uint64_t i = 0; i < 3; i++) {
+                put(3, map, "flows", 9 * MIB);
+                put(3, map, "flows", MIB);
+                ask_written("a.service");
+                now += HOUR_USEC;
+        }
+        now -= 3 * HOUR_USEC;
+        put(3, map, "flows", 2 * MIB);
+        ask_written("a.service");
+        now += HOUR_USEC;
+        assert_string_equal(ask_since("a.service", 0, false), "a.service=2/2@0,0");
+        put(3, map, "flows", 3 * MIB);
+        ask_written("a.service");
+        assert_string_equal(ask_since("a.service", 0, false), "a.service=3/3@1,1");
+        expect_written("a.service", 0, false, "a.service=3/3@1,1");
 }
 
 /* What is below a unit counts in it; a cgroup of no unit has its own name, and one without objects is there for others.
@@ -536,6 +589,8 @@ int main(void)
                 TEST_HISTORY(test_hours),
                 TEST_HISTORY(test_hour_begins),
                 TEST_HISTORY(test_clock_back),
+                TEST_HISTORY(test_last_point),
+                TEST_HISTORY(test_hours_again),
                 TEST_HISTORY(test_below),
                 TEST_HISTORY(test_many_paths),
                 TEST_HISTORY(test_pods),
