@@ -322,8 +322,12 @@ static void overlay_entry(const struct history_entry *entry, bool unsent, struct
 
         series->outer = entry->outer;
         series->level = series->after = entry->level;
-        if (entry->level > 0 && entry->facts.allocated > 0)
+        if (entry->level > 0 && entry->facts.allocated > 0) {
+                uint64_t largest = series->facts.largest;
+
                 series->facts = entry->facts;
+                series->facts.largest = MAX(largest, series->facts.largest);
+        }
         /* Its peak is of the hour in which it changed last, which may be ahead of a clock that was set back. */
         if (asked) {
                 series->changes += entry->steps + (unsent ? entry->sent : 0);

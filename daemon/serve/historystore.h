@@ -33,7 +33,7 @@ struct history_facts {
         uint64_t ceiling;   /* the sum of ceilings; of objects without one what they have */
         uint64_t unbounded; /* objects without a ceiling */
         uint64_t percpu;    /* the part of allocated that is there once a possible CPU */
-        uint64_t largest;   /* its largest map or program */
+        uint64_t largest;   /* the largest map or program that it ever had */
 };
 
 /* A series to be written. */

@@ -125,7 +125,7 @@ static void drop(uint32_t map)
 /* --- Questions ---------------------------------------------------------------------------------------------------- */
 
 static char said[4096];
-static uint64_t said_points[2]; /* of the first */
+static uint64_t said_points[2], said_largest; /* of the first */
 static int answered;
 
 /* "name=peak/after@changes,step name=..." in MiB, maps as "+name=after". */
@@ -139,6 +139,8 @@ static void on_answer(void *context, const struct history_result *result, int er
         for (size_t i = 0; result && i < result->series_count; i++) {
                 const struct history_series *s = &result->series[i];
 
+                if (i == 0)
+                        said_largest = s->facts.largest;
                 if (i == 0 && s->points)
                         memcpy(said_points, s->points, result->query.points * sizeof(*said_points));
                 if (s->kind >= HISTORY_MAP)
@@ -455,6 +457,26 @@ static void test_maps(void **state)
         assert_string_equal(ask_since("a.service", 0, true), "a.service=12/12@9,5 +large=5 +leak=6 +small=1");
 }
 
+/* The largest map that it ever had, also when that is gone, and another daemon runs. */
+static void test_largest(void **state)
+{
+        uint32_t map = put(3, 0, "step", 8 * MIB);
+
+        (void) state;
+        put(3, 0, "small", MIB);
+        ask_written("a.service");
+        drop(map);
+        ask_written("a.service");
+        assert_int_equal(said_largest, 8 * MIB);
+        history_free(history, HISTORY_STOP_USEC);
+        start();
+        put(3, 0, "small", MIB);
+        ask_written("a.service");
+        assert_int_equal(said_largest, 8 * MIB);
+        expect_written("a.service", 0, false, "a.service=9/2@4,8");
+        assert_int_equal(said_largest, 8 * MIB);
+}
+
 static void note(enum event_kind kind, uint64_t id, enum budget_level to, bool dry_run)
 {
         struct budget_event event = { .kind = kind,
@@ -595,6 +617,7 @@ int main(void)
                 TEST_HISTORY(test_many_paths),
                 TEST_HISTORY(test_pods),
                 TEST_HISTORY(test_maps),
+                TEST_HISTORY(test_largest),
                 TEST_HISTORY(test_events),
                 TEST_HISTORY(test_disk_comes_back),
                 TEST_HISTORY(test_reader_at_start),
