@@ -2048,6 +2048,15 @@ static void test_suggest_apply(void **state)
                                  "bpfbudgetctl: suggest: /b: its budget could not be set\n");
         assert_string_equal(out,
                         "/a: High=256K Max=512K until the next boot\n/c: High=256K Max=512K until the next boot\n");
+        /* So it is as JSON, which has what was set, and nothing else is on standard output. */
+        run_ctl("suggest --apply --json=short",
+                        { MORE("io.bpfbudget.Suggest", "{}"),
+                                        SUGGESTIONS(SUGGESTION("cgroup", "/a", "/a") ", " SUGGESTION(
+                                                        "cgroup", "/b", "/b")) },
+                        { SET("/a"), DONE },
+                        { SET("/b"), "{'error': 'io.bpfbudget.NoSuchCgroup', 'parameters': {'cgroup': '/b'}}|" });
+        assert_int_equal(status, 1);
+        assert_string_equal(out, "{\"applied\":[{\"cgroup\":\"/a\",\"high\":262144,\"max\":524288}]}\n");
         /* One that goes away does. */
         run_ctl("suggest --apply",
                         { MORE("io.bpfbudget.Suggest", "{}"),
