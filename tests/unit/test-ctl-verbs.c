@@ -2032,6 +2032,24 @@ static void test_why_figures(void **state)
         assert_has(out, "x[7] wanted map percpu_array m of 16.004M: Max of budget b, 0B of 16.000M in use\n");
 }
 
+/* What a daemon that was restarted has forgotten is no "never". */
+static void test_why_since(void **state)
+{
+        (void) state;
+        setenv("TZ", "UTC", 1);
+        tzset();
+        run_ctl("why /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                          "{'parameters': {'cgroup': {'path': '/a'}, 'memoryEvents': [], "
+                                          "'refusals': [], 'refusalsSince': 1796083200000000}}|" });
+        assert_int_equal(status, 0);
+        assert_has(out, "    Refusals: none by bpfbudgetd since 2026-12-01 00:00:00\n");
+        assert_has(out, "remember refusals from before 2026-12-01 00:00:00; the journal has them.\n");
+        run_ctl("why --json=short /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                                       "{'parameters': {'cgroup': {'path': '/a'}, 'memoryEvents': [], "
+                                                       "'refusals': [], 'refusalsSince': 1796083200000000}}|" });
+        assert_has(out, "\"refusalsSince\":1796083200000000");
+}
+
 /* One that cannot be limited does not keep the others from it. */
 static void test_suggest_apply(void **state)
 {
@@ -2261,6 +2279,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_verify, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_suggest_odd_names, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_why_figures, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_why_since, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_suggest_apply, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_history_in_parts, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing_is_lost, setup, teardown),
