@@ -1745,6 +1745,8 @@ static void test_errors(void **state)
                                 "What listens there is not bpfbudgetd: it does not know io.x" },
                 { "'org.varlink.service.InvalidParameter', 'parameters': {'parameter': 'z'}",
                                 "The daemon does not accept the parameter z" },
+                { "'org.varlink.service.InvalidParameter', 'parameters': {'parameter': 'sinceUSec'}",
+                                "--since=: the time is in the future; use a time that has passed" },
                 { "'io.x.New', 'parameters': {'a': 1}", "The daemon answered io.x.New {\"a\":1}" },
                 { "'io.x.New'", "The daemon answered io.x.New " },
         };
