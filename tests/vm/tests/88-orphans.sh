@@ -29,6 +29,15 @@ for service in a b; do
 done
 bpfbudgetctl orphans vmtest-dead-a | sed -n 1,3p
 
+# Another daemon knows that still, whether the last one was stopped or killed.
+for signal in TERM KILL; do
+    [ $signal = TERM ] || sleep 6 # the file is written every five seconds
+    systemctl kill -s $signal bpfbudgetd
+    systemctl restart bpfbudgetd
+    wait_for 40 answers || fail "the daemon does not answer"
+    equal "orphans of a, after SIG$signal" "$(bpfbudgetctl -j orphans vmtest-dead-a | jq '[.orphans[] | select(.ownerGone and .sinceExact)] | length')" 500
+done
+
 # While maps come and go, all of them in use as long as they are there, none of those is listed.
 systemd-run --quiet --collect --unit=vmtest-churn --slice="$SLICE" /usr/lib/bpfbudget/tests/demo $pins/churn 10000
 looks=0
