@@ -86,9 +86,10 @@ static const char *const statements[STATEMENTS] = {
         [ADD_SERIES] = "INSERT INTO series(parent,kind,name,cgroup,outer,first,seen,initial,level,allocated,"
                        "ceiling,unbounded,percpu,largest) VALUES(?1,?2,?3,?4,?5,?6,?6,?7,?8,?9,?10,?11,?12,?13)",
         /* What is gone keeps what was known of it. */
-        [SET_SERIES] = "UPDATE series SET level=?2,seen=?3,cgroup=?4,outer=?5,allocated=?6,ceiling=?7,unbounded=?8,"
+        [SET_SERIES] = "UPDATE series SET "
+                       "level=?2,seen=?3,first=min(first,?3),cgroup=?4,outer=?5,allocated=?6,ceiling=?7,unbounded=?8,"
                        "percpu=?9,largest=max(coalesce(largest,0),?10) WHERE id=?1",
-        [SET_LEVEL] = "UPDATE series SET level=?2,seen=?3 WHERE id=?1",
+        [SET_LEVEL] = "UPDATE series SET level=?2,seen=?3,first=min(first,?3) WHERE id=?1",
         [SET_INITIAL] = "UPDATE series SET initial=?2 WHERE id=?1",
         [ADD_HOUR] = ADD_HOUR_TO("peaks"),
         [ADD_MAP_HOUR] = ADD_HOUR_TO("mappeaks"),

@@ -354,6 +354,21 @@ static void test_last_point(void **state)
         assert_int_equal(said_points[1], MIB);
 }
 
+/* A daemon whose clock was set back to before it began has run in the hours after that: they are not unknown. */
+static void test_covered_again(void **state)
+{
+        (void) state;
+        put(3, 0, "flows", MIB);
+        ask_written("a.service");
+        now -= 24 * HOUR_USEC;
+        put(3, 0, "flows", MIB);
+        ask_written("a.service");
+        now += 2 * HOUR_USEC;
+        ask_since("a.service", 1, false);
+        assert_int_equal(said_points[0], 2 * MIB);
+        assert_int_equal(said_points[1], 2 * MIB);
+}
+
 /* The clock runs through hours that were already: their peaks are not those of now, written or not. */
 static void test_hours_again(void **state)
 {
@@ -613,6 +628,7 @@ int main(void)
                 TEST_HISTORY(test_clock_back),
                 TEST_HISTORY(test_last_point),
                 TEST_HISTORY(test_hours_again),
+                TEST_HISTORY(test_covered_again),
                 TEST_HISTORY(test_below),
                 TEST_HISTORY(test_many_paths),
                 TEST_HISTORY(test_pods),
