@@ -42,10 +42,26 @@ static void read_boot_id(char id[BOOT_ID_SIZE])
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
 
-/* The object has its owner from before, unless it has one from this daemon. */
+/* Whether the cgroup @path is below @cgroup. */
+static bool is_above(const struct cgroup *cgroup, const char *path)
+{
+        size_t length = cgroup->path ? strlen(cgroup->path) : 0;
+
+        if (!cgroup->parent)
+                return true;
+        return length > 0 && strncmp(cgroup->path, path, length) == 0 && path[length] == '/';
+}
+
+/*
+ * The object has its owner from before, unless it has one from this daemon. @usec is 0 if the last daemon did not see
+ * that the cgroup was gone: it went meanwhile if the kernel charges one above it now.
+ */
 static void restore(struct object *object, const char *path, uint64_t usec)
 {
         if (object->last_cgroup)
+                return;
+        if (usec == 0 && (object->record.marks & OBJECT_UNATTRIBUTED ||
+                                         (object->charged->exists && !is_above(object->charged, path))))
                 return;
         object->last_cgroup = strdup(path);
         object->gone_usec = object->last_cgroup ? usec : 0;
@@ -95,10 +111,32 @@ static const char *gone_cgroup(const struct object *object)
         return object->charged->exists ? NULL : object->charged->path;
 }
 
-/* The text of the file, to be freed; NULL: no memory. */
-static char *make_text(const struct ledger *ledger, size_t *size)
+/* That of the cgroup that @object is charged to, which may go before the next daemon looks; NULL: there is none. */
+static const char *living_cgroup(const struct object *object)
+{
+        return gone_cgroup(object) || !object->charged->parent ? NULL : object->charged->path;
+}
+
+static void put_entries(
+                FILE *stream, const struct ledger *ledger, const char *(*path_of)(const struct object *), size_t *count)
 {
         const struct object *object, *next;
+
+        HASH_ITER (hh, ledger->by_key, object, next) {
+                const char *path = path_of(object);
+                size_t length = path ? strlen(path) : 0;
+
+                if (length == 0 || length > OWNERS_PATH_MAX || *count >= OWNERS_MAX)
+                        continue;
+                (*count)++;
+                fprintf(stream, "%u %u %llu %zu %s\n", object->record.kind, object->record.id,
+                                (unsigned long long) object->gone_usec, length, path);
+        }
+}
+
+/* The text of the file, to be freed; NULL: no memory. @last: the daemon ends. */
+static char *make_text(const struct ledger *ledger, bool last, size_t *size)
+{
         char boot_id[BOOT_ID_SIZE], *text = NULL;
         FILE *stream = open_memstream(&text, size);
         size_t count = 0;
@@ -107,15 +145,9 @@ static char *make_text(const struct ledger *ledger, size_t *size)
                 return NULL;
         read_boot_id(boot_id);
         fprintf(stream, HEADER "%s\n", boot_id);
-        HASH_ITER (hh, ledger->by_key, object, next) {
-                const char *path = gone_cgroup(object);
-                size_t length = path ? strlen(path) : 0;
-
-                if (length == 0 || length > OWNERS_PATH_MAX || count++ >= OWNERS_MAX)
-                        continue;
-                fprintf(stream, "%u %u %llu %zu %s\n", object->record.kind, object->record.id,
-                                (unsigned long long) object->gone_usec, length, path);
-        }
+        put_entries(stream, ledger, gone_cgroup, &count);
+        if (last)
+                put_entries(stream, ledger, living_cgroup, &count);
         if (fclose(stream) == 0)
                 return text;
         free(text);
@@ -144,7 +176,7 @@ static int write_file(const char *path, const char *text, size_t size)
         return r;
 }
 
-static void save(struct owners *owners, const struct ledger *ledger)
+static void save(struct owners *owners, const struct ledger *ledger, bool last)
 {
         _cleanup_free_ char *text = NULL;
         uint64_t hash;
@@ -153,7 +185,7 @@ static void save(struct owners *owners, const struct ledger *ledger)
 
         owners->saved_usec = now_usec();
         owners->stale = false;
-        text = make_text(ledger, &size);
+        text = make_text(ledger, last, &size);
         hash = text ? hash_of(text, size) : 0;
         if (text && hash == owners->hash)
                 return;
@@ -175,12 +207,12 @@ void owners_flush(struct owners *owners, const struct ledger *ledger)
 {
         owners->stale = true;
         if (now_usec() >= owners_due_usec(owners))
-                save(owners, ledger);
+                save(owners, ledger, false);
 }
 
 void owners_end(struct owners *owners, const struct ledger *ledger)
 {
         if (owners->file)
-                save(owners, ledger);
+                save(owners, ledger, true);
         *owners = (struct owners){};
 }

@@ -16,7 +16,8 @@
 /* The file is written at most so often. */
 #define OWNERS_INTERVAL_USEC (5ULL * 1000 * 1000)
 
-/* What is kept: so many objects, the oldest first, whose cgroups have paths of at most so many bytes. */
+/* What is kept: so many objects, the oldest first of those whose cgroup is gone, whose cgroups have paths of at most so
+ * many bytes. */
 #define OWNERS_MAX      16384
 #define OWNERS_PATH_MAX 1024
 
@@ -41,5 +42,5 @@ void owners_flush(struct owners *owners, const struct ledger *ledger);
 /* When owners_flush() is to be called next: CLOCK_MONOTONIC; UINT64_MAX: there is nothing to write. */
 uint64_t owners_due_usec(const struct owners *owners);
 
-/* Writes what is left. */
+/* Writes what is left, and whose the other objects are: a cgroup may go while no daemon runs. */
 void owners_end(struct owners *owners, const struct ledger *ledger);

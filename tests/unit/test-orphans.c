@@ -404,16 +404,16 @@ static void test_watch_hysteresis(void **state)
 
 static char owners_file[] = "/tmp/bpfbudget-owners-XXXXXX";
 
-/* A daemon that begins with the maps 1 to 3, charged to what is left of their cgroups; its own file is the one
- * before's. */
-static void restart(struct owners *owners)
+/* A daemon that begins with the maps 1 to 3, charged to what is left of their cgroups, the second with @marks; its own
+ * file is the one before's. */
+static void restart(struct owners *owners, uint32_t marks)
 {
         owners_end(owners, &monitor.ledger);
         teardown(NULL);
         setup(NULL);
         cgroup_is_there = false;
         for (uint32_t id = 1; id <= 3; id++)
-                put(OBJECT_MAP, id, 10, 0);
+                put(OBJECT_MAP, id, 10, id == 2 ? marks : 0);
         owners_begin(owners, &monitor.ledger, owners_file);
 }
 
@@ -464,17 +464,31 @@ static void test_owners_kept(void **state)
         owners_flush(&owners, &monitor.ledger);
         assert_true(owners_due_usec(&owners) > now_usec());
         for (int i = 0; i < 2; i++) {
-                restart(&owners);
+                restart(&owners, 0);
                 expect_owner(1, "/a/b.service", usec);
                 expect_owner(3, "/a/new\nline 1 \xff", 7);
         }
+        /* Of those that were charged to a living one, it is known by whom the kernel charges now. */
+        teardown(NULL);
+        setup(NULL);
+        for (uint32_t id = 1; id <= 3; id++)
+                put(OBJECT_MAP, id, 11, 0);
+        restart(&owners, OBJECT_UNATTRIBUTED);
+        assert_string_equal(ledger_find(&monitor.ledger, OBJECT_MAP, 1)->last_cgroup, "/a/b.service");
+        assert_null(ledger_find(&monitor.ledger, OBJECT_MAP, 2)->last_cgroup);
+        teardown(NULL);
+        setup(NULL);
+        for (uint32_t id = 1; id <= 3; id++)
+                put(OBJECT_MAP, id, 10, 0);
+        restart(&owners, 0);
+        assert_null(ledger_find(&monitor.ledger, OBJECT_MAP, 1)->last_cgroup);
         /* Of another boot it is nobody's. */
         file = fopen(owners_file, "r+e");
         assert_non_null(file);
         fputs("bpfbudget owners 1 x", file);
         fclose(file);
         owners = (struct owners){};
-        restart(&owners);
+        restart(&owners, 0);
         expect_owner(1, "/a", 0);
         owners_end(&owners, &monitor.ledger);
         unlink(owners_file);
