@@ -44,6 +44,11 @@ static int tell_long_error(const struct client *client)
                 log_error("%s: %s", field_string(parameters, "field"), field_string(parameters, "reason"));
                 return -EINVAL;
         }
+        if (strcmp(client->error, "org.varlink.service.InvalidParameter") == 0 &&
+                        strcmp(field_string(parameters, "parameter"), "sinceUSec") == 0) {
+                log_error("--since=: the time is in the future; use a time that has passed");
+                return -EINVAL;
+        }
         if (strcmp(client->error, "io.bpfbudget.InvalidConfiguration") != 0)
                 return 0;
         lines = field_get(parameters, "errors");

@@ -74,6 +74,10 @@ static void put_line(FILE *stream, const struct plot *plot, size_t index)
                         fputs("h.01", stream);
                 drawn = true;
         }
+        /* Peaks lag behind: the line ends at what there is at the end. */
+        if (drawn)
+                fprintf(stream, "L%.1f %.1f", x_of(plot, plot->end),
+                                y_of(plot, MIN(field_integer(workload, "after"), plot->top)));
         fputs("\"/></g>\n", stream);
 }
 
@@ -181,7 +185,8 @@ void picture_lines(FILE *stream, const struct report *report)
         plot.top = MAX(field_integer(json_array_get(report->workloads, 0), "peak"), 1ULL);
         plot.top += plot.top / 20;
         svg_open(stream, "lines", HEIGHT, "BPF memory of the largest workloads over time",
-                        "A line for each workload: its highest usage in each hour. Marks below the plot are events. "
+                        "A line for each workload: its highest usage in each hour, and its usage at the end. Marks "
+                        "below the plot are events. "
                         "The "
                         "table below has the figures.");
         put_scale(stream, &plot);

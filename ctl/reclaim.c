@@ -33,6 +33,7 @@ struct wanted {
         const json_t *orphan; /* the object; of a link one that it keeps */
         uint64_t bytes;
         size_t removed;     /* pins */
+        bool missing;       /* one of the pins was not found */
         const char *failed; /* why; NULL: it is free */
 };
 
@@ -254,8 +255,10 @@ static void remove_pins(struct wanted *wanted)
                 r = pinfile_remove(path, kind, id);
                 if (r == 0)
                         wanted->removed++;
-                /* It may have gone with another object that was asked for. */
-                else if (r != -ENOENT) {
+                /* It may have gone with another object that was asked for; or its path is not UTF-8, as JSON has it. */
+                else if (r == -ENOENT)
+                        wanted->missing = true;
+                else {
                         log_error("%s: %s", path, r == -ESTALE ? "something else is pinned there now" : strerror(-r));
                         wanted->failed = "a pin could not be removed";
                 }
@@ -278,7 +281,9 @@ static void await(struct wanted *wanted, unsigned int *msec)
 
         while (!wanted->failed && is_there(wanted)) {
                 if (*msec < 10) {
-                        wanted->failed = "it still exists: something else has a reference to it";
+                        wanted->failed = wanted->missing ? "a pin was not found, its path may not be UTF-8; use the "
+                                                           "command that \"bpfbudgetctl orphans\" shows"
+                                                         : "it still exists: something else has a reference to it";
                         break;
                 }
                 nanosleep(&pause, NULL);

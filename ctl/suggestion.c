@@ -144,8 +144,9 @@ static void print_outcome(const json_t *suggestion, FILE *file)
 
 /* --- Putting in force --------------------------------------------------------------------------------------------- */
 
-/* Sets the budget of the cgroup that the workload has now, until the next boot. */
-static int apply(struct client *client, const json_t *suggestion)
+/* Sets the budget of the cgroup that the workload has now, until the next boot, and adds it to @applied, if that is not
+ * NULL, or prints it. */
+static int apply(struct client *client, const json_t *suggestion, json_t *applied)
 {
         const char *cgroup = field_string(suggestion, "cgroup");
         char high[FORMAT_BYTES_MAX], max[FORMAT_BYTES_MAX];
@@ -159,6 +160,13 @@ static int apply(struct client *client, const json_t *suggestion)
                 log_error("suggest: %s: its budget could not be set", cgroup);
                 return r;
         }
+        if (applied)
+                return json_array_append_new(
+                                       applied, json_pack("{ss sI sI}", "cgroup", cgroup, "high",
+                                                                (json_int_t) field_integer(suggestion, "high"), "max",
+                                                                (json_int_t) field_integer(suggestion, "max"))) < 0
+                                       ? -ENOMEM
+                                       : 0;
         print_name(stdout, cgroup);
         printf(": High=%s Max=%s until the next boot\n", exact_size(high, field_integer(suggestion, "high")),
                         exact_size(max, field_integer(suggestion, "max")));
@@ -174,20 +182,23 @@ static bool is_cut_off(int r)
 /* Goes on if one fails: the others are other workloads. Returns the first error. */
 static int apply_all(const struct options *options, const json_t *suggestions)
 {
+        json_t *applied = options->json != JSON_OFF ? json_array() : NULL, *suggestion;
         struct client client;
         int r = ask_connect(&client, options), error = r;
-        json_t *suggestion;
         size_t i;
 
         json_array_foreach(suggestions, i, suggestion)
         {
                 if (is_cut_off(error) || (i == 0 && r < 0))
                         break;
-                error = apply(&client, suggestion);
+                error = apply(&client, suggestion, applied);
                 r = r ?: error;
         }
         client_deinit(&client);
-        return r;
+        if (applied)
+                error = show_json_list(options, "applied", applied);
+        json_decref(applied);
+        return r ?: error;
 }
 
 /* --- The verb ----------------------------------------------------------------------------------------------------- */

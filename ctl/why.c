@@ -19,6 +19,9 @@
 /* So many refusals are shown one by one. */
 #define SHOWN_MAX 5
 
+/* Of a date and a time, in text. */
+#define SINCE_SIZE 32
+
 /* --- Of whom ------------------------------------------------------------------------------------------------------ */
 
 const char *why_memory_cgroup(char *text)
@@ -91,16 +94,28 @@ static void print_refusal(const struct options *options, const json_t *refusal)
         printf("              %s %s\n", clock, shown ?: "");
 }
 
+/* Since when the daemon remembers refusals: it forgets them when it ends, and has room for the last ones. */
+static const char *format_since(const json_t *answer, char buffer[SINCE_SIZE])
+{
+        time_t seconds = field_integer(answer, "refusalsSince") / 1000000;
+        struct tm tm;
+
+        if (seconds == 0 || strftime(buffer, SINCE_SIZE, "%Y-%m-%d %H:%M:%S", localtime_r(&seconds, &tm)) == 0)
+                return "the start of the daemon";
+        return buffer;
+}
+
 static void print_refusals(const struct options *options, const json_t *answer)
 {
         const json_t *refusals = field_get(answer, "refusals");
         size_t count = json_array_size(refusals);
+        char since[SINCE_SIZE];
 
         if (count == 0) {
-                printf("    Refusals: none by bpfbudgetd since its start\n");
+                printf("    Refusals: none by bpfbudgetd since %s\n", format_since(answer, since));
                 return;
         }
-        printf("    Refusals: %zu by bpfbudgetd, latest first\n", count);
+        printf("    Refusals: %zu by bpfbudgetd since %s, latest first\n", count, format_since(answer, since));
         for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
                 print_refusal(options, json_array_get(refusals, i));
 }
@@ -141,43 +156,49 @@ static const json_t *reached(const json_t *answer)
 char *why_conclusion(const json_t *answer)
 {
         const json_t *refusal = json_array_get(field_get(answer, "refusals"), 0), *level = reached(answer);
-        char *text;
+        char buffer[SINCE_SIZE], *text;
+        const char *since = format_since(answer, buffer);
         int n;
 
         if (refusal && level)
                 n = asprintf(&text,
-                                "%s of budget %s refused (ENOMEM) at the times above; an ENOMEM at another time may be "
-                                "from memory.max of %s or from the kernel's allocators.",
-                                field_string(refusal, "limit"), field_string(refusal, "budget"),
+                                "%s of budget %s refused (ENOMEM) at the times above; an ENOMEM at another time since "
+                                "%s may be from memory.max of %s or from the kernel's allocators.",
+                                field_string(refusal, "limit"), field_string(refusal, "budget"), since,
                                 field_string(level, "cgroup"));
         else if (refusal)
                 n = asprintf(&text,
-                                "%s of budget %s refused (ENOMEM) at the times above; an ENOMEM at another time was "
-                                "from the kernel's allocators, because memory.max was never reached.",
-                                field_string(refusal, "limit"), field_string(refusal, "budget"));
+                                "%s of budget %s refused (ENOMEM) at the times above; an ENOMEM at another time since "
+                                "%s was from the kernel's allocators, because memory.max was never reached.",
+                                field_string(refusal, "limit"), field_string(refusal, "budget"), since);
         else if (level)
                 n = asprintf(&text,
-                                "No budget refused anything. An ENOMEM is most likely from memory.max of %s, or from "
-                                "the "
-                                "kernel's allocators if that limit was reached at another time.",
-                                field_string(level, "cgroup"));
+                                "No budget refused anything since %s. An ENOMEM after that is most likely from "
+                                "memory.max of %s, or from the kernel's allocators if that limit was reached at "
+                                "another time.",
+                                since, field_string(level, "cgroup"));
         else
-                n = asprintf(&text, "Neither a budget nor memory.max refused anything: an ENOMEM was from the "
-                                    "kernel's allocators (per-CPU memory, vmalloc, or no free memory, which dmesg "
-                                    "reports).");
+                n = asprintf(&text,
+                                "Neither a budget nor memory.max refused anything since %s: an ENOMEM after that was "
+                                "from the kernel's allocators (per-CPU memory, vmalloc, or no free memory, which dmesg "
+                                "reports).",
+                                since);
         return n < 0 ? NULL : text;
 }
 
 void why_print(const struct options *options, const json_t *answer)
 {
         _cleanup_free_ char *conclusion = why_conclusion(answer), *shown = conclusion ? text_shown(conclusion) : NULL;
+        char since[SINCE_SIZE];
 
         print_refusals(options, answer);
         print_memory(answer);
-        printf("  Allocators: not known, because a hook on failed calls of bpf(2) would slow down every successful "
+        printf("  Allocators: not observed, because a hook on failed calls of bpf(2) would slow down every successful "
                "call, "
                "too\n");
         printf("  Conclusion: %s\n", shown ?: "");
+        printf("              The daemon does not remember refusals from before %s; the journal has them.\n",
+                        format_since(answer, since));
         printf("              A budget never causes EPERM, EACCES, E2BIG or EINVAL. They come from missing "
                "capabilities, an "
                "LSM,\n              the verifier, or arguments that this kernel does not support.\n");
@@ -197,9 +218,10 @@ int verb_why(const struct options *options, int argc, char *argv[])
         if (r == 0)
                 r = ask(&client, "Explain", ask_subject(cgroup ?: argv[0]), &answer);
         if (r == 0) {
-                json_t *why = json_pack("{sO sO sO}", "cgroup",
+                json_t *why = json_pack("{sO sO sI sO}", "cgroup",
                                 json_object_get(json_object_get(answer, "cgroup"), "path"), "refusals",
-                                json_object_get(answer, "refusals"), "memoryEvents",
+                                json_object_get(answer, "refusals"), "refusalsSince",
+                                (json_int_t) field_integer(answer, "refusalsSince"), "memoryEvents",
                                 json_object_get(answer, "memoryEvents"));
 
                 if (options->json != JSON_OFF)

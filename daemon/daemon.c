@@ -507,9 +507,7 @@ static int start_api(struct daemon *daemon)
 
 static int write_metrics(void *context, enum metrics_format format, struct writer *writer)
 {
-        struct daemon *daemon = context;
-
-        return api_write_metrics(daemon->api, format, writer);
+        return api_write_metrics(((struct daemon *) context)->api, format, writer);
 }
 
 static int start_metrics(struct daemon *daemon)
@@ -581,6 +579,8 @@ static int start_manager(struct daemon *daemon, struct config *config)
 
         if (system && mkdir(RUN_DIRECTORY, 0755) < 0 && errno != EEXIST)
                 log_warning(RUN_DIRECTORY " cannot be made (%s): events are not kept over a restart", strerror(errno));
+        if (system && !daemon->options->dry_run)
+                monitor_keep_owners(&daemon->monitor, OWNERS_FILE);
         return manager_init(&daemon->manager, &options, config);
 }
 

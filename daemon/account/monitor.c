@@ -458,6 +458,7 @@ uint64_t monitor_due_usec(const struct monitor *monitor)
         uint64_t due = holders_due_usec(monitor);
 
         due = MIN(due, MIN(monitor->missed_due_usec, rss_due_usec(&monitor->rss)));
+        due = MIN(due, owners_due_usec(&monitor->owners));
         return MIN(due, removed_due_usec(&monitor->removed));
 }
 
@@ -494,6 +495,7 @@ static int flush(struct monitor *monitor, bool full)
         read_holders(monitor);
         rss_rest(&monitor->rss);
         flush_tree(monitor);
+        owners_flush(&monitor->owners, &monitor->ledger);
         return r;
 }
 
@@ -606,8 +608,14 @@ int monitor_init(struct monitor *monitor, const struct kernel_options *options)
         return monitor_refresh(monitor);
 }
 
+void monitor_keep_owners(struct monitor *monitor, const char *file)
+{
+        owners_begin(&monitor->owners, &monitor->ledger, file);
+}
+
 void monitor_deinit(struct monitor *monitor)
 {
+        owners_end(&monitor->owners, &monitor->ledger);
         kernel_close(monitor->kernel);
         ledger_deinit(&monitor->ledger);
         tree_deinit(&monitor->tree);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "account/ledger.h"
+#include "account/owners.h"
 #include "account/removed.h"
 #include "account/rss.h"
 #include "account/tree.h"
@@ -79,6 +80,7 @@ struct monitor {
         bool complete;            /* there was a full pass, and the last one did not fail */
         uint64_t last_audit_usec; /* CLOCK_MONOTONIC */
         struct removed removed;
+        struct owners owners;
         struct rss rss;
         monitor_by_holder_t by_holder; /* NULL: none is */
         void *by_holder_context;
@@ -94,6 +96,9 @@ struct monitor {
  */
 int monitor_init(struct monitor *monitor, const struct kernel_options *options);
 void monitor_deinit(struct monitor *monitor);
+
+/* From now on the cgroups of objects whose cgroup is gone are kept in @file, as owners.h says. */
+void monitor_keep_owners(struct monitor *monitor, const char *file);
 
 /* Flushes what the charge paths updated. Returns 0 or a negative errno, logged; then the next one is a full pass. */
 int monitor_flush(struct monitor *monitor);

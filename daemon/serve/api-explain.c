@@ -126,11 +126,12 @@ static json_t *explanation(struct api *api, const struct cgroup *cgroup, const s
                 json_decref(objects);
                 return NULL;
         }
-        return json_pack("{so so so so sI sI so so so ss}", "cgroup", cgroup_to_json(cgroup), "memoryCurrent",
+        return json_pack("{so so so so sI sI so so sI so ss}", "cgroup", cgroup_to_json(cgroup), "memoryCurrent",
                         limit_to_json(memory.current), "memoryMax", limit_to_json(memory.max), "shares",
                         shares_to_json(&memory), "bpfCharged", (json_int_t) cgroup->total.charged, "bpfUncharged",
                         (json_int_t) usage_uncharged(&cgroup->total), "objects", objects, "refusals",
-                        refusal_log_to_json(&api->refusals, &api->options.monitor->tree, cgroup), "memoryEvents",
+                        refusal_log_to_json(&api->refusals, &api->options.monitor->tree, cgroup), "refusalsSince",
+                        (json_int_t) refusal_log_since_usec(&api->refusals), "memoryEvents",
                         memory_events_to_json(&api->options.monitor->cgroupfs, cgroup), "verdict", summary);
 }
 

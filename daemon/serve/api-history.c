@@ -420,7 +420,9 @@ int api_get_history(void *context, struct varlink_call *call, json_t *parameters
                 .events = json_is_true(json_object_get(parameters, "events")),
         };
 
-        query.since = parameter_hour(parameters, "sinceUSec", now > HISTORY_HOURS ? now - HISTORY_HOURS + 1 : 0);
+        /* The end alone may be before all that is kept: that is no history, but no error. */
+        query.since = parameter_hour(
+                        parameters, "sinceUSec", MIN(now > HISTORY_HOURS ? now - HISTORY_HOURS + 1 : 0, query.until));
         if (query.since > query.until)
                 return varlink_invalid_parameter(call, "sinceUSec");
         query.glob = glob ? strdup(glob) : NULL;

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "account/orphans.h"
+#include "base/cleanup.h"
+#include "base/shell.h"
 #include "policy/unit.h"
 #include "serve/listing.h"
 #include "serve/report.h"
@@ -18,24 +20,13 @@ static const char *const keeper_kinds[] = {
         [KEEPER_PROGRAM] = "program",
 };
 
-/* "rm '/sys/fs/bpf/x'", as a shell takes it literally, to be freed; NULL: no memory. */
+/* "rm -- '/sys/fs/bpf/x'", to be freed; NULL: no memory. */
 static char *removal(const char *path)
 {
-        char *text = NULL;
-        size_t size;
-        FILE *stream = open_memstream(&text, &size);
+        _cleanup_free_ char *quoted = shell_quote(path);
+        char *text;
 
-        if (!stream)
-                return NULL;
-        fputs("rm -- '", stream);
-        for (; *path; path++)
-                fputs(*path == '\'' ? "'\\''" : (char[]){ *path, '\0' }, stream);
-        fputc('\'', stream);
-        if (fclose(stream) != 0) {
-                free(text);
-                return NULL;
-        }
-        return text;
+        return !quoted || asprintf(&text, "rm -- %s", quoted) < 0 ? NULL : text;
 }
 
 static void write_keeper(void *context, const struct keeper *keeper)

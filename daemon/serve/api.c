@@ -7,6 +7,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "base/wallclock.h"
 #include "build.h"
 #include "daemon/serve/interface.h"
 #include "enforce/doctor.h"
@@ -159,6 +160,7 @@ int api_new(const struct api_options *options, struct api **ret)
                 return -ENOMEM;
         complete_methods();
         api->options = *options;
+        api->refusals.begin_usec = wall_usec();
         r = varlink_server_new(options->base, &info, interfaces, sizeof(interfaces) / sizeof(interfaces[0]), api,
                         &api->server);
         if (r < 0) {

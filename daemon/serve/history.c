@@ -335,7 +335,7 @@ static void on_written(void *context, struct history_job *job)
                 history->complete = true;
         else if (job->error == -EBADMSG)
                 history->complete = false; /* a new one begins, with all that there is */
-        if (job->error == -EBUSY || job->error == -EPROTONOSUPPORT)
+        if (job->error == -EPROTONOSUPPORT)
                 history->off = job->error;
         history_batch_end(history, job->batch, job->error);
         history_job_free(job);
@@ -418,6 +418,7 @@ int history_ask(struct history *history, struct history_query *query, history_an
         }
         *question = (struct history_question){ history, history->batches, answer, context };
         query->sec = wall_usec() / MICROSECONDS;
+        query->usec = now_usec();
         job->query = *query;
         query->glob = NULL;
         job->done = on_answered;

@@ -7,6 +7,7 @@
 #include <sys/param.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/wallclock.h"
 #include "policy/glob.h"
 #include "serve/historysample.h"
@@ -184,6 +185,9 @@ struct history_batch *history_batch_make(struct history *history, bool last)
                 return NULL;
         batch->sec = wall_usec() / MICROSECONDS;
         batch->hour = batch->sec / HOUR_SEC;
+        batch->usec = now_usec();
+        /* The clock was set back to before we began: we have been running in those hours, too. */
+        history->began_sec = MIN(history->began_sec, batch->sec);
         batch->began_sec = history->began_sec;
         batch->first = !history->complete;
         batch->last = last;
@@ -297,25 +301,40 @@ void history_batch_end(struct history *history, const struct history_batch *batc
 
 /* --- What is not written yet -------------------------------------------------------------------------------------- */
 
+/* The part of @query that @hour is in has a peak of @bytes, at least. */
+static void overlay_point(
+                struct history_series *series, const struct history_query *query, uint64_t hour, uint64_t bytes)
+{
+        uint64_t *point;
+
+        series->peak = MAX(series->peak, bytes);
+        if (!series->points)
+                return;
+        point = &series->points[(hour - query->since) * query->points / (query->until - query->since + 1)];
+        *point = *point == HISTORY_UNKNOWN ? bytes : MAX(*point, bytes);
+}
+
 /* @unsent: the batch with the thread came after the question, too. */
 static void overlay_entry(const struct history_entry *entry, bool unsent, struct history_series *series,
                 const struct history_query *query)
 {
-        uint64_t since = query->since;
-        uint64_t peak = entry->hour >= since ? entry->peak : entry->level, *point;
+        bool asked = entry->hour >= query->since && entry->hour <= query->until;
 
         series->outer = entry->outer;
         series->level = series->after = entry->level;
-        series->peak = MAX(series->peak, peak);
-        series->changes += entry->steps + (unsent ? entry->sent : 0);
-        if (entry->hour >= since)
-                series->step = MAX(series->step, entry->step);
-        if (entry->level > 0 && entry->facts.allocated > 0)
+        if (entry->level > 0 && entry->facts.allocated > 0) {
+                uint64_t largest = series->facts.largest;
+
                 series->facts = entry->facts;
-        if (!series->points)
-                return;
-        point = &series->points[query->points - 1];
-        *point = *point == HISTORY_UNKNOWN ? peak : MAX(*point, peak);
+                series->facts.largest = MAX(largest, series->facts.largest);
+        }
+        /* Its peak is of the hour in which it changed last, which may be ahead of a clock that was set back. */
+        if (asked) {
+                series->changes += entry->steps + (unsent ? entry->sent : 0);
+                series->step = MAX(series->step, entry->step);
+                overlay_point(series, query, entry->hour, entry->peak);
+        }
+        overlay_point(series, query, query->until, entry->level);
 }
 
 /* Adds @entry, which is not on disk yet. */

@@ -40,9 +40,10 @@ struct history_store {
         sqlite3 *db;
         char *path;
         sqlite3_stmt *statements[STATEMENTS];
-        bool told_share; /* that somebody has used up a share, historyshare.h */
-        uint64_t pruned_hour;
-        uint64_t began_sec; /* of this daemon, which still runs; 0: nothing of it was written yet */
+        bool told_share;       /* that somebody has used up a share, historyshare.h */
+        uint64_t pruned_hour;  /* that of the last batch */
+        uint64_t written_usec; /* when that was made, CLOCK_MONOTONIC */
+        uint64_t began_sec;    /* of this daemon, which still runs; 0: nothing of it was written yet */
 };
 
 /* The negative errno that the result @code of SQLite stands for; 0: none. */

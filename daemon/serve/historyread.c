@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "policy/glob.h"
+#include "serve/historyclock.h"
 #include "serve/historydb.h"
 #include "serve/historypack.h"
 #include "serve/historystore.h"
@@ -32,7 +33,8 @@ struct reading {
         struct history_store *store;
         struct history_result *result;
         const struct history_query *query;
-        bool *covered; /* by hour from query->since to query->until: whether a daemon ran */
+        bool *covered;     /* by hour from query->since to query->until: whether a daemon ran */
+        uint64_t repeated; /* rows of this hour and later are from before the clock was set back */
 };
 
 static struct history_series *find_series(struct history_result *result, uint64_t id)
@@ -200,6 +202,8 @@ static void take_row(void *context, uint64_t hour, const struct history_row *row
         struct cursor *cursor = context;
         struct history_result *result = cursor->reading->result;
 
+        if (hour >= cursor->reading->repeated)
+                return;
         if (hour != cursor->hour || row->series < cursor->series)
                 cursor->at = 0;
         cursor->hour = hour;
@@ -314,7 +318,8 @@ int history_store_read(struct history_store *store, struct history_query *query,
         result->query.since = MAX(result->query.since, result->query.until - MIN(result->query.until, HISTORY_HOURS));
         result->query.points = MIN(result->query.points, result->query.until - result->query.since + 1);
         covered = calloc(result->query.until - result->query.since + 1, sizeof(*covered));
-        reading = (struct reading){ store, result, &result->query, covered };
+        reading = (struct reading){ store, result, &result->query, covered,
+                store_first_repeated(store, query->sec / 3600, query->usec) };
         r = covered ? answer(&reading) : -ENOMEM;
         sqlite3_db_release_memory(store->db);
         if (r < 0)

@@ -156,8 +156,12 @@ static void end(struct history *history)
         HASH_ITER (hh, history->entries, entry, next) {
                 const struct history_member *largest = largest_member(entry);
 
-                if (largest)
+                if (largest) {
+                        uint64_t before = entry->facts.largest;
+
                         entry->facts = largest->facts;
+                        entry->facts.largest = MAX(before, entry->facts.largest);
+                }
                 for (size_t i = 0; i < entry->map_count; i++) {
                         struct history_map *map = &entry->maps[i];
 

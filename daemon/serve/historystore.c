@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/fileio.h"
 #include "base/log.h"
+#include "serve/historyclock.h"
 #include "serve/historydb.h"
 #include "serve/historypack.h"
 #include "serve/historyshare.h"
@@ -85,9 +86,10 @@ static const char *const statements[STATEMENTS] = {
         [ADD_SERIES] = "INSERT INTO series(parent,kind,name,cgroup,outer,first,seen,initial,level,allocated,"
                        "ceiling,unbounded,percpu,largest) VALUES(?1,?2,?3,?4,?5,?6,?6,?7,?8,?9,?10,?11,?12,?13)",
         /* What is gone keeps what was known of it. */
-        [SET_SERIES] = "UPDATE series SET level=?2,seen=?3,cgroup=?4,outer=?5,allocated=?6,ceiling=?7,unbounded=?8,"
-                       "percpu=?9,largest=?10 WHERE id=?1",
-        [SET_LEVEL] = "UPDATE series SET level=?2,seen=?3 WHERE id=?1",
+        [SET_SERIES] = "UPDATE series SET "
+                       "level=?2,seen=?3,first=min(first,?3),cgroup=?4,outer=?5,allocated=?6,ceiling=?7,unbounded=?8,"
+                       "percpu=?9,largest=max(coalesce(largest,0),?10) WHERE id=?1",
+        [SET_LEVEL] = "UPDATE series SET level=?2,seen=?3,first=min(first,?3) WHERE id=?1",
         [SET_INITIAL] = "UPDATE series SET initial=?2 WHERE id=?1",
         [ADD_HOUR] = ADD_HOUR_TO("peaks"),
         [ADD_MAP_HOUR] = ADD_HOUR_TO("mappeaks"),
@@ -646,6 +648,8 @@ static int write_all_of(struct history_store *store, const struct history_batch 
                         r = make_room(store, batch->hour);
         }
         if (r == 0)
+                r = store_drop_repeated(store, batch->hour, batch->usec);
+        if (r == 0)
                 r = write_series(store, batch, ids);
         for (size_t i = 0; i < batch->hour_count && r == 0; i++)
                 r = write_hour(store, ids[batch->hours[i].series], batch->series[batch->hours[i].series].kind,
@@ -676,6 +680,7 @@ int history_store_write(struct history_store *store, const struct history_batch 
                 sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
         if (r == 0) {
                 store->pruned_hour = batch->hour;
+                store->written_usec = batch->usec;
                 store->began_sec = batch->last ? 0 : batch->began_sec;
         }
         sqlite3_db_release_memory(store->db);

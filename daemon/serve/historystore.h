@@ -33,7 +33,7 @@ struct history_facts {
         uint64_t ceiling;   /* the sum of ceilings; of objects without one what they have */
         uint64_t unbounded; /* objects without a ceiling */
         uint64_t percpu;    /* the part of allocated that is there once a possible CPU */
-        uint64_t largest;   /* its largest map or program */
+        uint64_t largest;   /* the largest map or program that it ever had */
 };
 
 /* A series to be written. */
@@ -77,6 +77,7 @@ struct history_batch {
         struct history_event_note *events;
         size_t series_count, hour_count, event_count;
         uint64_t sec, hour; /* now */
+        uint64_t usec;      /* now, CLOCK_MONOTONIC */
         uint64_t began_sec; /* when the daemon began */
         bool first, last;   /* it has all workloads that there are; the daemon ends */
 };
@@ -89,7 +90,7 @@ struct history_query {
         uint64_t since, until; /* hours; both are in it */
         uint32_t points;       /* of each workload; 0: none */
         bool maps, events;
-        uint64_t sec; /* now */
+        uint64_t sec, usec; /* now; and by CLOCK_MONOTONIC */
 };
 
 /* An hour or more of which nothing is known. */
@@ -131,9 +132,9 @@ struct history_store;
 
 /*
  * Opens the database in @directory, which is made if it is not there, or begins one. One that is damaged is renamed to
- * history.db.damaged, which is logged. Returns 0; -EBUSY: another process has it; -EPROTONOSUPPORT: it is of a later
- * version, and was not touched; another negative errno (-EROFS, -ENOSPC, -EACCES, ...), after which it may be tried
- * again.
+ * history.db.damaged, which is logged. Returns 0; -EPROTONOSUPPORT: it is of a later version, and was not
+ * touched; another negative errno (-EBUSY: another process has it; -EROFS, -ENOSPC, -EACCES, ...), after which it may
+ * be tried again.
  */
 int history_store_open(const char *directory, struct history_store **ret);
 /* Renames the database in @directory, closed and damaged, as history_store_open() does. Returns 0 or a negative errno.

@@ -27,7 +27,7 @@ struct history_thread {
 
         /* The thread's own. */
         struct history_store *store; /* NULL: it is not open */
-        int off;                     /* it will not be: -EBUSY or -EPROTONOSUPPORT */
+        int off;                     /* it will not be: -EPROTONOSUPPORT */
         bool failing;                /* which was logged */
 };
 
@@ -79,7 +79,8 @@ static int open_store(struct history_thread *thread)
         if (thread->store || thread->off)
                 return thread->off;
         r = history_store_open(thread->directory, &thread->store);
-        if (r == -EBUSY || r == -EPROTONOSUPPORT)
+        /* Who reads it, or another daemon, will end: it is tried again, as with a disk that is full. */
+        if (r == -EPROTONOSUPPORT)
                 thread->off = r;
         if (r < 0)
                 tell(thread, r);

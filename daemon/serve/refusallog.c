@@ -29,6 +29,11 @@ void refusal_log_add(struct refusal_log *log, const struct budget_event *event)
                 snprintf(kept->comm, sizeof(kept->comm), "%s", event->comm);
 }
 
+uint64_t refusal_log_since_usec(const struct refusal_log *log)
+{
+        return log->count > REFUSALS_KEPT ? log->list[log->count % REFUSALS_KEPT].usec : log->begin_usec;
+}
+
 static bool is_about(const struct kept_refusal *kept, const struct tree *tree, const struct cgroup *cgroup)
 {
         return tree_is_below(tree_find(tree, kept->grower_id ?: kept->payer_id), cgroup);

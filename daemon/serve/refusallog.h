@@ -29,10 +29,14 @@ struct kept_refusal {
 struct refusal_log {
         struct kept_refusal list[REFUSALS_KEPT]; /* a ring */
         size_t count;                            /* how many there were; the last one is at count - 1 */
+        uint64_t begin_usec;                     /* CLOCK_REALTIME: when the daemon began */
 };
 
 /* Keeps @event, which is an EVENT_REFUSAL. */
 void refusal_log_add(struct refusal_log *log, const struct budget_event *event);
+
+/* Since when all refusals are kept, CLOCK_REALTIME: the ring may have lost those before. */
+uint64_t refusal_log_since_usec(const struct refusal_log *log);
 
 /*
  * Those of processes in @cgroup's subtree of @tree, and where that is not known those of its own budget, the last one

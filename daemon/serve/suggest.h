@@ -30,7 +30,8 @@ struct suggestion {
 /*
  * What suits @series, which has a point for each hour, on a machine with @there possible CPUs in place of the @here
  * that it was seen on. BPF memory moves in steps, so Max= is never nearer to High= than the largest of them: the
- * largest rise, but at most the largest map, as a start makes many at once; nor below the ceiling of what it has.
+ * largest rise, but at most the largest map that there ever was, as a start makes many at once; nor below the ceiling
+ * of what it has.
  */
 struct suggestion suggest(const struct history_series *series, size_t points, uint32_t here, uint32_t there);
 

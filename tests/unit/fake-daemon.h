@@ -58,7 +58,7 @@ static struct {
 
         struct kernel_options kernel_options;
         bool manager_has_state_file, manager_has_frozen_file, manager_dry_run;
-        const char *api_path, *api_directory;
+        const char *api_path, *api_directory, *owners_file;
         uint32_t relations;
         int pretty; /* what was reported was indented; -1: nothing was */
         const struct relations *reported;
@@ -253,6 +253,12 @@ void monitor_deinit(struct monitor *monitor)
 {
         (void) monitor;
         call('N');
+}
+
+void monitor_keep_owners(struct monitor *monitor, const char *file)
+{
+        (void) monitor;
+        fake.owners_file = file;
 }
 
 int monitor_flush(struct monitor *monitor)

@@ -2,6 +2,8 @@
 /* Explain: of which cgroup, shares, objects, and what it says where the kernel does not say all. */
 #include "api-fixture.h"
 
+#include "base/wallclock.h"
+
 static void write_file(struct fixture *f, const char *cgroup, const char *name, const char *content)
 {
         char path[160];
@@ -197,10 +199,15 @@ static void test_refusals(void **state)
         struct fixture *f = *state;
         struct budget_event event = { .kind = EVENT_REFUSAL, .limit = LIMIT_MAX, .max = 7 };
         json_t *answer, *refusals;
+        int64_t before = wall_usec(), since;
 
         put(f, OBJECT_MAP, 1, 3, "m", 100, 60);
         put(f, OBJECT_MAP, 2, 6, "n", 10, 7);
         event.cgroup = cgroup_of(f, 3);
+        answer = ask(f, "Explain", "'cgroup':'/a.slice/b.service'");
+        since = number(answer, "refusalsSince");
+        assert_true(since > 0 && since <= before);
+        json_decref(answer);
         for (uint32_t i = 1; i <= REFUSALS_KEPT + 1; i++) {
                 event.pid = i;
                 api_event(f->api, &event);
@@ -216,6 +223,9 @@ static void test_refusals(void **state)
         assert_string_equal(text(json_array_get(refusals, 0), "limit"), "Max");
         assert_string_equal(text(json_array_get(refusals, 0), "budgetCgroup"), "/a.slice/b.service");
         assert_true(json_is_array(json_object_get(answer, "memoryEvents")));
+        /* Those that it has forgotten were before the first one that it has. */
+        assert_true(number(answer, "refusalsSince") >= before);
+        assert_true(number(answer, "refusalsSince") <= number(json_array_get(refusals, REFUSALS_KEPT - 2), "time"));
         json_decref(answer);
 }
 

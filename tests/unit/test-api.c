@@ -521,6 +521,8 @@ static void test_no_history(void **state)
         refuse(f, "GetHistory", "NotSupported", "{'reason':'History=no is set'}", "%s", "");
         refuse(f, "Suggest", "NotSupported", "{'reason':'History=no is set'}", "'workload':'a.service'");
         refuse(f, "GetHistory", INVALID, "{'parameter':'sinceUSec'}", "'sinceUSec':7200000000,'untilUSec':3600000000");
+        /* An end before all that is kept is no beginning after it. */
+        refuse(f, "GetHistory", "NotSupported", "{'reason':'History=no is set'}", "'untilUSec':3600000000");
         refuse(f, "GetHistory", INVALID, "{'parameter':'points'}", "'points':-1");
         refuse(f, "Suggest", INVALID, "{'parameter':'cpus'}", "'cpus':0");
 }

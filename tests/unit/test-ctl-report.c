@@ -326,9 +326,9 @@ static struct report *make_full_report(void)
 
                 for (int k = 0; k < REPORT_POINTS; k++)
                         json_array_append_new(peaks, json_integer(k % 7 == 3 ? -1 : (k * 37 % 90) << 20));
-                json_array_append_new(
-                                report.workloads, json_pack("{ss ss ss si so}", "kind", name, "name", name, "cgroup",
-                                                                  path, "peak", 90 << 20, "peaks", peaks));
+                json_array_append_new(report.workloads,
+                                json_pack("{ss ss ss si si so}", "kind", name, "name", name, "cgroup", path, "peak",
+                                                90 << 20, "after", 20 << 20, "peaks", peaks));
         }
         report.workload_count = REPORT_WORKLOADS;
         for (int i = 0; i < REPORT_EVENTS; i++)
@@ -361,8 +361,9 @@ static void test_page_of_hostile_names(void **state)
 static void test_page_lines(void **state)
 {
         char *html = make_page(make_full_report());
-        const char *lines = strstr(html, "id=\"lines-title\""), *path;
+        const char *lines = strstr(html, "id=\"lines-title\""), *path, *end = NULL;
         int begins = 0;
+        double x, y;
 
         (void) state;
         assert_non_null(lines);
@@ -370,9 +371,17 @@ static void test_page_lines(void **state)
         assert_non_null(path);
         path += strlen("class=\"line\" d=\"");
         /* A new beginning behind each hour of which nothing is known: the fourth of seven. */
-        for (const char *c = path; *c != '"'; c++)
+        for (const char *c = path; *c != '"'; c++) {
                 begins += *c == 'M';
+                if (*c == 'L')
+                        end = c;
+        }
         assert_int_equal(begins, 1 + REPORT_POINTS / 7);
+        /* It ends at the right, with what there is now, and not with the last peak. */
+        assert_non_null(end);
+        assert_int_equal(sscanf(end, "L%lf %lf", &x, &y), 2);
+        assert_true(fabs(x - (SVG_WIDTH - 8)) < 0.1);
+        assert_true(fabs(y - (230 - 220.0 * 20 / (90 * 1.05))) < 0.2);
         assert_has(lines, ">80M</text>");
         assert_has(lines, "class=\"mark-refusal\"");
         free(html);

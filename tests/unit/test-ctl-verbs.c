@@ -1745,6 +1745,8 @@ static void test_errors(void **state)
                                 "What listens there is not bpfbudgetd: it does not know io.x" },
                 { "'org.varlink.service.InvalidParameter', 'parameters': {'parameter': 'z'}",
                                 "The daemon does not accept the parameter z" },
+                { "'org.varlink.service.InvalidParameter', 'parameters': {'parameter': 'sinceUSec'}",
+                                "--since=: the time is in the future; use a time that has passed" },
                 { "'io.x.New', 'parameters': {'a': 1}", "The daemon answered io.x.New {\"a\":1}" },
                 { "'io.x.New'", "The daemon answered io.x.New " },
         };
@@ -2032,6 +2034,24 @@ static void test_why_figures(void **state)
         assert_has(out, "x[7] wanted map percpu_array m of 16.004M: Max of budget b, 0B of 16.000M in use\n");
 }
 
+/* What a daemon that was restarted has forgotten is no "never". */
+static void test_why_since(void **state)
+{
+        (void) state;
+        setenv("TZ", "UTC", 1);
+        tzset();
+        run_ctl("why /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                          "{'parameters': {'cgroup': {'path': '/a'}, 'memoryEvents': [], "
+                                          "'refusals': [], 'refusalsSince': 1796083200000000}}|" });
+        assert_int_equal(status, 0);
+        assert_has(out, "    Refusals: none by bpfbudgetd since 2026-12-01 00:00:00\n");
+        assert_has(out, "remember refusals from before 2026-12-01 00:00:00; the journal has them.\n");
+        run_ctl("why --json=short /a", { CALL("io.bpfbudget.Explain", "{'cgroup': '/a'}"),
+                                                       "{'parameters': {'cgroup': {'path': '/a'}, 'memoryEvents': [], "
+                                                       "'refusals': [], 'refusalsSince': 1796083200000000}}|" });
+        assert_has(out, "\"refusalsSince\":1796083200000000");
+}
+
 /* One that cannot be limited does not keep the others from it. */
 static void test_suggest_apply(void **state)
 {
@@ -2048,6 +2068,15 @@ static void test_suggest_apply(void **state)
                                  "bpfbudgetctl: suggest: /b: its budget could not be set\n");
         assert_string_equal(out,
                         "/a: High=256K Max=512K until the next boot\n/c: High=256K Max=512K until the next boot\n");
+        /* So it is as JSON, which has what was set, and nothing else is on standard output. */
+        run_ctl("suggest --apply --json=short",
+                        { MORE("io.bpfbudget.Suggest", "{}"),
+                                        SUGGESTIONS(SUGGESTION("cgroup", "/a", "/a") ", " SUGGESTION(
+                                                        "cgroup", "/b", "/b")) },
+                        { SET("/a"), DONE },
+                        { SET("/b"), "{'error': 'io.bpfbudget.NoSuchCgroup', 'parameters': {'cgroup': '/b'}}|" });
+        assert_int_equal(status, 1);
+        assert_string_equal(out, "{\"applied\":[{\"cgroup\":\"/a\",\"high\":262144,\"max\":524288}]}\n");
         /* One that goes away does. */
         run_ctl("suggest --apply",
                         { MORE("io.bpfbudget.Suggest", "{}"),
@@ -2252,6 +2281,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_verify, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_suggest_odd_names, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_why_figures, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_why_since, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_suggest_apply, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_history_in_parts, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing_is_lost, setup, teardown),

@@ -1104,22 +1104,28 @@ static void expect_conclusion(const char *answer, const char *expected)
 
 #define REFUSALS "'refusals': [{'limit': 'Max', 'budget': 'b'}, {'limit': 'MapsMax', 'budget': 'c'}]"
 #define REACHED  "'memoryEvents': [{'cgroup': '/a/b', 'max': 0, 'oom': 0}, {'cgroup': '/a', 'max': 3, 'oom': 0}]"
+#define SINCE    "'refusalsSince': 1796083200000000,"
 #define CALM     "'memoryEvents': [{'cgroup': '/a', 'max': 0, 'oom': 0}]"
 
 static void test_why(void **state)
 {
         (void) state;
-        expect_conclusion("{" REFUSALS "," CALM "}",
+        setenv("TZ", "UTC", 1);
+        tzset();
+        expect_conclusion("{" REFUSALS "," SINCE CALM "}",
                         "Max of budget b refused (ENOMEM) at the times above; an ENOMEM at "
-                        "another time was from the kernel's allocators");
-        expect_conclusion("{" REFUSALS "," REACHED "}",
+                        "another time since 2026-12-01 00:00:00 was from the kernel's allocators");
+        expect_conclusion("{" REFUSALS "," SINCE REACHED "}",
                         "Max of budget b refused (ENOMEM) at the times above; an ENOMEM "
-                        "at another time may be from memory.max of /a or");
-        expect_conclusion("{'refusals': []," REACHED "}",
-                        "No budget refused anything. An ENOMEM is most likely from memory.max of /a,");
+                        "at another time since 2026-12-01 00:00:00 may be from memory.max of /a or");
+        expect_conclusion("{'refusals': []," SINCE REACHED "}",
+                        "No budget refused anything since 2026-12-01 00:00:00. An ENOMEM after that is most likely "
+                        "from memory.max of /a,");
+        expect_conclusion("{'refusals': []," SINCE CALM "}",
+                        "Neither a budget nor memory.max refused anything since 2026-12-01 00:00:00: an ENOMEM after "
+                        "that was from the kernel's allocators");
         expect_conclusion("{'refusals': []," CALM "}",
-                        "Neither a budget nor memory.max refused anything: an ENOMEM was from the kernel's "
-                        "allocators");
+                        "Neither a budget nor memory.max refused anything since the start of the daemon: an ENOMEM");
 }
 
 static void test_why_process(void **state)

@@ -236,6 +236,7 @@ static void test_run(void **state)
         assert_null(fake.config_directory);
         assert_true(fake.manager_has_state_file);
         assert_true(fake.manager_has_frozen_file);
+        assert_string_equal(fake.owners_file, "/run/bpfbudget/owners");
         assert_false(fake.manager_dry_run);
         assert_string_equal(fake.api_path, API_SOCKET);
         assert_string_equal(fake.api_directory, "/run/bpfbudget");
@@ -269,6 +270,7 @@ static void test_dry_run(void **state)
         (void) state;
         assert_int_equal(run_daemon(&options), 0);
         assert_string_equal(fake.calls, "cMmGAaLBHbN");
+        assert_null(fake.owners_file);
         assert_true(fake.manager_dry_run);
 }
 

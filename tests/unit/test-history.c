@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 #include <linux/bpf.h>
+#include <sqlite3.h>
 
 #include "account/ledger.h"
 #include "base/wallclock.h"
@@ -124,6 +125,7 @@ static void drop(uint32_t map)
 /* --- Questions ---------------------------------------------------------------------------------------------------- */
 
 static char said[4096];
+static uint64_t said_points[2], said_largest; /* of the first */
 static int answered;
 
 /* "name=peak/after@changes,step name=..." in MiB, maps as "+name=after". */
@@ -137,6 +139,10 @@ static void on_answer(void *context, const struct history_result *result, int er
         for (size_t i = 0; result && i < result->series_count; i++) {
                 const struct history_series *s = &result->series[i];
 
+                if (i == 0)
+                        said_largest = s->facts.largest;
+                if (i == 0 && s->points)
+                        memcpy(said_points, s->points, result->query.points * sizeof(*said_points));
                 if (s->kind >= HISTORY_MAP)
                         n += snprintf(said + n, sizeof(said) - n, "%s+%s=%d", n ? " " : "", s->name,
                                         (int) (s->after / MIB));
@@ -183,6 +189,17 @@ static void expect_written(const char *glob, uint64_t hours, bool maps, const ch
         ledger_init(&ledger, &tree);
         start();
         assert_string_equal(ask_since(glob, hours, maps), expected);
+}
+
+/* Waits until nothing of @glob waits to be written. */
+static void ask_written(const char *glob)
+{
+        time_t end = time(NULL) + WAIT_SEC;
+
+        do {
+                ask_since(glob, 0, false);
+                assert_true(time(NULL) < end);
+        } while (history->unwritten || history->in_flight);
 }
 
 /* --- Names -------------------------------------------------------------------------------------------------------- */
@@ -321,6 +338,60 @@ static void test_clock_back(void **state)
         expect_written("a.service", 25, false, "a.service=7/1@3,4");
 }
 
+/* The peak of an hour is not that of those after it, nor of those before it to which the clock was set back. */
+static void test_last_point(void **state)
+{
+        uint32_t map = put(3, 0, "flows", 9 * MIB);
+
+        (void) state;
+        put(3, map, "flows", MIB);
+        now += HOUR_USEC;
+        assert_string_equal(ask_since("a.service", 1, false), "a.service=9/1@2,9");
+        assert_int_equal(said_points[0], 9 * MIB);
+        assert_int_equal(said_points[1], MIB);
+        now -= 24 * HOUR_USEC;
+        assert_string_equal(ask_since("a.service", 1, false), "a.service=1/1@0,0");
+        assert_int_equal(said_points[1], MIB);
+}
+
+/* A daemon whose clock was set back to before it began has run in the hours after that: they are not unknown. */
+static void test_covered_again(void **state)
+{
+        (void) state;
+        put(3, 0, "flows", MIB);
+        ask_written("a.service");
+        now -= 24 * HOUR_USEC;
+        put(3, 0, "flows", MIB);
+        ask_written("a.service");
+        now += 2 * HOUR_USEC;
+        ask_since("a.service", 1, false);
+        assert_int_equal(said_points[0], 2 * MIB);
+        assert_int_equal(said_points[1], 2 * MIB);
+}
+
+/* The clock runs through hours that were already: their peaks are not those of now, written or not. */
+static void test_hours_again(void **state)
+{
+        uint32_t map = put(3, 0, "flows", MIB);
+
+        (void) state;
+        for (uint64_t i = 0; i < 3; i++) {
+                put(3, map, "flows", 9 * MIB);
+                put(3, map, "flows", MIB);
+                ask_written("a.service");
+                now += HOUR_USEC;
+        }
+        now -= 3 * HOUR_USEC;
+        put(3, map, "flows", 2 * MIB);
+        ask_written("a.service");
+        now += HOUR_USEC;
+        assert_string_equal(ask_since("a.service", 0, false), "a.service=2/2@0,0");
+        put(3, map, "flows", 3 * MIB);
+        ask_written("a.service");
+        assert_string_equal(ask_since("a.service", 0, false), "a.service=3/3@1,1");
+        expect_written("a.service", 0, false, "a.service=3/3@1,1");
+}
+
 /* What is below a unit counts in it; a cgroup of no unit has its own name, and one without objects is there for others.
  */
 static void test_below(void **state)
@@ -401,6 +472,26 @@ static void test_maps(void **state)
         assert_string_equal(ask_since("a.service", 0, true), "a.service=12/12@9,5 +large=5 +leak=6 +small=1");
 }
 
+/* The largest map that it ever had, also when that is gone, and another daemon runs. */
+static void test_largest(void **state)
+{
+        uint32_t map = put(3, 0, "step", 8 * MIB);
+
+        (void) state;
+        put(3, 0, "small", MIB);
+        ask_written("a.service");
+        drop(map);
+        ask_written("a.service");
+        assert_int_equal(said_largest, 8 * MIB);
+        history_free(history, HISTORY_STOP_USEC);
+        start();
+        put(3, 0, "small", MIB);
+        ask_written("a.service");
+        assert_int_equal(said_largest, 8 * MIB);
+        expect_written("a.service", 0, false, "a.service=9/2@4,8");
+        assert_int_equal(said_largest, 8 * MIB);
+}
+
 static void note(enum event_kind kind, uint64_t id, enum budget_level to, bool dry_run)
 {
         struct budget_event event = { .kind = kind,
@@ -461,6 +552,40 @@ static void test_disk_comes_back(void **state)
         expect_written("a.service", 1, false, "a.service=9/1@3,5 !0*1:ok high");
 }
 
+/* Somebody reads the database while the daemon starts: what comes meanwhile is written when he has ended. */
+static void test_reader_at_start(void **state)
+{
+        sqlite3 *reader;
+        time_t end = time(NULL) + WAIT_SEC;
+        uint32_t map;
+
+        (void) state;
+        put(5, 0, "flows", MIB);
+        history_free(history, HISTORY_STOP_USEC);
+        assert_int_equal(sqlite3_open(file_in(HISTORY_FILE), &reader), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM series", NULL, NULL, NULL), SQLITE_OK);
+        start();
+        map = put(3, 0, "flows", 4 * MIB);
+        for (int i = 0; i < 3; i++) {
+                ask_since(NULL, 0, false);
+                assert_int_equal(answered, -EBUSY);
+        }
+        put(3, map, "flows", 9 * MIB);
+        now += HOUR_USEC;
+        put(3, map, "flows", MIB);
+        note(EVENT_STATE, 3, LEVEL_HIGH, false);
+        /* Batches that fail, and come back. */
+        for (int i = 0; i < 20; i++) {
+                event_base_loop(base, EVLOOP_NONBLOCK);
+                usleep(1000);
+        }
+        sqlite3_close(reader);
+        /* The same daemon, not the next one. */
+        while (strcmp(ask_since("a.service", 1, false), "a.service=9/1@3,5 !0*1:ok high") != 0)
+                assert_true(time(NULL) < end);
+        expect_written("a.service", 1, false, "a.service=9/1@3,5 !0*1:ok high");
+}
+
 static void test_no_history(void **state)
 {
         struct history_query query = { .glob = strdup("x") };
@@ -501,12 +626,17 @@ int main(void)
                 TEST_HISTORY(test_hours),
                 TEST_HISTORY(test_hour_begins),
                 TEST_HISTORY(test_clock_back),
+                TEST_HISTORY(test_last_point),
+                TEST_HISTORY(test_hours_again),
+                TEST_HISTORY(test_covered_again),
                 TEST_HISTORY(test_below),
                 TEST_HISTORY(test_many_paths),
                 TEST_HISTORY(test_pods),
                 TEST_HISTORY(test_maps),
+                TEST_HISTORY(test_largest),
                 TEST_HISTORY(test_events),
                 TEST_HISTORY(test_disk_comes_back),
+                TEST_HISTORY(test_reader_at_start),
                 TEST_HISTORY(test_no_history),
                 TEST_HISTORY(test_take_back),
         };

@@ -231,6 +231,16 @@ static void test_clock_back(void **state)
         assert_int_equal(result->series[0].points[29], 30);
         assert_int_equal(result->series[0].peak, 1000);
         history_result_free(result);
+        result = read_hours_of(store, NULL, NOON + 8, NOON + 8);
+        /* Of the hour that came once more there is what is of now. */
+        assert_int_equal(result->series[0].peak, 2);
+        history_result_free(result);
+        /* A jump to where it was, in less time than these hours take: they are as they were. */
+        write_one(store, "a.service", NOON + 28, 7, 7);
+        result = read_hours_of(store, NULL, NOON, NOON + 28);
+        assert_int_equal(result->series[0].points[20], 21);
+        assert_int_equal(result->series[0].points[28], 29);
+        history_result_free(result);
         /* A span that ends before it begins is an hour. */
         struct history_query query = { .since = NOON + 9, .until = NOON, .points = 5, .sec = NOON * 3600 };
         assert_int_equal(history_store_read(store, &query, &result), 0);

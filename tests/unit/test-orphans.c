@@ -9,11 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <linux/bpf.h>
 
 #include "account/orphans.h"
+#include "account/owners.h"
+#include "base/clock.h"
 #include "enforce/orphanwatch.h"
 
 #define SECOND (1000ULL * 1000)
@@ -398,6 +402,98 @@ static void test_watch_hysteresis(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
+static char owners_file[] = "/tmp/bpfbudget-owners-XXXXXX";
+
+/* A daemon that begins with the maps 1 to 3, charged to what is left of their cgroups, the second with @marks; its own
+ * file is the one before's. */
+static void restart(struct owners *owners, uint32_t marks)
+{
+        owners_end(owners, &monitor.ledger);
+        teardown(NULL);
+        setup(NULL);
+        cgroup_is_there = false;
+        for (uint32_t id = 1; id <= 3; id++)
+                put(OBJECT_MAP, id, 10, id == 2 ? marks : 0);
+        owners_begin(owners, &monitor.ledger, owners_file);
+}
+
+static void expect_owner(uint32_t id, const char *expected, uint64_t usec)
+{
+        const struct object *object = ledger_find(&monitor.ledger, OBJECT_MAP, id);
+        bool gone, exact;
+
+        assert_string_equal(orphan_last_owner(object, &gone), expected);
+        assert_int_equal(gone, usec > 0);
+        assert_int_equal(orphan_since_usec(object, &exact), usec);
+}
+
+/* Whose cgroup went before the daemon was restarted has its owner still, whatever its name is. */
+static void test_owners_kept(void **state)
+{
+        struct owners owners = {};
+        struct object *object;
+        struct stat st;
+        uint64_t usec;
+        FILE *file;
+        int fd = mkstemp(owners_file);
+
+        (void) state;
+        assert_true(fd >= 0);
+        close(fd);
+        for (uint32_t id = 1; id <= 3; id++)
+                put(OBJECT_MAP, id, 11, 0);
+        owners_begin(&owners, &monitor.ledger, owners_file);
+        assert_true(owners_due_usec(&owners) < UINT64_MAX);
+        cgroup_is_there = false;
+        put(OBJECT_MAP, 1, 10, 0);
+        object = ledger_find(&monitor.ledger, OBJECT_MAP, 1);
+        usec = object->gone_usec;
+        assert_true(usec > 0);
+        put(OBJECT_MAP, 3, 10, 0);
+        object = ledger_find(&monitor.ledger, OBJECT_MAP, 3);
+        free(object->last_cgroup);
+        object->last_cgroup = strdup("/a/new\nline 1 \xff");
+        object->gone_usec = 7;
+        put(OBJECT_MAP, 9, 10, 0);
+        owners_flush(&owners, &monitor.ledger);
+        /* It is written once, and an idle daemon need not wake for it. */
+        assert_true(owners_due_usec(&owners) == UINT64_MAX);
+        assert_int_equal(stat(owners_file, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        /* Changes that come soon after that wait. */
+        owners_flush(&owners, &monitor.ledger);
+        assert_true(owners_due_usec(&owners) > now_usec());
+        for (int i = 0; i < 2; i++) {
+                restart(&owners, 0);
+                expect_owner(1, "/a/b.service", usec);
+                expect_owner(3, "/a/new\nline 1 \xff", 7);
+        }
+        /* Of those that were charged to a living one, it is known by whom the kernel charges now. */
+        teardown(NULL);
+        setup(NULL);
+        for (uint32_t id = 1; id <= 3; id++)
+                put(OBJECT_MAP, id, 11, 0);
+        restart(&owners, OBJECT_UNATTRIBUTED);
+        assert_string_equal(ledger_find(&monitor.ledger, OBJECT_MAP, 1)->last_cgroup, "/a/b.service");
+        assert_null(ledger_find(&monitor.ledger, OBJECT_MAP, 2)->last_cgroup);
+        teardown(NULL);
+        setup(NULL);
+        for (uint32_t id = 1; id <= 3; id++)
+                put(OBJECT_MAP, id, 10, 0);
+        restart(&owners, 0);
+        assert_null(ledger_find(&monitor.ledger, OBJECT_MAP, 1)->last_cgroup);
+        /* Of another boot it is nobody's. */
+        file = fopen(owners_file, "r+e");
+        assert_non_null(file);
+        fputs("bpfbudget owners 1 x", file);
+        fclose(file);
+        owners = (struct owners){};
+        restart(&owners, 0);
+        expect_owner(1, "/a", 0);
+        owners_end(&owners, &monitor.ledger);
+        unlink(owners_file);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -408,6 +504,7 @@ int main(void)
                 TEST(test_linked),
                 TEST(test_keepers),
                 TEST(test_last_owner),
+                TEST(test_owners_kept),
                 TEST(test_watch),
                 TEST(test_watch_hysteresis),
         };

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/shell.h"
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -118,9 +119,37 @@ static void test_any_bytes(void **state)
         }
 }
 
+/* What a shell makes of it is the text again; no newline or escape sequence comes to a terminal. */
+static void test_shell_quote(void **state)
+{
+        static const struct {
+                const char *text, *quoted;
+        } cases[] = {
+                { "/sys/fs/bpf/x", "'/sys/fs/bpf/x'" },
+                { "a b", "'a b'" },
+                { "", "''" },
+                { "it's; rm *", "'it'\\''s; rm *'" },
+                { "$HOME\\n`id`", "'$HOME\\n`id`'" },
+                { "a\nb", "$'a\\012b'" },
+                { "a\n1'\\", "$'a\\0121\\'\\\\'" },
+                { "caf\xc3\xa9 \xff", "$'caf\\303\\251 \\377'" },
+                { "\x1b[31m\x7f", "$'\\033[31m\\177'" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                char *quoted = shell_quote(cases[i].text);
+
+                assert_non_null(quoted);
+                assert_string_equal(quoted, cases[i].quoted);
+                free(quoted);
+        }
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_shell_quote),
                 cmocka_unit_test(test_controls),
                 cmocka_unit_test(test_directions_and_invisible),
                 cmocka_unit_test(test_broken),

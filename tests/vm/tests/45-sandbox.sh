@@ -41,7 +41,7 @@ awk -v score="$score" 'BEGIN { exit !(score != "" && score <= 3.0) }' || fail "$
 for path in /etc /usr /var /root /home /proc/sys/kernel /sys/kernel /sys/kernel/tracing; do
     ! inside test -w "$path" 2>/dev/null || fail "$path is writable"
 done
-for path in /run/bpfbudget /sys/fs/bpf /sys/fs/cgroup /sys/fs/cgroup/system.slice; do
+for path in /run/bpfbudget /var/lib/bpfbudget /sys/fs/bpf /sys/fs/cgroup /sys/fs/cgroup/system.slice; do
     inside test -w "$path" || fail "$path is not writable"
 done
 # What is pinned in there is there for all, and what is pinned outside can be seen in there.

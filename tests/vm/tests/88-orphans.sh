@@ -8,7 +8,7 @@
 need_product
 
 pins=/sys/fs/bpf/vmtest-orphans
-trap 'systemctl stop bpfbudgetd vmtest-holder vmtest-churn 2>/dev/null || true; rm -rf $pins /run/orphans.*' EXIT
+trap 'systemctl stop bpfbudgetd vmtest-holder vmtest-churn vmtest-meanwhile 2>/dev/null || true; rm -rf $pins /run/orphans.*' EXIT
 mkdir -p $pins/a $pins/b $pins/held $pins/churn
 systemctl start bpfbudgetd
 answers() { bpfbudgetctl flush 2>/dev/null; }
@@ -28,6 +28,26 @@ for service in a b; do
         | select(.keepers[0].path | startswith(\"$pins/$service/\")) | select(.sinceExact)] | length")" 500
 done
 bpfbudgetctl orphans vmtest-dead-a | sed -n 1,3p
+
+# Another daemon knows that still, whether the last one was stopped or killed.
+for signal in TERM KILL; do
+    [ $signal = TERM ] || sleep 6 # the file is written every five seconds
+    systemctl kill -s $signal bpfbudgetd
+    systemctl restart bpfbudgetd
+    wait_for 40 answers || fail "the daemon does not answer"
+    equal "orphans of a, after SIG$signal" "$(bpfbudgetctl -j orphans vmtest-dead-a | jq '[.orphans[] | select(.ownerGone and .sinceExact)] | length')" 500
+done
+
+# One whose service ends while no daemon runs.
+systemd-run --quiet --collect --unit=vmtest-meanwhile --slice="$SLICE" sh -c "
+    bpftool map create $pins/meanwhile type array key 4 value 64 entries 1 name meanwhile; exec sleep infinity"
+seen() { bpfbudgetctl -j objects | jq -e '.objects[] | select(.name == "meanwhile")' >/dev/null; }
+wait_for 40 seen || fail "the map of vmtest-meanwhile is not there"
+systemctl stop bpfbudgetd vmtest-meanwhile
+systemctl start bpfbudgetd
+wait_for 40 answers || fail "the daemon does not answer"
+equal "last owner" "$(bpfbudgetctl -j orphans | jq -r '.orphans[] | select(.name == "meanwhile") | "\(.lastUnit) \(.ownerGone)"')" \
+    "vmtest-meanwhile.service true"
 
 # While maps come and go, all of them in use as long as they are there, none of those is listed.
 systemd-run --quiet --collect --unit=vmtest-churn --slice="$SLICE" /usr/lib/bpfbudget/tests/demo $pins/churn 10000
