@@ -127,7 +127,7 @@ static void test_templates(void **state)
         assert_match(f, "/a@.service", NULL);
 }
 
-/* Below the administrator's, above the vendor's. */
+/* Below the administrator's, above the vendor's, whatever their names are. */
 static void test_order(void **state)
 {
         struct fixture *f = *state;
@@ -137,13 +137,22 @@ static void test_order(void **state)
         put(f, UNIT_LIB "c.service", SERVICE("Max=1M\n"));
         put(f, ETC "50.budget", "[Match]\nUnit=a.service\n");
         put(f, RUN "60.budget", "[Match]\nUnit=b.service\n");
+        put(f, UNIT_LIB "e.service", SERVICE("Max=1M\n"));
+        put(f, ETC "zz.budget", "[Match]\nUnit=e.service f.service\n");
+        put(f, LIB "10-vendor.budget", "[Match]\nUnit=c.service f.service\n");
         put(f, LIB "90-default.budget", "[Match]\nUnit=*.service\n");
         assert_loads(f, "");
+        assert_match(f, "/e.service", "zz");
+        assert_match(f, "/f.service", "zz");
         assert_match(f, "/a.service", "50");
         assert_match(f, "/b.service", "60");
         assert_match(f, "/c.service", "c.service");
         assert_match(f, "/d.service", "90-default");
         assert_string_equal(f->config.budgets[f->config.count - 1].name, "90-default");
+        /* The administrator's file in place of the vendor's is the administrator's. */
+        put(f, ETC "90-default.budget", "[Match]\nUnit=*.service\n");
+        assert_loads(f, "");
+        assert_match(f, "/c.service", "90-default");
 }
 
 /* A slip costs the one budget, and is reported; a directory of one's own is without unit files. */
