@@ -55,12 +55,16 @@ static void load_file(struct source *source, const char *file)
         parse_source(source, size);
 }
 
-/* Reads the drop-ins of the file @name. */
-static void load_dropins(struct source *source, const struct listing *dropins, const char *name)
+/* Reads the drop-ins of the file @name; of @budget, if that is not NULL. */
+static void load_dropins(struct source *source, const struct listing *dropins, const char *name, struct budget *budget)
 {
-        for (size_t i = 0; i < dropins->count && source->loader->error == 0; i++)
-                if (is_dropin_of(&dropins->list[i], name))
-                        load_file(source, dropins->list[i].file);
+        for (size_t i = 0; i < dropins->count && source->loader->error == 0; i++) {
+                if (!is_dropin_of(&dropins->list[i], name))
+                        continue;
+                load_file(source, dropins->list[i].file);
+                if (budget && budget_add_file(budget, dropins->list[i].file) < 0)
+                        source->loader->error = -ENOMEM;
+        }
 }
 
 static void load_settings(struct loader *loader, const struct listing *files, const struct listing *dropins,
@@ -71,7 +75,7 @@ static void load_settings(struct loader *loader, const struct listing *files, co
         for (size_t i = 0; i < files->count; i++)
                 if (strcmp(files->list[i].name, SETTINGS_FILE) == 0)
                         load_file(&source, files->list[i].file);
-        load_dropins(&source, dropins, SETTINGS_FILE);
+        load_dropins(&source, dropins, SETTINGS_FILE, NULL);
         report_rest(&source);
 }
 
@@ -94,7 +98,7 @@ static void load_budget(
         }
         source.file = entry->file;
         parse_source(&source, size);
-        load_dropins(&source, dropins, entry->name);
+        load_dropins(&source, dropins, entry->name, budget);
         check_budget(&source, budget, entry->file);
         source.file = entry->file;
         report_rest(&source);
