@@ -96,7 +96,7 @@ static const struct column budget_columns[] = {
         { "COUNT", "count", CELL_TEXT },
         { "CLEAR", "clearPercent", CELL_PERCENT },
         { "CGROUPS", "cgroups", CELL_NUMBER },
-        { "FILE", "file", CELL_TEXT, true },
+        { "FILE", "file", CELL_FILES, true },
 };
 
 static const struct column capability_columns[] = {

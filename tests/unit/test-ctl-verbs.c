@@ -1554,16 +1554,17 @@ static void test_budgets(void **state)
                                            "'mapsMax': 3, 'programsMax': 4, 'footprintRatioHigh': 50, 'mapFillHigh': "
                                            "90, 'onHigh': "
                                            "'throttle', 'onMax': 'deny', 'count': 'charged', 'clearPercent': 90, "
-                                           "'cgroups': 6, 'file': '/etc/x.budget'}, {'name': 'y', 'high': null, 'max': "
+                                           "'cgroups': 6, 'file': '/etc/x.budget', 'dropIns': ['/a.conf', '/b.conf']}, "
+                                           "{'name': 'y', 'high': null, 'max': "
                                            "null, 'mapsMax': null, 'programsMax': null, 'footprintRatioHigh': null, "
                                            "'onHigh': 'alert', 'onMax': 'alert', 'count': 'allocated', 'clearPercent': "
-                                           "80, 'cgroups': 0, 'file': '/y'}]}}|" });
+                                           "80, 'cgroups': 0, 'file': '/y', 'dropIns': []}]}}|" });
         assert_printed("BUDGET HIGH  MAX MAPS-MAX PROGRAMS-MAX RATIO-HIGH FILL-HIGH ON-HIGH  ON-MAX COUNT     CLEAR "
                        "CGROUPS "
                        "FILE\n"
                        "x      1.0K 2.0K        3            4        50%       90% throttle deny   charged     90%    "
                        "   6 "
-                       "/etc/x.budget\n"
+                       "/etc/x.budget, /a.conf, /b.conf\n"
                        "y         -    -        -            -          -         - alert    alert  allocated   80%    "
                        "   0 "
                        "/y\n");
