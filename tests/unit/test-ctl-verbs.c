@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -1658,6 +1659,44 @@ static void test_metrics(void **state)
         assert_printed("# TYPE a gauge\na 1\n");
         run_here("--textfile=x flush");
         assert_failed(1, "flush: --textfile= and --openmetrics go with metrics only");
+        run_here("--textfile=x --openmetrics metrics");
+        assert_failed(1, "metrics: --textfile= is for the node_exporter, which cannot read --openmetrics: leave one "
+                         "out");
+}
+
+/* Anybody chooses the names in labels: a terminal gets none of their control characters, a program gets all. */
+static void test_metrics_on_terminal(void **state)
+{
+        static const char pieces[] = "{'parameters': {'text': 'a{x=\\'\\u001b[31m\\u009b\\'} 1\\nb'}, "
+                                     "'continues': true}|{'parameters': {'text': ' 2\\n'}}|";
+
+        (void) state;
+        run_ctl("metrics", { METRICS("prometheus"), pieces });
+        assert_printed("a{x=\"\x1b[31m\xc2\x9b\"} 1\nb 2\n");
+        terminal = 80;
+        run_ctl("metrics", { METRICS("prometheus"), pieces });
+        terminal = 0;
+        assert_printed("a{x=\"?[31m?\"} 1\nb 2\n");
+}
+
+/* What is wrong with the file is not blamed on the daemon. */
+static void test_textfile_full(void **state)
+{
+        struct rlimit before, limit;
+        char command[256], pieces[8400];
+
+        (void) state;
+        snprintf(pieces, sizeof(pieces), "{'parameters': {'text': '%08192d'}, 'continues': true}|", 0);
+        snprintf(command, sizeof(command), "metrics --textfile=%s/full.prom", directory);
+        signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+        limit = (struct rlimit){ .rlim_cur = 4096, .rlim_max = before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        run_ctl(command, { METRICS("prometheus"), pieces });
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_int_equal(status, 1);
+        assert_has(err, "/full.prom cannot be written: File too large\n");
+        assert_null(strstr(err, "sock"));
 }
 
 /* What is in the directory with the file that metrics are written to. */
@@ -2244,7 +2283,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_set_budget, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unset_budget, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_metrics, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_metrics_on_terminal, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_textfile, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_textfile_full, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_orders, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_monitor, setup, teardown),
