@@ -132,15 +132,14 @@ static int add_dropins(
 static int add_all(struct candidates *candidates, const struct unit_files *files, const char *name)
 {
         char level[NAME_MAX + 1], next[NAME_MAX + 1];
-        unsigned int depth = 0;
         int r = 0;
 
         if (strlen(name) > NAME_MAX)
                 return 0;
         strcpy(level, name);
-        for (;;) {
+        for (unsigned int depth = 0;; depth++) {
                 bool type = !unit_base(level, next);
-                struct candidate where = { .origin = type ? ORIGIN_TYPE : ORIGIN_NAME, .depth = depth++ };
+                struct candidate where = { .origin = type ? ORIGIN_TYPE : ORIGIN_NAME, .depth = depth };
 
                 r = add_dropins(candidates, files, level, where);
                 where.origin = ORIGIN_ALIAS;
