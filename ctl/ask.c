@@ -2,14 +2,18 @@
 #include "ask.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/relation.h"
 #include "field.h"
+#include "policy/glob.h"
 #include "policy/mount.h"
 #include "serve/failure.h"
+#include "workload.h"
 
 /* --- What went wrong ---------------------------------------------------------------------------------------------- */
 
@@ -203,13 +207,81 @@ int ask_list(struct client *client, const char *method, json_t *parameters, cons
         return ask_tell(client, r);
 }
 
+/* A name without a suffix is a service's, as for systemctl. */
+static char *unit_name(const char *name)
+{
+        static const char *const suffixes[] = { ".service", ".scope", ".slice", ".socket", ".mount", ".swap" };
+        size_t n = strlen(name);
+        char *unit;
+
+        for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+                size_t length = strlen(suffixes[i]);
+
+                if (n > length && strcmp(name + n - length, suffixes[i]) == 0)
+                        return strdup(name);
+        }
+        return asprintf(&unit, "%s.service", name) < 0 ? NULL : unit;
+}
+
+/* Without the slashes at its end, as the daemon names it. To be freed. */
+static char *cgroup_path(const char *name)
+{
+        const char *path = strip_mount(name);
+        size_t n = strlen(path);
+
+        while (n > 1 && path[n - 1] == '/')
+                n--;
+        return strndup(path, n);
+}
+
+bool ask_is_exact(const char *name)
+{
+        return !strpbrk(name, "*?[");
+}
+
+/* The glob of the unit @name and what is below it; NULL: no memory. */
+static char *unit_glob(const char *name)
+{
+        _cleanup_free_ char *unit = unit_name(name);
+        char *glob;
+
+        return unit && asprintf(&glob, "**/%s/**", unit) >= 0 ? glob : NULL;
+}
+
+/* The cgroup of the workload @name: *cgroup is to be freed. */
+static int find_workload(struct client *client, const char *name, char **cgroup)
+{
+        json_t *list;
+        int r = ask_list(client, "ListCgroups", NULL, "cgroups", &list);
+
+        if (r < 0)
+                return r;
+        r = workload_find(list, name, cgroup);
+        json_decref(list);
+        if (r == -ENOENT)
+                return ask_tell_missing(name);
+        return r == -ENOMEM ? ask_tell(client, r) : r;
+}
+
 /* An empty list of the argument @name may be so because it is a unit that does not run: then -ENOENT, logged. */
 static int check_empty(struct client *client, const char *name)
 {
-        _cleanup_free_ char *cgroup = NULL;
+        _cleanup_free_ char *cgroup = NULL, *glob = NULL;
+        int r;
 
         /* The daemon has checked what is no glob. */
-        return name && *name != '/' && ask_is_exact(name) ? ask_cgroup(client, name, &cgroup) : 0;
+        if (!name || strchr(name, '/') || !ask_is_exact(name))
+                return 0;
+        r = ask_cgroup(client, name, &cgroup);
+        if (r < 0)
+                return r;
+        glob = unit_glob(name);
+        if (!glob)
+                return ask_tell(client, -ENOMEM);
+        if (glob_match(glob, cgroup))
+                return 0;
+        log_error("%s: there is no such unit, but the workload at %s: give this path", name, cgroup);
+        return -ENOENT;
 }
 
 int ask_once(const struct options *options, const char *method, json_t *parameters, const char *key,
@@ -323,75 +395,88 @@ json_t *ask_objects_parameters(const char *glob, uint32_t relations)
                         (relations & RELATION_PINS) != 0, "uses", (relations & RELATION_USES) != 0);
 }
 
-/* --- Cgroups and units -------------------------------------------------------------------------------------------- */
-
-/* A name without a suffix is a service's, as for systemctl. */
-static char *unit_name(const char *name)
-{
-        static const char *const suffixes[] = { ".service", ".scope", ".slice", ".socket", ".mount", ".swap" };
-        size_t n = strlen(name);
-        char *unit;
-
-        for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-                size_t length = strlen(suffixes[i]);
-
-                if (n > length && strcmp(name + n - length, suffixes[i]) == 0)
-                        return strdup(name);
-        }
-        return asprintf(&unit, "%s.service", name) < 0 ? NULL : unit;
-}
-
-/* Without the slashes at its end, as the daemon names it. To be freed. */
-static char *cgroup_path(const char *name)
-{
-        const char *path = strip_mount(name);
-        size_t n = strlen(path);
-
-        while (n > 1 && path[n - 1] == '/')
-                n--;
-        return strndup(path, n);
-}
-
-bool ask_is_exact(const char *name)
-{
-        return !strpbrk(name, "*?[");
-}
+/* --- Cgroups, units and workloads --------------------------------------------------------------------------------- */
 
 int ask_tell_missing(const char *name)
 {
-        _cleanup_free_ char *unit = *name == '/' ? NULL : unit_name(name);
+        _cleanup_free_ char *unit = strchr(name, '/') ? NULL : unit_name(name);
 
         if (unit)
                 log_error("%s: there is no such unit, or it does not run", unit);
-        else
+        else if (*name == '/')
                 log_error("%s: there is no such cgroup", name);
+        else
+                log_error("%s: there is no such pod or container, or its name is not known", name);
         return -ENOENT;
 }
 
-int ask_glob(const char *name, char **glob)
+/* The glob of the cgroup of the workload @name and those below it. */
+static int workload_glob(const struct options *options, const char *name, char **glob)
 {
-        _cleanup_free_ char *unit = NULL;
+        _cleanup_free_ char *cgroup = NULL, *escaped = NULL;
+        struct client client = { .fd = -1 };
+        int r;
 
+        if (options->direct) {
+                log_error("%s: names of pods and containers need the daemon, there is no --direct", name);
+                return -EINVAL;
+        }
+        r = ask_connect(&client, options);
+        if (r == 0)
+                r = find_workload(&client, name, &cgroup);
+        client_deinit(&client);
+        if (r < 0)
+                return r;
+        r = glob_escape(cgroup, &escaped);
+        if (r == 0 && asprintf(glob, "%s/**", escaped) >= 0)
+                return 0;
+        *glob = NULL;
+        log_error("%s: %s", cgroup, strerror(r < 0 ? -r : ENOMEM));
+        return r < 0 ? r : -ENOMEM;
+}
+
+int ask_glob(const struct options *options, const char *name, char **glob)
+{
         *glob = NULL;
         if (!name)
                 return 0;
+        if (is_workload_name(name))
+                return workload_glob(options, name, glob);
         if (*name == '/')
                 *glob = cgroup_path(name);
-        else if (*name == '*')
-                *glob = strdup(name);
-        else if ((unit = unit_name(name)) && asprintf(glob, "**/%s/**", unit) < 0)
-                *glob = NULL;
+        else
+                *glob = *name == '*' ? strdup(name) : unit_glob(name);
         if (*glob)
                 return 0;
         log_error("Out of memory");
         return -ENOMEM;
 }
 
-json_t *ask_subject(const char *name)
+/* Asks about the cgroup @path. */
+static int explain_cgroup(struct client *client, const char *path, json_t **reply)
 {
-        _cleanup_free_ char *text = *name == '/' ? cgroup_path(name) : unit_name(name);
+        _cleanup_free_ char *text = cgroup_path(path);
 
-        return text ? json_pack("{ss}", *name == '/' ? "cgroup" : "unit", text) : NULL;
+        return text ? ask(client, "Explain", json_pack("{ss}", "cgroup", text), reply) : ask_tell(client, -ENOMEM);
+}
+
+int ask_explain(struct client *client, const char *name, json_t **reply)
+{
+        _cleanup_free_ char *unit = NULL, *cgroup = NULL;
+        int r;
+
+        if (*name == '/')
+                return explain_cgroup(client, name, reply);
+        if (!is_workload_name(name)) {
+                unit = unit_name(name);
+                if (!unit)
+                        return ask_tell(client, -ENOMEM);
+                r = client_call(client, "io.bpfbudget.Explain", json_pack("{ss}", "unit", unit), reply);
+                if (r != CLIENT_ERROR || strcmp(client->error, "io.bpfbudget.NoSuchUnit") != 0)
+                        return ask_tell(client, r);
+        }
+        r = find_workload(client, name, &cgroup);
+        return r < 0 ? r : explain_cgroup(client, cgroup, reply);
 }
 
 int ask_cgroup(struct client *client, const char *name, char **cgroup)
@@ -403,8 +488,10 @@ int ask_cgroup(struct client *client, const char *name, char **cgroup)
                 *cgroup = cgroup_path(name);
                 return *cgroup ? 0 : ask_tell(client, -ENOMEM);
         }
+        if (is_workload_name(name))
+                return find_workload(client, name, cgroup);
         /* Which cgroup a unit has is the daemon's knowledge. */
-        r = ask(client, "Explain", ask_subject(name), &reply);
+        r = ask_explain(client, name, &reply);
         if (r < 0)
                 return r;
         *cgroup = strdup(field_string(reply, "cgroup.path"));

@@ -40,24 +40,24 @@ int ask_once(const struct options *options, const char *method, json_t *paramete
 int ask_tell(const struct client *client, int r);
 
 /*
- * The cgroup that @name means: a path, also one below the mount of cgroups in /sys/fs/cgroup, or else a unit of
- * systemd, a service where it has no suffix. *cgroup is to be freed.
+ * The cgroup that @name means: a path, also one below the mount of cgroups in /sys/fs/cgroup; a unit of systemd, a
+ * service where it has no suffix; or else a workload (workload.h). *cgroup is to be freed.
  */
 int ask_cgroup(struct client *client, const char *name, char **cgroup);
 
-/* Parameters that name the cgroup or unit @name, for Explain. NULL: no memory. */
-json_t *ask_subject(const char *name);
+/* Explains the cgroup that @name means, as above. */
+int ask_explain(struct client *client, const char *name, json_t **reply);
 
 /*
- * The glob that the argument @name of a list means: itself if it begins with a slash or an asterisk, else the unit of
- * that name and what is below it. NULL is NULL. *glob is to be freed.
+ * The glob that the argument @name of a list means: itself if it begins with a slash or an asterisk, a workload of a
+ * pod, or else the unit of that name, each with what is below it. NULL is NULL. *glob is to be freed.
  */
-int ask_glob(const char *name, char **glob);
+int ask_glob(const struct options *options, const char *name, char **glob);
 
 /* Whether the argument @name of a list has no wildcards. */
 bool ask_is_exact(const char *name);
 
-/* Logs that there is no cgroup or unit @name. Returns -ENOENT. */
+/* Logs that there is no cgroup, unit or workload @name. Returns -ENOENT. */
 int ask_tell_missing(const char *name);
 
 /* Parameters of ListCgroups and ListObjects; @glob: NULL for all, @relations: enum relation. NULL: no memory. */

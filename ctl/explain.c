@@ -269,7 +269,7 @@ int verb_explain(const struct options *options, int argc, char *argv[])
         (void) argc;
         r = ask_connect(&client, options);
         if (r == 0)
-                r = ask(&client, "Explain", ask_subject(argv[0]), &answer);
+                r = ask_explain(&client, argv[0], &answer);
         if (r == 0) {
                 r = options->json != JSON_OFF ? show_json(options, answer) : print_answer(options, answer);
                 json_decref(answer);

@@ -370,6 +370,9 @@ static int check_verb(const struct verb *verb, const struct options *options, in
                 log_error("%s: --yes goes with reclaim only", verb->name);
         else if ((options->textfile || options->openmetrics) && verb->run != verb_metrics)
                 log_error("%s: --textfile= and --openmetrics go with metrics only", verb->name);
+        else if (options->textfile && options->openmetrics)
+                log_error("%s: --textfile= is for the node_exporter, which cannot read --openmetrics: leave one out",
+                                verb->name);
         else if ((options->since || options->until) && verb->run != verb_history && verb->run != verb_what_grew &&
                         verb->run != verb_report)
                 log_error("%s: --since= and --until= go with history, what-grew and report only", verb->name);

@@ -2,6 +2,7 @@
 /* Metrics as text, as the daemon serves them over HTTP: to stdout, or to a file that is read while it is replaced. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,33 +13,70 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "field.h"
+#include "text.h"
 #include "verbs.h"
+
+/* Where metrics are written. */
+struct output {
+        FILE *file;
+        const char *name; /* for messages */
+        bool terminal;    /* what would control it is not shown; programs have the exact bytes */
+        int error;        /* a negative errno of the file, and not of the daemon's socket */
+};
+
+/* Writes @text, @size bytes, line by line, as it may be shown. Returns false: errno says why. */
+static bool show_text(FILE *file, const char *text, size_t size)
+{
+        for (const char *line = text, *end; line < text + size; line = end + 1) {
+                _cleanup_free_ char *copy = NULL, *shown = NULL;
+
+                end = memchr(line, '\n', text + size - line) ?: text + size;
+                copy = strndup(line, end - line);
+                shown = copy ? text_shown(copy) : NULL;
+                if (!shown) {
+                        errno = ENOMEM;
+                        return false;
+                }
+                if (fputs(shown, file) == EOF || (end < text + size && fputc('\n', file) == EOF))
+                        return false;
+        }
+        return true;
+}
 
 static int write_piece(void *context, json_t *reply)
 {
         const json_t *text = json_object_get(reply, "text");
         size_t size = json_string_length(text);
+        struct output *output = context;
+        bool written;
 
         if (!json_is_string(text))
                 return -EBADMSG;
-        return fwrite(json_string_value(text), 1, size, context) == size ? 0 : -errno;
+        written = output->terminal ? show_text(output->file, json_string_value(text), size)
+                                   : fwrite(json_string_value(text), 1, size, output->file) == size;
+        if (!written)
+                output->error = -errno;
+        return output->error;
 }
 
-/* Writes what the daemon answers to @file, named @name in messages. Returns 0 or a negative errno, logged. */
-static int write_metrics(const struct options *options, FILE *file, const char *name)
+/* Writes what the daemon answers. Returns 0 or a negative errno, logged. */
+static int write_metrics(const struct options *options, struct output *output)
 {
         const char *format = options->openmetrics ? "openmetrics" : "prometheus";
         struct client client = { .fd = -1 };
         int r = ask_connect(&client, options);
 
-        if (r == 0)
-                r = ask_tell(&client, client_call_more(&client, "io.bpfbudget.GetMetrics",
-                                                      json_pack("{ss}", "format", format), write_piece, file));
-        client_deinit(&client);
-        if (r == 0 && fflush(file) == EOF) {
-                r = -errno;
-                log_error("%s: %s", name, strerror(errno));
+        if (r == 0) {
+                r = client_call_more(&client, "io.bpfbudget.GetMetrics", json_pack("{ss}", "format", format),
+                                write_piece, output);
+                if (output->error == 0)
+                        r = ask_tell(&client, r);
         }
+        client_deinit(&client);
+        if (r == 0 && fflush(output->file) == EOF)
+                r = output->error = -errno;
+        if (output->error < 0)
+                log_error("%s cannot be written: %s", output->name, strerror(-output->error));
         return r;
 }
 
@@ -65,6 +103,7 @@ static int make_temporary(const char *path, char **temporary, FILE **file)
         if (*file)
                 return 0;
         r = -errno;
+        log_error("%s cannot be written: %s", path, strerror(-r));
         close(fd);
         return r;
 }
@@ -85,12 +124,14 @@ static int replace_file(const struct options *options, const char *path)
 {
         _cleanup_free_ char *temporary = NULL;
         _cleanup_fclose_ FILE *file = NULL;
+        struct output output = { .name = path };
         int r = check_replaceable(path);
 
         if (r == 0)
                 r = make_temporary(path, &temporary, &file);
+        output.file = file;
         if (r == 0)
-                r = write_metrics(options, file, temporary);
+                r = write_metrics(options, &output);
         if (r == 0 && rename(temporary, path) < 0) {
                 r = -errno;
                 log_error("%s cannot be replaced: %s", path, strerror(-r));
@@ -102,7 +143,9 @@ static int replace_file(const struct options *options, const char *path)
 
 int verb_metrics(const struct options *options, int argc, char *argv[])
 {
+        struct output output = { .file = stdout, .name = "stdout", .terminal = isatty(STDOUT_FILENO) };
+
         (void) argc;
         (void) argv;
-        return options->textfile ? replace_file(options, options->textfile) : write_metrics(options, stdout, "stdout");
+        return options->textfile ? replace_file(options, options->textfile) : write_metrics(options, &output);
 }

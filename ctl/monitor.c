@@ -45,7 +45,7 @@ int verb_monitor(const struct options *options, int argc, char *argv[])
         struct client client = { .fd = -1 };
         int r;
 
-        r = ask_glob(argc ? argv[0] : NULL, &glob);
+        r = ask_glob(options, argc ? argv[0] : NULL, &glob);
         if (r == 0)
                 r = ask_connect(&client, options);
         if (r == 0)

@@ -239,7 +239,7 @@ int verb_orphans(const struct options *options, int argc, char *argv[])
         uint64_t bytes = 0;
         int r;
 
-        r = ask_glob(argc ? argv[0] : NULL, &glob);
+        r = ask_glob(options, argc ? argv[0] : NULL, &glob);
         if (r == 0)
                 r = orphans_ask(options, glob, true, &list);
         if (r < 0)

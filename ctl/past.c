@@ -14,6 +14,7 @@
 #include "field.h"
 #include "graph.h"
 #include "policy/mount.h"
+#include "serve/historyname.h"
 #include "show.h"
 #include "terminal.h"
 #include "text.h"
@@ -81,26 +82,39 @@ static int ask_for(struct client *client, const char *method, const char *glob, 
         return ask_tell(client, r);
 }
 
-/* Whether nothing of that name was found though there may be a service of it. */
-static bool may_be_service(const char *name, const json_t *reply, const char *key)
+/*
+ * What else @name may mean where the history does not have it: a service, or the pods of the controller that has made
+ * this one. To be freed; NULL: nothing, or no memory.
+ */
+static char *other_name(const char *name)
 {
-        return name && json_array_size(json_object_get(reply, key)) == 0 && !strpbrk(name, "/*?[.");
+        const char *slash = strchr(name, '/'), *pod = slash ? slash + 1 : NULL;
+        size_t length, stem;
+        char *other;
+
+        if (slash == name || strpbrk(name, "*?["))
+                return NULL;
+        if (!slash)
+                return strchr(name, '.') || asprintf(&other, "%s.service", name) < 0 ? NULL : other;
+        length = strcspn(pod, "/");
+        stem = history_pod_stem(pod, length);
+        if (stem == length || asprintf(&other, "%.*s%s", (int) (pod - name + stem), name, pod + length) < 0)
+                return NULL;
+        return other;
 }
 
 int past_ask(const struct options *options, const char *method, const char *name, json_t *parameters, const char *key,
                 json_t **reply)
 {
-        _cleanup_free_ char *service = NULL;
+        _cleanup_free_ char *other = name ? other_name(name) : NULL;
         struct client client;
         int r = ask_connect(&client, options);
 
         if (r == 0)
                 r = ask_for(&client, method, name ? strip_mount(name) : NULL, parameters, key, reply);
-        if (r == 0 && may_be_service(name, *reply, key)) {
+        if (r == 0 && other && json_array_size(json_object_get(*reply, key)) == 0) {
                 json_decref(*reply);
-                if (asprintf(&service, "%s.service", name) < 0)
-                        service = NULL;
-                r = service ? ask_for(&client, method, service, parameters, key, reply) : ask_tell(&client, -ENOMEM);
+                r = ask_for(&client, method, other, parameters, key, reply);
         }
         client_deinit(&client);
         json_decref(parameters);

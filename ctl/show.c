@@ -96,7 +96,7 @@ static const struct column budget_columns[] = {
         { "COUNT", "count", CELL_TEXT },
         { "CLEAR", "clearPercent", CELL_PERCENT },
         { "CGROUPS", "cgroups", CELL_NUMBER },
-        { "FILE", "file", CELL_TEXT, true },
+        { "FILE", "file", CELL_FILES, true },
 };
 
 static const struct column capability_columns[] = {
@@ -270,7 +270,7 @@ int verb_cgroups(const struct options *options, int argc, char *argv[])
         json_t *list;
         int r;
 
-        r = ask_glob(argument, &glob);
+        r = ask_glob(options, argument, &glob);
         if (r < 0)
                 return r;
         if (as_it_comes(options))
@@ -288,7 +288,7 @@ int verb_tree(const struct options *options, int argc, char *argv[])
         json_t *list;
         int r;
 
-        r = ask_glob(argument, &glob);
+        r = ask_glob(options, argument, &glob);
         if (r == 0)
                 r = list_cgroups(options, argument, glob, &list);
         if (r < 0)
@@ -349,7 +349,7 @@ int verb_objects(const struct options *options, int argc, char *argv[])
         json_t *list;
         int r;
 
-        r = ask_glob(argument, &glob);
+        r = ask_glob(options, argument, &glob);
         if (r < 0)
                 return r;
         if (as_it_comes(options))

@@ -229,6 +229,16 @@ static char *format_committed(const struct table *table, const json_t *row, cons
         return asprintf(&text, "%s%s", buffer, field_integer(row, "bpf.unboundedCount") ? "+" : "") < 0 ? NULL : text;
 }
 
+/* The file of a budget and its drop-ins. */
+static char *format_files(const json_t *row, const char *file)
+{
+        const json_t *dropins = json_object_get(row, "dropIns");
+        _cleanup_free_ char *list = json_array_size(dropins) > 0 ? join(dropins, CELL_LIST) : strdup("");
+        char *text;
+
+        return !list || asprintf(&text, "%s%s%s", file, *list ? ", " : "", list) < 0 ? NULL : text;
+}
+
 char *table_cell(const struct table *table, const struct column *column, size_t index)
 {
         const json_t *row = json_array_get(table->rows, index), *value = field_get(row, column->field);
@@ -250,6 +260,8 @@ char *table_cell(const struct table *table, const struct column *column, size_t 
         case CELL_PINS:
         case CELL_HOLDERS:
                 return join(value, column->cell);
+        case CELL_FILES:
+                return format_files(row, json_string_value(value) ?: "");
         case CELL_STATE:
                 return format_state(row, json_string_value(value) ?: "");
         default:

@@ -20,6 +20,7 @@ enum cell {
         CELL_HOLDERS, /* processes, as "comm[pid]" */
         CELL_PERCENT,
         CELL_SWATCH,    /* the number of a color; only in HTML */
+        CELL_FILES,     /* a path, and those of its drop-ins, separated by commas */
         CELL_COMMITTED, /* bytes, with "+" where the sum counts objects that have no limit */
 };
 

@@ -92,7 +92,7 @@ int verb_top(const struct options *options, int argc, char *argv[])
                 .delay_usec = options->delay_usec,
                 .sort = { [VIEW_CGROUPS] = 1, [VIEW_OBJECTS] = 4 }, /* BPF */
         };
-        int r = ask_glob(argc ? argv[0] : NULL, &top.glob);
+        int r = ask_glob(options, argc ? argv[0] : NULL, &top.glob);
 
         if (r == 0 && options->sort)
                 r = find_order(&top, options->sort);

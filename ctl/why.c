@@ -216,7 +216,7 @@ int verb_why(const struct options *options, int argc, char *argv[])
                 return -ESRCH;
         r = ask_connect(&client, options);
         if (r == 0)
-                r = ask(&client, "Explain", ask_subject(cgroup ?: argv[0]), &answer);
+                r = ask_explain(&client, cgroup ?: argv[0], &answer);
         if (r == 0) {
                 json_t *why = json_pack("{sO sO sI sO}", "cgroup",
                                 json_object_get(json_object_get(answer, "cgroup"), "path"), "refusals",

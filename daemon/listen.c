@@ -29,9 +29,11 @@ int listen_api(struct api *api, const char *path, bool named)
 void listen_metrics(struct metrics_server *server, const struct listen_address *address)
 {
         int r = metrics_server_listen(server, address);
+        const char *still = metrics_server_address(server);
 
         if (r < 0)
-                log_error("MetricsListen=%s: metrics cannot be served there: %s%s", address->text, strerror(-r),
+                log_error("MetricsListen=%s: metrics cannot be served there: %s%s%s%s", address->text, strerror(-r),
+                                *still ? "; they are still served at " : "", still,
                                 r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL
                                                 ? "; the service has a network only with a drop-in, see "
                                                   "bpfbudgetd.conf(5)"

@@ -88,3 +88,21 @@ bool listen_address_is_local(const struct listen_address *address)
                 return true;
         }
 }
+
+/* In network order; 0: it has none. */
+static in_port_t port_of(const struct listen_address *address)
+{
+        switch (address->socket.ss_family) {
+        case AF_INET:
+                return ((const struct sockaddr_in *) &address->socket)->sin_port;
+        case AF_INET6:
+                return ((const struct sockaddr_in6 *) &address->socket)->sin6_port;
+        default:
+                return 0;
+        }
+}
+
+bool listen_address_same_port(const struct listen_address *x, const struct listen_address *y)
+{
+        return port_of(x) != 0 && port_of(x) == port_of(y);
+}

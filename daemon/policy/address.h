@@ -24,3 +24,6 @@ int listen_address_parse(const char *text, struct listen_address *address);
 
 /* Whether only this host reaches @address. */
 bool listen_address_is_local(const struct listen_address *address);
+
+/* Whether @x and @y have the same port, in whatever family: one may be in use because of the other. */
+bool listen_address_same_port(const struct listen_address *x, const struct listen_address *y);

@@ -65,8 +65,10 @@ enum budget_unbounded {
 
 /* One *.budget file. */
 struct budget {
-        char *name; /* file name without .budget */
-        char *file; /* path it was read from */
+        char *name;     /* file name without .budget */
+        char *file;     /* path it was read from */
+        char **dropins; /* paths that were read after it, in this order */
+        size_t dropin_count;
 
         /* [Match]: a key that is not set matches everything; at least one is. */
         struct patterns cgroups;    /* Cgroup= */
@@ -90,6 +92,9 @@ struct budget {
 
 /* Frees what @budget has of its own. */
 void budget_deinit(struct budget *budget);
+
+/* Adds @file to those that @budget was read from. Returns 0 or -ENOMEM. */
+int budget_add_file(struct budget *budget, const char *file);
 
 /* Whether @budget is for workloads of some names: those that a cgroup's path does not tell. */
 static inline bool budget_has_names(const struct budget *budget)

@@ -55,12 +55,16 @@ static void load_file(struct source *source, const char *file)
         parse_source(source, size);
 }
 
-/* Reads the drop-ins of the file @name. */
-static void load_dropins(struct source *source, const struct listing *dropins, const char *name)
+/* Reads the drop-ins of the file @name; of @budget, if that is not NULL. */
+static void load_dropins(struct source *source, const struct listing *dropins, const char *name, struct budget *budget)
 {
-        for (size_t i = 0; i < dropins->count && source->loader->error == 0; i++)
-                if (is_dropin_of(&dropins->list[i], name))
-                        load_file(source, dropins->list[i].file);
+        for (size_t i = 0; i < dropins->count && source->loader->error == 0; i++) {
+                if (!is_dropin_of(&dropins->list[i], name))
+                        continue;
+                load_file(source, dropins->list[i].file);
+                if (budget && budget_add_file(budget, dropins->list[i].file) < 0)
+                        source->loader->error = -ENOMEM;
+        }
 }
 
 static void load_settings(struct loader *loader, const struct listing *files, const struct listing *dropins,
@@ -71,7 +75,7 @@ static void load_settings(struct loader *loader, const struct listing *files, co
         for (size_t i = 0; i < files->count; i++)
                 if (strcmp(files->list[i].name, SETTINGS_FILE) == 0)
                         load_file(&source, files->list[i].file);
-        load_dropins(&source, dropins, SETTINGS_FILE);
+        load_dropins(&source, dropins, SETTINGS_FILE, NULL);
         report_rest(&source);
 }
 
@@ -94,7 +98,7 @@ static void load_budget(
         }
         source.file = entry->file;
         parse_source(&source, size);
-        load_dropins(&source, dropins, entry->name);
+        load_dropins(&source, dropins, entry->name, budget);
         check_budget(&source, budget, entry->file);
         source.file = entry->file;
         report_rest(&source);
@@ -120,7 +124,7 @@ static int insert_units(struct config *config, size_t place, struct unit_budgets
         return 0;
 }
 
-/* Adds the budgets of unit files below @root: behind those of the administrator that come before the vendor's first. */
+/* Adds the budgets of unit files below @root, behind those of the administrator. */
 static void load_units(struct loader *loader, const char *root, size_t place, struct config *config)
 {
         _cleanup_(unit_budgets_deinit) struct unit_budgets units = {};
@@ -133,28 +137,28 @@ static void load_units(struct loader *loader, const char *root, size_t place, st
                 loader->error = r;
 }
 
-/* Loads all; *place is the number of the first budget of the vendor's, or that of all if there is none. */
+/* Loads those budgets among @files that are the @vendor's, or those that are not. */
+static void load_budgets(struct loader *loader, const struct listing *files, const struct listing *dropins, bool vendor,
+                struct config *config)
+{
+        for (size_t i = 0; i < files->count && loader->error == 0; i++)
+                if (strcmp(files->list[i].name, SETTINGS_FILE) != 0 && is_vendors(&files->list[i]) == vendor)
+                        load_budget(loader, &files->list[i], dropins, config);
+}
+
+/* Loads all, the vendor's last; *place is the number of the first one of these, or that of all if there is none. */
 static void load_files(struct loader *loader, const struct listing *files, const struct listing *dropins,
                 struct config *config, size_t *place)
 {
-        bool vendor = false;
-
         config->budgets = calloc(files->count + 1, sizeof(*config->budgets));
         if (!config->budgets) {
                 loader->error = -ENOMEM;
                 return;
         }
         load_settings(loader, files, dropins, &config->settings);
-        for (size_t i = 0; i < files->count && loader->error == 0; i++) {
-                if (strcmp(files->list[i].name, SETTINGS_FILE) == 0)
-                        continue;
-                if (!vendor)
-                        *place = config->count;
-                vendor |= is_vendors(&files->list[i]);
-                load_budget(loader, &files->list[i], dropins, config);
-        }
-        if (!vendor)
-                *place = config->count;
+        load_budgets(loader, files, dropins, false, config);
+        *place = config->count;
+        load_budgets(loader, files, dropins, true, config);
 }
 
 /* Makes the automaton of all budgets, and reports which have no room in it, where that matters to anybody. */

@@ -16,6 +16,7 @@
 #include "policy/files.h"
 #include "policy/lines.h"
 #include "policy/unitfiles.h"
+#include "policy/unitparts.h"
 
 const char *const unit_directories[] = {
         "/etc/systemd/system",
@@ -106,6 +107,8 @@ static bool keep_section(char *text, size_t size)
  */
 
 /* FNV-1a, 64 bits. */
+#define FINGERPRINT_NONE 0xcbf29ce484222325ULL
+
 static uint64_t hash(uint64_t hash, const char *text, size_t size)
 {
         for (size_t i = 0; i < size; i++)
@@ -113,103 +116,160 @@ static uint64_t hash(uint64_t hash, const char *text, size_t size)
         return hash;
 }
 
-/* What is being read, of one unit. */
+/* Units whose files with a section are the same: one, or all that have the drop-ins of a name. */
+struct unit_class {
+        const char *unit;        /* the name, of unitparts.h */
+        struct unit_parts parts; /* that have a section; none: these units do not have those of their base */
+        unsigned int depth;      /* how many bases it has */
+};
+
+struct classes {
+        struct unit_class *list;
+        size_t count;
+};
+
+static void classes_deinit(struct classes *classes)
+{
+        for (size_t i = 0; i < classes->count; i++)
+                unit_parts_deinit(&classes->list[i].parts);
+        free(classes->list);
+}
+
+/* What is being read. */
 struct reading {
         struct unit_budgets *budgets;
         struct loader *loader; /* NULL: only the fingerprint is wanted */
         char *buffer;
-        const char *unit;
+        const struct classes *classes;
         struct source source;
         struct budget budget;
-        bool any; /* the unit has a section */
 };
 
-static bool is_template(const char *unit)
+/* Lists those parts of @name that have a section. Returns 0 or -ENOMEM. */
+static int list_sections(const struct unit_files *files, const char *name, struct unit_parts *parts)
 {
-        const char *at = strchr(unit, '@');
+        int r = unit_parts_list(parts, files, name);
+        size_t kept = 0;
 
-        return at && at[1] == '.';
+        for (size_t i = 0; i < parts->count; i++)
+                if (parts->list[i]->section)
+                        parts->list[kept++] = parts->list[i];
+        parts->count = kept;
+        return r;
 }
 
-/* Writes "a@.service" of "a@b.service". Returns whether it is an instance. */
-static bool template_of(const char *unit, char text[static NAME_MAX + 1])
+static bool same_parts(const struct unit_parts *x, const struct unit_parts *y)
 {
-        const char *at = strchr(unit, '@'), *dot = strrchr(unit, '.');
-
-        if (!at || at + 1 == dot || strlen(unit) > NAME_MAX)
-                return false;
-        snprintf(text, NAME_MAX + 1, "%.*s@%s", (int) (at - unit), unit, dot);
-        return true;
+        return x->count == y->count && (x->count == 0 || memcmp(x->list, y->list, x->count * sizeof(*x->list)) == 0);
 }
 
-/* Takes the section of @file into the budget, if it has one. */
-static void take_file(struct reading *reading, const struct unit_file *file)
+/* Adds @unit, unless a budget of its base will be its as well. Returns 0 or -ENOMEM. */
+static int add_class(struct classes *classes, const struct unit_files *files, const char *unit)
 {
-        size_t size = file->mask || file->alias ? 0 : read_unit(file->file, reading->buffer);
-        struct unit_budgets *budgets = reading->budgets;
+        char base[NAME_MAX + 1], text[NAME_MAX + 1] = "";
+        struct unit_class class = { .unit = unit }, *list;
+        struct unit_parts above = {};
+        int r = list_sections(files, unit, &class.parts);
 
+        for (bool more = unit_base(unit, base); more; more = unit_base(text, base)) {
+                if (class.depth++ == 0 && r == 0)
+                        r = list_sections(files, base, &above);
+                strcpy(text, base);
+        }
+        list = r == 0 && !same_parts(&class.parts, &above) ? array_grow(classes->list, classes->count, sizeof(*list))
+                                                           : NULL;
+        if (list) {
+                classes->list = list;
+                list[classes->count++] = class;
+        } else {
+                r = same_parts(&class.parts, &above) ? r : -ENOMEM;
+                unit_parts_deinit(&class.parts);
+        }
+        unit_parts_deinit(&above);
+        return r;
+}
+
+/* More specific names first: the first that matches is a cgroup's. */
+static int compare_classes(const void *a, const void *b)
+{
+        const struct unit_class *x = a, *y = b;
+
+        return (int) y->depth - (int) x->depth ?: strcmp(x->unit, y->unit);
+}
+
+/* A masked unit does not run, and an alias is the other unit. */
+static bool has_no_budget(const struct unit_file *first)
+{
+        return !first->name && (first->mask || (first->alias && !unit_is_linked_instance(first)));
+}
+
+static int find_classes(struct classes *classes, const struct unit_files *files)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < files->count; i++)
+                if ((i == 0 || strcmp(files->list[i - 1].unit, files->list[i].unit) != 0) &&
+                                !has_no_budget(&files->list[i]))
+                        r = add_class(classes, files, files->list[i].unit);
+        if (classes->count > 0)
+                qsort(classes->list, classes->count, sizeof(*classes->list), compare_classes);
+        return r;
+}
+
+/* Finds which files have a section, and what is in it. */
+static void find_sections(struct unit_files *files, char *buffer)
+{
+        for (size_t i = 0; i < files->count; i++) {
+                struct unit_file *file = &files->list[i];
+                size_t size = file->mask || file->alias ? 0 : read_unit(file->file, buffer);
+
+                if (size > 0 && keep_section(buffer, size))
+                        file->section = hash(FINGERPRINT_NONE, buffer, size) ?: 1;
+        }
+}
+
+/* Takes the section of @file into the budget. */
+static int take_file(struct reading *reading, const struct unit_file *file)
+{
+        size_t size = read_unit(file->file, reading->buffer);
+
+        /* It has changed since: the next reading comes. */
         if (size == 0 || !keep_section(reading->buffer, size))
-                return;
-        budgets->fingerprint = hash(budgets->fingerprint, reading->unit, strlen(reading->unit) + 1);
-        budgets->fingerprint = hash(budgets->fingerprint, file->file, strlen(file->file) + 1);
-        budgets->fingerprint = hash(budgets->fingerprint, reading->buffer, size);
-        if (!reading->loader)
-                return;
-        if (!reading->any)
-                reading->budget.file = strdup(file->file);
-        reading->any = true;
+                return 0;
         reading->source.file = file->file;
         parse_source(&reading->source, size);
+        return budget_add_file(&reading->budget, file->file);
 }
 
-/* The place of the first file of @unit in @files; files->count: there is none. */
-static size_t find_unit(const struct unit_files *files, const char *unit)
+/* Names the budget, and says for which cgroups it is: not those whose units have less than all of its class. */
+static int name_budget(struct reading *reading, const struct unit_class *class)
 {
-        size_t low = 0, high = files->count;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (strcmp(files->list[middle].unit, unit) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low < files->count && strcmp(files->list[low].unit, unit) == 0 ? low : files->count;
-}
-
-/* Takes the files of the unit at @i: its own, or only its drop-ins. */
-static void take_unit(struct reading *reading, const struct unit_files *files, size_t i, bool own)
-{
-        const char *unit = i < files->count ? files->list[i].unit : NULL;
-
-        for (; i < files->count && strcmp(files->list[i].unit, unit) == 0; i++)
-                if (own == !files->list[i].name)
-                        take_file(reading, &files->list[i]);
-}
-
-/* Names the budget, and says for which cgroups it is: that of the unit, or those of all instances. */
-static int name_budget(struct reading *reading)
-{
-        const char *unit = reading->unit, *at = strchr(unit, '@');
+        const struct classes *classes = reading->classes;
         struct budget *budget = &reading->budget;
-        _cleanup_free_ char *glob = NULL;
+        int r = 0;
 
-        if (is_template(unit) ? asprintf(&glob, "%.*s@?*%s", (int) (at - unit), unit, at + 1) < 0
-                              : !(glob = strdup(unit))) {
-                glob = NULL;
+        budget->name = strdup(class->unit);
+        if (!budget->file || !budget->name)
                 return -ENOMEM;
+        for (size_t i = 0; r == 0 && i < classes->count; i++) {
+                const struct unit_class *other = &classes->list[i];
+                _cleanup_free_ char *glob = NULL;
+
+                if (other != class && (other->parts.count > 0 || !unit_has_base(other->unit, class->unit)))
+                        continue;
+                r = unit_name_glob(other->unit, &glob);
+                if (r == 0)
+                        r = patterns_add(&budget->units, glob, other != class);
         }
-        budget->name = strdup(unit);
-        return budget->file && budget->name ? patterns_add(&budget->units, glob, false) : -ENOMEM;
+        return r;
 }
 
 /* Adds the budget that was read, if nothing is wrong in it. Returns 0 or -ENOMEM. */
-static int keep_budget(struct reading *reading)
+static int keep_budget(struct reading *reading, const struct unit_class *class)
 {
         struct unit_budgets *budgets = reading->budgets;
         struct budget *list;
-        int r = name_budget(reading);
+        int r = name_budget(reading, class);
 
         if (r < 0)
                 return r;
@@ -226,44 +286,49 @@ static int keep_budget(struct reading *reading)
         return 0;
 }
 
-/* Reads the unit whose first file is at @i: its file, or its template's, then the drop-ins of both. */
-static int read_one(struct unit_budgets *budgets, struct loader *loader, char *buffer, const struct unit_files *files,
-                size_t i)
+static void add_fingerprint(struct unit_budgets *budgets, const struct unit_class *class)
 {
-        const struct unit_file *first = &files->list[i];
-        struct reading reading = { budgets, loader, buffer, first->unit };
-        size_t base = files->count;
-        char template[NAME_MAX + 1];
+        uint64_t fingerprint = hash(budgets->fingerprint, class->unit, strlen(class->unit) + 1);
+
+        for (size_t i = 0; i < class->parts.count; i++) {
+                const struct unit_file *file = class->parts.list[i];
+
+                fingerprint = hash(fingerprint, file->file, strlen(file->file) + 1);
+                fingerprint = hash(fingerprint, (const char *) &file->section, sizeof(file->section));
+        }
+        budgets->fingerprint = fingerprint;
+}
+
+static int read_class(struct reading *reading, const struct unit_class *class)
+{
         int r = 0;
 
-        if (!first->name && (first->mask || first->alias))
+        add_fingerprint(reading->budgets, class);
+        if (!reading->loader || class->parts.count == 0)
                 return 0;
-        reading.source = (struct source){ .loader = loader, .format = &budget_format, .target = &reading.budget };
-        keys_reset(&budget_format, &reading.budget);
-        if (template_of(first->unit, template))
-                base = find_unit(files, template);
-        take_unit(&reading, files, first->name ? base : i, true);
-        take_unit(&reading, files, base, false);
-        take_unit(&reading, files, i, false);
-        if (reading.any)
-                r = loader->error ?: keep_budget(&reading);
-        budget_deinit(&reading.budget);
+        reading->source = (struct source){
+                .loader = reading->loader, .format = &budget_format, .target = &reading->budget
+        };
+        keys_reset(&budget_format, &reading->budget);
+        for (size_t i = 0; r == 0 && i < class->parts.count; i++)
+                r = take_file(reading, class->parts.list[i]);
+        if (r == 0 && reading->budget.file)
+                r = reading->loader->error ?: keep_budget(reading, class);
+        budget_deinit(&reading->budget);
+        reading->budget = (struct budget){};
         return r;
 }
 
-/* Templates after units: the first that matches is a cgroup's. */
-static int read_all(struct unit_budgets *budgets, struct loader *loader, char *buffer, const struct unit_files *files)
+static int read_all_classes(struct unit_budgets *budgets, struct loader *loader, char *buffer, struct unit_files *files)
 {
-        int r = 0;
+        _cleanup_(classes_deinit) struct classes classes = {};
+        struct reading reading = { .budgets = budgets, .loader = loader, .buffer = buffer, .classes = &classes };
+        int r;
 
-        for (int templates = 0; templates < 2; templates++)
-                for (size_t i = 0, next; r == 0 && i < files->count; i = next) {
-                        for (next = i + 1; next < files->count &&
-                                           strcmp(files->list[next].unit, files->list[i].unit) == 0;)
-                                next++;
-                        if (is_template(files->list[i].unit) == templates)
-                                r = read_one(budgets, loader, buffer, files, i);
-                }
+        find_sections(files, buffer);
+        r = find_classes(&classes, files);
+        for (size_t i = 0; r == 0 && i < classes.count; i++)
+                r = read_class(&reading, &classes.list[i]);
         return r;
 }
 
@@ -273,9 +338,9 @@ int unit_budgets_load(struct unit_budgets *budgets, struct loader *loader, const
         bool failed = loader->failed;
         int r = unit_files_list(&files, root, unit_directories);
 
-        *budgets = (struct unit_budgets){ .fingerprint = 0xcbf29ce484222325ULL };
+        *budgets = (struct unit_budgets){ .fingerprint = FINGERPRINT_NONE };
         if (r == 0)
-                r = read_all(budgets, loader, loader->buffer, &files);
+                r = read_all_classes(budgets, loader, loader->buffer, &files);
         /* Reported, and no reason to refuse the rest. */
         loader->failed = failed;
         return r;
@@ -292,12 +357,12 @@ void unit_budgets_deinit(struct unit_budgets *budgets)
 int unit_budgets_fingerprint(const char *root, uint64_t *fingerprint)
 {
         _cleanup_(unit_files_deinit) struct unit_files files = {};
-        struct unit_budgets budgets = { .fingerprint = 0xcbf29ce484222325ULL };
+        struct unit_budgets budgets = { .fingerprint = FINGERPRINT_NONE };
         _cleanup_free_ char *buffer = malloc(FILE_SIZE_MAX + 1);
         int r = buffer ? unit_files_list(&files, root, unit_directories) : -ENOMEM;
 
         if (r == 0)
-                r = read_all(&budgets, NULL, buffer, &files);
+                r = read_all_classes(&budgets, NULL, buffer, &files);
         *fingerprint = budgets.fingerprint;
         return r;
 }

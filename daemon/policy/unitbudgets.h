@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Budgets in unit files of systemd: the section [X-BPFBudget] of a unit, of a template for its instances, and of their
- * drop-ins UNIT.d/NAME.conf, in the directories and with the precedence of systemd.unit(5). systemd ignores sections
+ * drop-ins (unitparts.h), in the directories and with the precedence of systemd.unit(5). systemd ignores sections
  * whose names begin with X-.
  */
 #pragma once
@@ -18,7 +18,7 @@
 extern const char *const unit_directories[];
 
 struct unit_budgets {
-        struct budget *list; /* of units before those of templates */
+        struct budget *list; /* of units before those of templates, and so on */
         size_t count;
         uint64_t fingerprint; /* of all the sections there are: another one means that they have changed */
 };

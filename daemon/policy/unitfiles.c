@@ -19,6 +19,7 @@ static void unit_file_free(struct unit_file *file)
 {
         free(file->unit);
         free(file->file);
+        free(file->target);
 }
 
 void unit_files_deinit(struct unit_files *files)
@@ -26,6 +27,7 @@ void unit_files_deinit(struct unit_files *files)
         for (size_t i = 0; i < files->count; i++)
                 unit_file_free(&files->list[i]);
         free(files->list);
+        free(files->aliases);
         *files = (struct unit_files){};
 }
 
@@ -47,18 +49,39 @@ static bool is_dropin(const char *name)
                utf8_find_bad(name, strlen(name), &character) == strlen(name);
 }
 
-/* A link to a unit of another name: its cgroup has that one's. */
-static bool is_alias(int fd, const char *name)
+/* Whether @name, @length bytes, is the type of units that have a cgroup: their drop-ins are those of all of them. */
+static bool is_type(const char *name, size_t length)
+{
+        const char *suffix;
+
+        for (size_t i = 0; (suffix = unit_suffix(i)); i++)
+                if (strlen(suffix + 1) == length && strncmp(suffix + 1, name, length) == 0)
+                        return true;
+        return false;
+}
+
+/* Finds out whether @name is a link to a unit of another name, whose cgroup has that one's. Returns 0 or -ENOMEM. */
+static int check_alias(int fd, const char *name, struct unit_file *file)
 {
         char target[PATH_MAX];
         ssize_t n = readlinkat(fd, name, target, sizeof(target) - 1);
         const char *slash;
 
         if (n < 0)
-                return false;
+                return 0;
         target[n] = '\0';
         slash = strrchr(target, '/');
-        return strcmp(slash ? slash + 1 : target, name) != 0;
+        file->target = strdup(slash ? slash + 1 : target);
+        file->alias = file->target && strcmp(file->target, name) != 0;
+        return file->target ? 0 : -ENOMEM;
+}
+
+bool unit_is_linked_instance(const struct unit_file *file)
+{
+        const char *at = strchr(file->unit, '@'), *dot = strrchr(file->unit, '.');
+        size_t n = at ? at + 1 - file->unit : 0;
+
+        return file->alias && at && strncmp(file->unit, file->target, n) == 0 && strcmp(file->target + n, dot) == 0;
 }
 
 /* Adds the file @entry of the directory @path, which @fd is, of the unit @unit, @length bytes. Returns 0 or -ENOMEM. */
@@ -79,9 +102,8 @@ static int add(struct unit_files *files, int fd, const char *path, const struct 
         }
         file->name = dropin ? file->file + strlen(path) + 1 : NULL;
         /* Most of hundreds are no links: not worth a system call. */
-        file->alias = !dropin && entry->d_type != DT_REG && !file->mask && is_alias(fd, name);
         files->count++;
-        return 0;
+        return dropin || entry->d_type == DT_REG || file->mask ? 0 : check_alias(fd, name, file);
 }
 
 /* Adds the drop-ins in the directory @name, "UNIT.d", of @path. Returns 0 or -ENOMEM. */
@@ -117,7 +139,8 @@ static int list_directory(struct unit_files *files, const char *path, unsigned i
                 if (is_unit_name(name, length))
                         r = add(files, dirfd(directory), path, entry, name, length, false, rank);
                 else if (has_suffix(name, DROPIN_DIRECTORY_SUFFIX) &&
-                                is_unit_name(name, length - strlen(DROPIN_DIRECTORY_SUFFIX)))
+                                (is_unit_name(name, length - strlen(DROPIN_DIRECTORY_SUFFIX)) ||
+                                                is_type(name, length - strlen(DROPIN_DIRECTORY_SUFFIX))))
                         r = list_dropins(files, path, name, rank);
         }
         return r;
@@ -147,12 +170,41 @@ static void resolve(struct unit_files *files)
 
                 for (next = i + 1; next < files->count && compare_names(&files->list[next], &first) == 0; next++)
                         unit_file_free(&files->list[next]);
-                if (first.mask && first.name)
-                        unit_file_free(&first);
-                else
-                        files->list[kept++] = first;
+                files->list[kept++] = first;
         }
         files->count = kept;
+}
+
+/* Notes which are aliases. Returns 0 or -ENOMEM. */
+static int find_aliases(struct unit_files *files)
+{
+        for (size_t i = 0; i < files->count; i++) {
+                size_t *aliases;
+
+                if (!files->list[i].alias || unit_is_linked_instance(&files->list[i]))
+                        continue;
+                aliases = array_grow(files->aliases, files->alias_count, sizeof(*aliases));
+                if (!aliases)
+                        return -ENOMEM;
+                files->aliases = aliases;
+                aliases[files->alias_count++] = i;
+        }
+        return 0;
+}
+
+size_t unit_files_find(const struct unit_files *files, const char *unit)
+{
+        size_t low = 0, high = files->count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strcmp(files->list[middle].unit, unit) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low < files->count && strcmp(files->list[low].unit, unit) == 0 ? low : files->count;
 }
 
 int unit_files_list(struct unit_files *files, const char *root, const char *const *directories)
@@ -170,5 +222,5 @@ int unit_files_list(struct unit_files *files, const char *root, const char *cons
                 r = list_directory(files, path, rank);
         }
         resolve(files);
-        return r;
+        return r < 0 ? r : find_aliases(files);
 }

@@ -43,14 +43,19 @@ struct last_reply {
         uint64_t usec, cost_usec;  /* CLOCK_MONOTONIC: when it was made; how long that took */
 };
 
+/* Where a server listens. */
+struct endpoint {
+        struct evhttp_bound_socket *bound; /* NULL: nowhere */
+        struct evconnlistener *listener;   /* its */
+        struct listen_address address;
+        struct unix_socket unix_socket;
+};
+
 struct metrics_server {
         struct metrics_server_options options;
         struct evhttp *http;
-        struct evhttp_bound_socket *bound; /* NULL: it does not listen */
-        struct evconnlistener *listener;   /* its */
-        struct event *pause;               /* ends a pause of the listener */
-        struct listen_address address;
-        struct unix_socket unix_socket;
+        struct endpoint endpoint;
+        struct event *pause;            /* ends a pause of the listener */
         struct metrics_client *clients; /* list, oldest first */
         size_t client_count;
         struct last_reply last[METRICS_FORMATS];
@@ -73,8 +78,8 @@ static void client_free(struct metrics_client *client)
 
         DL_DELETE(server->clients, client);
         server->client_count--;
-        if (server->listener && !event_pending(server->pause, EV_TIMEOUT, NULL))
-                evconnlistener_enable(server->listener);
+        if (server->endpoint.listener && !event_pending(server->pause, EV_TIMEOUT, NULL))
+                evconnlistener_enable(server->endpoint.listener);
         if (!client->connection)
                 bufferevent_decref(client->bufferevent);
         event_free(client->event);
@@ -137,7 +142,7 @@ static void end_oldest(struct metrics_server *server)
 {
         struct metrics_client *client, *end = NULL;
 
-        evconnlistener_disable(server->listener);
+        evconnlistener_disable(server->endpoint.listener);
         DL_FOREACH(server->clients, client)
         {
                 /* The new one has no descriptor yet. */
@@ -301,20 +306,22 @@ static void on_pause_end(evutil_socket_t fd, short what, void *context)
 
         (void) fd;
         (void) what;
-        if (server->listener && server->client_count < METRICS_CLIENTS_MAX)
-                evconnlistener_enable(server->listener);
+        if (server->endpoint.listener && server->client_count < METRICS_CLIENTS_MAX)
+                evconnlistener_enable(server->endpoint.listener);
 }
 
-/* Returns a socket that is listened at @address, not a path, or a negative errno. */
+/* Returns a socket that is listened at @address, not a path, or a negative errno. [::] is for IPv4 as well. */
 static int listen_inet(const struct listen_address *address)
 {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *) &address->socket;
         const struct sockaddr *socket_address = (const struct sockaddr *) &address->socket;
         _cleanup_close_ int fd = socket(socket_address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        int on = 1, ret;
+        int on = 1, only, ret;
 
         if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
                 return -errno;
-        if (socket_address->sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+        only = !IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+        if (in6->sin6_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) < 0)
                 return -errno;
         if (bind(fd, socket_address, address->length) < 0 || listen(fd, METRICS_CLIENTS_MAX) < 0)
                 return -errno;
@@ -323,8 +330,8 @@ static int listen_inet(const struct listen_address *address)
         return ret;
 }
 
-/* Serves what comes in at @fd, which it takes over. */
-static int serve(struct metrics_server *server, int fd)
+/* Serves what comes in at @fd, which it takes over, at @endpoint. */
+static int serve(struct metrics_server *server, struct endpoint *endpoint, int fd)
 {
         struct evconnlistener *listener = evconnlistener_new(
                         server->options.base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
@@ -333,44 +340,78 @@ static int serve(struct metrics_server *server, int fd)
                 close(fd);
                 return -ENOMEM;
         }
-        server->bound = evhttp_bind_listener(server->http, listener);
-        if (!server->bound) {
+        endpoint->bound = evhttp_bind_listener(server->http, listener);
+        if (!endpoint->bound) {
                 evconnlistener_free(listener);
                 return -ENOMEM;
         }
         evconnlistener_set_error_cb(listener, on_accept_error);
-        server->listener = listener;
+        endpoint->listener = listener;
         return 0;
 }
 
-static void stop_listening(struct metrics_server *server)
+static void endpoint_close(struct metrics_server *server, struct endpoint *endpoint)
 {
-        if (server->bound)
-                evhttp_del_accept_socket(server->http, server->bound);
-        server->bound = NULL;
-        server->listener = NULL;
-        unix_socket_deinit(&server->unix_socket);
-        server->address = (struct listen_address){};
+        if (endpoint->bound)
+                evhttp_del_accept_socket(server->http, endpoint->bound);
+        unix_socket_deinit(&endpoint->unix_socket);
+        *endpoint = (struct endpoint){};
+}
+
+/* Listens at @address. Returns 0 or a negative errno; then @endpoint is closed. */
+static int endpoint_open(struct metrics_server *server, struct endpoint *endpoint, const struct listen_address *address)
+{
+        int fd, r;
+
+        *endpoint = (struct endpoint){};
+        fd = address->socket.ss_family == AF_UNIX
+                             ? unix_socket_listen(&endpoint->unix_socket, address->text, 0660, server->options.group)
+                             : listen_inet(address);
+        r = fd < 0 ? fd : serve(server, endpoint, fd);
+        if (r == 0)
+                endpoint->address = *address;
+        else
+                endpoint_close(server, endpoint);
+        return r;
+}
+
+/*
+ * Listens at @address, which may be in use only because the server itself has its port at another address: 127.0.0.1
+ * and 0.0.0.0, say. In no case but this one the endpoint closes before the next is open. Returns 0 or a negative errno;
+ * then the server listens where it did, unless somebody else took that address at this moment.
+ */
+static int take_over_port(struct metrics_server *server, const struct listen_address *address)
+{
+        struct listen_address before = server->endpoint.address;
+        int r;
+
+        endpoint_close(server, &server->endpoint);
+        r = endpoint_open(server, &server->endpoint, address);
+        if (r < 0)
+                endpoint_open(server, &server->endpoint, &before);
+        return r;
 }
 
 int metrics_server_listen(struct metrics_server *server, const struct listen_address *address)
 {
-        int fd, r;
+        struct endpoint next = {};
+        int r;
 
-        if (strcmp(server->address.text, address->text) == 0)
+        if (strcmp(server->endpoint.address.text, address->text) == 0)
                 return 0;
-        stop_listening(server);
-        if (!*address->text)
-                return 0;
-        fd = address->socket.ss_family == AF_UNIX
-                             ? unix_socket_listen(&server->unix_socket, address->text, 0660, server->options.group)
-                             : listen_inet(address);
-        r = fd < 0 ? fd : serve(server, fd);
-        if (r == 0)
-                server->address = *address;
-        else
-                stop_listening(server);
-        return r;
+        r = *address->text ? endpoint_open(server, &next, address) : 0;
+        if (r == -EADDRINUSE && listen_address_same_port(&server->endpoint.address, address))
+                return take_over_port(server, address);
+        if (r < 0)
+                return r;
+        endpoint_close(server, &server->endpoint);
+        server->endpoint = next;
+        return 0;
+}
+
+const char *metrics_server_address(const struct metrics_server *server)
+{
+        return server->endpoint.address.text;
 }
 
 int metrics_server_new(const struct metrics_server_options *options, struct metrics_server **ret)
@@ -403,7 +444,7 @@ void metrics_server_free(struct metrics_server *server)
 {
         if (!server)
                 return;
-        stop_listening(server);
+        endpoint_close(server, &server->endpoint);
         if (server->http)
                 evhttp_free(server->http);
         while (server->clients)

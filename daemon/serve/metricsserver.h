@@ -46,10 +46,13 @@ int metrics_server_new(const struct metrics_server_options *options, struct metr
 void metrics_server_free(struct metrics_server *server);
 
 /*
- * Listens at @address, and at no other one any more; at none if its text is empty. Nothing is done if it is the one
- * that is listened at. Returns 0; -EADDRINUSE; another negative errno: then it listens nowhere.
+ * Listens at @address, and then at no other one any more; at none if its text is empty. Nothing is done if it is the
+ * one that is listened at. Returns 0 or a negative errno, -EADDRINUSE say: then the server listens where it did.
  */
 int metrics_server_listen(struct metrics_server *server, const struct listen_address *address);
+
+/* The text of the address that it listens at; "": none. */
+const char *metrics_server_address(const struct metrics_server *server);
 
 /* Connections. */
 size_t metrics_server_clients(const struct metrics_server *server);

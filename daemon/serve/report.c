@@ -168,9 +168,23 @@ static json_t *keys_to_json(const struct budget *budget)
         return object;
 }
 
+/* Paths in their order. NULL: no memory. */
+static json_t *dropins_to_json(const struct budget *budget)
+{
+        json_t *array = json_array();
+
+        for (size_t i = 0; array && i < budget->dropin_count; i++)
+                if (json_array_append_new(array, text_to_json(budget->dropins[i])) < 0) {
+                        json_decref(array);
+                        return NULL;
+                }
+        return array;
+}
+
 json_t *budget_to_json(const struct budget *budget, bool runtime, size_t cgroups)
 {
-        json_t *object = json_pack("{ss ss sb}", "name", budget->name, "file", budget->file, "runtime", runtime);
+        json_t *object = json_pack("{ss ss so sb}", "name", budget->name, "file", budget->file, "dropIns",
+                        dropins_to_json(budget), "runtime", runtime);
         json_t *keys = keys_to_json(budget);
         int r = object && keys ? json_object_update(object, keys) : -1;
 

@@ -74,7 +74,7 @@ static struct {
         int metrics_new_result, metrics_listen_result, metrics_written;
         unsigned int metrics_listens;
         const struct writer *metrics_writer;
-        char metrics_address[128];
+        char metrics_address[128], metrics_still[128];
         uint64_t dropped[ALERT_DROPS];
 
         /* History=: whether it was wanted, for the system; how often it was asked, and told of what. */
@@ -415,6 +415,12 @@ int metrics_server_listen(struct metrics_server *server, const struct listen_add
         fake.metrics_listens++;
         strcpy(fake.metrics_address, address->text);
         return fake.metrics_listen_result;
+}
+
+const char *metrics_server_address(const struct metrics_server *server)
+{
+        assert_ptr_equal(server, &fake);
+        return fake.metrics_still;
 }
 
 void metrics_server_free(struct metrics_server *server)

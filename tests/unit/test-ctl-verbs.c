@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -897,6 +898,12 @@ static void test_globs(void **state)
 
 #define NO_UNIT(unit) "{'error': 'io.bpfbudget.NoSuchUnit', 'parameters': {'unit': '" unit "'}}|"
 
+/* What is no unit may be a workload: here are none. */
+#define NO_WORKLOADS                                                                      \
+        {                                                                                 \
+                MORE_NONE("io.bpfbudget.ListCgroups"), "{'parameters': {'cgroups': []}}|" \
+        }
+
 /* An empty list is one only if what was asked for is there. */
 static void test_lists_of_nothing(void **state)
 {
@@ -907,7 +914,8 @@ static void test_lists_of_nothing(void **state)
                 run_ctl(commands[i],
                                 { MORE("io.bpfbudget.ListCgroups", "{'cgroup': '**/no.service/**'}"),
                                                 "{'parameters': {'cgroups': []}}|" },
-                                { CALL("io.bpfbudget.Explain", "{'unit': 'no.service'}"), NO_UNIT("no.service") });
+                                { CALL("io.bpfbudget.Explain", "{'unit': 'no.service'}"), NO_UNIT("no.service") },
+                                NO_WORKLOADS);
                 assert_failed(1, "no.service: there is no such unit, or it does not run");
                 assert_string_equal(out, "");
         }
@@ -915,7 +923,7 @@ static void test_lists_of_nothing(void **state)
                         { MORE("io.bpfbudget.ListObjects", "{'cgroup': '**/no.scope/**', 'holders': false, 'pins': "
                                                            "false, 'uses': false}"),
                                         "{'parameters': {'objects': []}}|" },
-                        { CALL("io.bpfbudget.Explain", "{'unit': 'no.scope'}"), NO_UNIT("no.scope") });
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'no.scope'}"), NO_UNIT("no.scope") }, NO_WORKLOADS);
         assert_failed(1, "no.scope: there is no such unit, or it does not run");
         /* It runs, and has nothing. */
         run_ctl("cgroups --json=short cron",
@@ -1544,6 +1552,95 @@ static void test_subjects(void **state)
         }
 }
 
+#define PATH_OF(path, own, name, more) \
+        "{'path': '" path "', 'exists': true, 'workload': {'cgroup': '" own "', 'name': '" name "', " more "}}"
+#define WORKLOADS                                                                                                                                               \
+        {                                                                                                                                                       \
+                MORE_NONE("io.bpfbudget.ListCgroups"),                                                                                                          \
+                                "{'parameters': {'cgroups': [" PATH_OF("/k/podu", "/k/podu", "prod/db",                                                         \
+                                                "'kind': 'pod', 'pod': 'db'") ", " PATH_OF("/k/podu/c[1]",                                                      \
+                                                "/k/podu/c[1]", "prod/db/main",                                                                                 \
+                                                "'kind': 'container', 'pod': 'db', 'container': 'main'") ", " PATH_OF("/k/podu/c[1]/below",                     \
+                                                "/k/podu/c[1]", "prod/db/main",                                                                                 \
+                                                "'kind': 'container', 'container': 'main'") ", {'path': '/k/podold', "                                          \
+                                                                                            "'exists': false, "                                                 \
+                                                                                            "'workload': {'cgroup': "                                           \
+                                                                                            "'/k/podold', 'name': "                                             \
+                                                                                            "'prod/db'}}, " PATH_OF(                                            \
+                                                                                                            "/k/podt",                                          \
+                                                                                                            "/k/podt",                                          \
+                                                                                                            "test/db",                                          \
+                                                                                                            "'kind': "                                          \
+                                                                                                            "'pod', "                                           \
+                                                                                                            "'pod': "                                           \
+                                                                                                            "'db'") ", " PATH_OF("/d/web",                      \
+                                                                                                            "/d/web",                                           \
+                                                                                                            "web",                                              \
+                                                                                                            "'kind': "                                          \
+                                                                                                            "'contain"                                          \
+                                                                                                            "er', "                                             \
+                                                                                                            "'contain"                                          \
+                                                                                                            "er': "                                             \
+                                                                                                            "'web'") ", {'path': '/plain', 'exists': true}]}}|" \
+        }
+
+/* Where a cgroup may be named, a workload may be, too. */
+static void test_workload_names(void **state)
+{
+        static const char answer[] = "{'parameters': {}}|";
+
+        (void) state;
+        run_ctl("explain --json=short prod/db", WORKLOADS,
+                        { CALL("io.bpfbudget.Explain", "{'cgroup': '/k/podu'}"), answer });
+        assert_printed("{}\n");
+        run_ctl("explain --json=short prod/db/main", WORKLOADS,
+                        { CALL("io.bpfbudget.Explain", "{'cgroup': '/k/podu/c[1]'}"), answer });
+        assert_printed("{}\n");
+        run_ctl("why --json=short test/db", WORKLOADS,
+                        { CALL("io.bpfbudget.Explain", "{'cgroup': '/k/podt'}"),
+                                        "{'parameters': {'cgroup': {'path': '/k/podt'}, 'refusals': [], "
+                                        "'memoryEvents': []}}|" });
+        assert_int_equal(status, 0);
+        run_ctl("set-budget prod/db High=1", WORKLOADS,
+                        { CALL("io.bpfbudget.SetBudget", "{'high': 1, 'cgroup': '/k/podu'}"), "{'parameters': {}}|" });
+        assert_printed("");
+        /* Whatever a table shows is one. */
+        run_ctl("explain --json=short prod/db/main/below", WORKLOADS,
+                        { CALL("io.bpfbudget.Explain", "{'cgroup': '/k/podu/c[1]/below'}"), answer });
+        assert_printed("{}\n");
+        /* A unit comes first. */
+        run_ctl("explain --json=short web",
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'web.service'}"), NO_UNIT("web.service") }, WORKLOADS,
+                        { CALL("io.bpfbudget.Explain", "{'cgroup': '/d/web'}"), answer });
+        assert_printed("{}\n");
+        /* Lists have what is below as well. */
+        run_ctl("cgroups --json=short prod/db/main", WORKLOADS,
+                        { MORE("io.bpfbudget.ListCgroups", "{'cgroup': '/k/podu/c[[]1]/**'}"),
+                                        "{'parameters': {'cgroups': []}}|" });
+        assert_printed("{\"cgroups\":[]}\n");
+}
+
+static void test_wrong_workload_names(void **state)
+{
+        (void) state;
+        run_ctl("explain db", { CALL("io.bpfbudget.Explain", "{'unit': 'db.service'}"), NO_UNIT("db.service") },
+                        WORKLOADS);
+        assert_failed(1, "db: there are several: prod/db (/k/podu), test/db (/k/podt); give one of these paths");
+        run_ctl("explain prod/none", WORKLOADS);
+        assert_failed(1, "prod/none: there is no such pod or container, or its name is not known");
+        run_ctl("objects prod/", WORKLOADS);
+        assert_failed(1, "prod/: there is no such pod or container, or its name is not known");
+        run_ctl("cgroups web",
+                        { MORE("io.bpfbudget.ListCgroups", "{'cgroup': '**/web.service/**'}"),
+                                        "{'parameters': {'cgroups': []}}|" },
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'web.service'}"), NO_UNIT("web.service") }, WORKLOADS,
+                        { CALL("io.bpfbudget.Explain", "{'cgroup': '/d/web'}"),
+                                        "{'parameters': {'cgroup': {'path': '/d/web'}}}|" });
+        assert_failed(1, "web: there is no such unit, but the workload at /d/web: give this path");
+        run_here("cgroups --direct prod/db");
+        assert_failed(1, "prod/db: names of pods and containers need the daemon, there is no --direct");
+}
+
 /* --- Budgets ------------------------------------------------------------------------------------------------------ */
 
 static void test_budgets(void **state)
@@ -1554,16 +1651,17 @@ static void test_budgets(void **state)
                                            "'mapsMax': 3, 'programsMax': 4, 'footprintRatioHigh': 50, 'mapFillHigh': "
                                            "90, 'onHigh': "
                                            "'throttle', 'onMax': 'deny', 'count': 'charged', 'clearPercent': 90, "
-                                           "'cgroups': 6, 'file': '/etc/x.budget'}, {'name': 'y', 'high': null, 'max': "
+                                           "'cgroups': 6, 'file': '/etc/x.budget', 'dropIns': ['/a.conf', '/b.conf']}, "
+                                           "{'name': 'y', 'high': null, 'max': "
                                            "null, 'mapsMax': null, 'programsMax': null, 'footprintRatioHigh': null, "
                                            "'onHigh': 'alert', 'onMax': 'alert', 'count': 'allocated', 'clearPercent': "
-                                           "80, 'cgroups': 0, 'file': '/y'}]}}|" });
+                                           "80, 'cgroups': 0, 'file': '/y', 'dropIns': []}]}}|" });
         assert_printed("BUDGET HIGH  MAX MAPS-MAX PROGRAMS-MAX RATIO-HIGH FILL-HIGH ON-HIGH  ON-MAX COUNT     CLEAR "
                        "CGROUPS "
                        "FILE\n"
                        "x      1.0K 2.0K        3            4        50%       90% throttle deny   charged     90%    "
                        "   6 "
-                       "/etc/x.budget\n"
+                       "/etc/x.budget, /a.conf, /b.conf\n"
                        "y         -    -        -            -          -         - alert    alert  allocated   80%    "
                        "   0 "
                        "/y\n");
@@ -1598,9 +1696,9 @@ static void test_set_budget(void **state)
                                           "{'clearPercent': 70, 'cgroup': '/system.slice/cron.service'}"),
                                         "{'parameters': {}}|" });
         assert_printed("");
-        run_ctl("set-budget cron High=1", { CALL("io.bpfbudget.Explain", "{'unit': 'cron.service'}"),
-                                                          "{'error': 'io.bpfbudget.NoSuchUnit', 'parameters': {'unit': "
-                                                          "'cron.service'}}|" });
+        run_ctl("set-budget cron High=1",
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'cron.service'}"), NO_UNIT("cron.service") },
+                        NO_WORKLOADS);
         assert_failed(1, "cron.service: there is no such unit, or it does not run");
         run_ctl("set-budget /a High=2 Max=1", { CALL("io.bpfbudget.SetBudget", "{'high': 2, 'max': 1, 'cgroup': '/a'}"),
                                                               "{'error': 'io.bpfbudget.InvalidBudget', 'parameters': "
@@ -1657,6 +1755,44 @@ static void test_metrics(void **state)
         assert_printed("# TYPE a gauge\na 1\n");
         run_here("--textfile=x flush");
         assert_failed(1, "flush: --textfile= and --openmetrics go with metrics only");
+        run_here("--textfile=x --openmetrics metrics");
+        assert_failed(1, "metrics: --textfile= is for the node_exporter, which cannot read --openmetrics: leave one "
+                         "out");
+}
+
+/* Anybody chooses the names in labels: a terminal gets none of their control characters, a program gets all. */
+static void test_metrics_on_terminal(void **state)
+{
+        static const char pieces[] = "{'parameters': {'text': 'a{x=\\'\\u001b[31m\\u009b\\'} 1\\nb'}, "
+                                     "'continues': true}|{'parameters': {'text': ' 2\\n'}}|";
+
+        (void) state;
+        run_ctl("metrics", { METRICS("prometheus"), pieces });
+        assert_printed("a{x=\"\x1b[31m\xc2\x9b\"} 1\nb 2\n");
+        terminal = 80;
+        run_ctl("metrics", { METRICS("prometheus"), pieces });
+        terminal = 0;
+        assert_printed("a{x=\"?[31m?\"} 1\nb 2\n");
+}
+
+/* What is wrong with the file is not blamed on the daemon. */
+static void test_textfile_full(void **state)
+{
+        struct rlimit before, limit;
+        char command[256], pieces[8400];
+
+        (void) state;
+        snprintf(pieces, sizeof(pieces), "{'parameters': {'text': '%08192d'}, 'continues': true}|", 0);
+        snprintf(command, sizeof(command), "metrics --textfile=%s/full.prom", directory);
+        signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+        limit = (struct rlimit){ .rlim_cur = 4096, .rlim_max = before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        run_ctl(command, { METRICS("prometheus"), pieces });
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_int_equal(status, 1);
+        assert_has(err, "/full.prom cannot be written: File too large\n");
+        assert_null(strstr(err, "sock"));
 }
 
 /* What is in the directory with the file that metrics are written to. */
@@ -2103,6 +2239,23 @@ static void test_history_in_parts(void **state)
                        "\"events\":[{\"usec\":1}]}\n");
 }
 
+#define HISTORY_OF(name) \
+        MORE("io.bpfbudget.GetHistory", "{'workload': '" name "', 'points': 192, 'events': true, 'maps': true}")
+
+/* The pods of one controller have one history. */
+static void test_history_of_a_pod(void **state)
+{
+        static const char nothing[] = "{'parameters': {'workloads': []}}|";
+
+        (void) state;
+        run_ctl("history -j kube-system/cilium-x7k2p/agent", { HISTORY_OF("kube-system/cilium-x7k2p/agent"), nothing },
+                        { HISTORY_OF("kube-system/cilium/agent"),
+                                        "{'parameters': {'workloads': [{'name': 'a', 'after': 9}]}}|" });
+        assert_printed("{\"workloads\":[{\"name\":\"a\",\"after\":9}]}\n");
+        run_ctl("history -j prod/db", { HISTORY_OF("prod/db"), nothing });
+        assert_failed(1, "prod/db: there is no such workload in the history");
+}
+
 /* --- Memory ------------------------------------------------------------------------------------------------------- */
 
 /* Whatever they ask, they free. */
@@ -2133,6 +2286,9 @@ static void test_nothing_is_lost(void **state)
                                         "{'parameters': {'cgroup': {'path': '/a'}}}|" },
                         { CALL("io.bpfbudget.SetBudget", "{'high': 1, 'cgroup': '/a'}"), "{}|" });
         assert_int_equal(status, 0);
+        run_ctl("explain db", { CALL("io.bpfbudget.Explain", "{'unit': 'db.service'}"), NO_UNIT("db.service") },
+                        WORKLOADS);
+        assert_int_equal(status, 1);
         run_ctl("monitor", { MORE("io.bpfbudget.Subscribe", "{}"), "{'parameters': {" EVENT "}}|" });
         assert_int_equal(status, 0);
         run_ctl("top -n 2 -d 0.1", TOP("{}"), TOP("{}"));
@@ -2267,12 +2423,16 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_explain, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_lists_of_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_subjects, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_workload_names, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_wrong_workload_names, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_budgets, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_capabilities, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_set_budget, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unset_budget, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_metrics, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_metrics_on_terminal, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_textfile, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_textfile_full, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_orders, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_monitor, setup, teardown),
@@ -2284,6 +2444,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_why_since, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_suggest_apply, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_history_in_parts, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_history_of_a_pod, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_nothing_is_lost, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_command_line, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_help, setup, teardown),

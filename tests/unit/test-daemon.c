@@ -713,6 +713,12 @@ static void metrics_are_served(struct daemon *daemon)
         on_reload(SIGHUP, 0, daemon);
         assert_string_equal(fake.metrics_address, "127.0.0.1:1");
         assert_logged("<3>MetricsListen=127.0.0.1:1: metrics cannot be served there: Permission denied\n");
+        /* Where they are still served is. */
+        strcpy(fake.metrics_still, "/m");
+        on_reload(SIGHUP, 0, daemon);
+        assert_logged("<3>MetricsListen=127.0.0.1:1: metrics cannot be served there: Permission denied; they are still "
+                      "served at /m\n");
+        fake.metrics_still[0] = '\0';
         fake.metrics_listen_result = -EADDRNOTAVAIL;
         on_reload(SIGHUP, 0, daemon);
         assert_logged("<3>MetricsListen=127.0.0.1:1: metrics cannot be served there: Cannot assign requested address; "

@@ -282,6 +282,9 @@ static void test_dropins_of_budgets(void **state)
         assert_non_null(budget);
         assert_string_equal(budget->name, "50-a");
         assert_string_equal(budget->file + strlen(f->root), "/" LIB "50-a.budget");
+        assert_int_equal(budget->dropin_count, 3);
+        assert_string_equal(budget->dropins[0] + strlen(f->root), "/" ETC "50-a.budget.d/10-a.conf");
+        assert_string_equal(budget->dropins[2] + strlen(f->root), "/" LIB "50-a.budget.d/20-b.conf");
         assert_int_equal(budget->high, 20 * KIB);
         assert_int_equal(budget->max, 15 * MIB);
         assert_int_equal(budget->maps_max, 10);

@@ -82,10 +82,13 @@ static int teardown(void **state)
 
 static int connect_to(struct fixture *f)
 {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = socket(f->address.socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
         assert_true(fd >= 0);
-        return connect(fd, (struct sockaddr *) &f->address.socket, f->address.length) == 0 ? fd : (close(fd), -1);
+        if (connect(fd, (struct sockaddr *) &f->address.socket, f->address.length) == 0 || errno == EINPROGRESS)
+                return fd;
+        close(fd);
+        return -1;
 }
 
 static void send_text(struct fixture *f, int fd, const char *text)
@@ -400,24 +403,81 @@ static void test_listen(void **state)
         close(fd);
 }
 
-/* An address that somebody else has; then it listens nowhere, and can be told again. */
+/* A request to @address is answered. */
+static void assert_serves(struct fixture *f, const char *address)
+{
+        struct listen_address before = f->address;
+
+        assert_int_equal(listen_address_parse(address, &f->address), 0);
+        assert_int_equal(ask(f, GET "\r\n"), 200);
+        f->address = before;
+}
+
+/* An address that somebody else has, or nobody can have: it listens where it did, and can be told again. */
 static void test_listen_used(void **state)
 {
         struct fixture *f = *state;
         struct metrics_server_options options = { .base = f->base, .write = write_text, .context = f };
+        struct listen_address inet, missing;
         struct metrics_server *second;
-        struct listen_address inet;
 
         assert_int_equal(metrics_server_new(&options, &second), 0);
+        assert_string_equal(metrics_server_address(second), "");
         assert_int_equal(metrics_server_listen(second, &f->address), -EADDRINUSE);
+        assert_string_equal(metrics_server_address(second), "");
         assert_int_equal(ask(f, GET "\r\n"), 200);
         assert_int_equal(listen_address_parse("127.0.0.1:19845", &inet), 0);
         assert_int_equal(metrics_server_listen(second, &inet), 0);
         assert_int_equal(metrics_server_listen(f->server, &inet), -EADDRINUSE);
-        assert_int_equal(connect_to(f), -1);
-        assert_int_equal(metrics_server_listen(f->server, &f->address), 0);
-        assert_int_equal(ask(f, GET "\r\n"), 200);
+        assert_string_equal(metrics_server_address(f->server), f->path);
+        assert_serves(f, f->path);
+        assert_int_equal(listen_address_parse("/nonexistent/metrics", &missing), 0);
+        assert_int_equal(metrics_server_listen(f->server, &missing), -ENOENT);
+        assert_string_equal(metrics_server_address(f->server), f->path);
+        assert_serves(f, f->path);
         metrics_server_free(second);
+        assert_int_equal(metrics_server_listen(f->server, &inet), 0);
+        assert_serves(f, "127.0.0.1:19845");
+}
+
+/* An address that is in use only because of the one before: 0.0.0.0 has the port of 127.0.0.1, too. */
+static void test_listen_same_port(void **state)
+{
+        struct fixture *f = *state;
+        struct metrics_server_options options = { .base = f->base, .write = write_text, .context = f };
+        struct listen_address one, two, all;
+        struct metrics_server *second;
+
+        assert_int_equal(listen_address_parse("127.0.0.1:19846", &one), 0);
+        assert_int_equal(listen_address_parse("127.0.0.2:19846", &two), 0);
+        assert_int_equal(listen_address_parse("0.0.0.0:19846", &all), 0);
+        assert_int_equal(metrics_server_listen(f->server, &all), 0);
+        assert_int_equal(metrics_server_listen(f->server, &one), 0);
+        assert_serves(f, "127.0.0.1:19846");
+        /* Another server has a part of what is wanted: the one before is listened at again. */
+        assert_int_equal(metrics_server_new(&options, &second), 0);
+        assert_int_equal(metrics_server_listen(second, &two), 0);
+        assert_int_equal(metrics_server_listen(f->server, &all), -EADDRINUSE);
+        assert_serves(f, "127.0.0.1:19846");
+        metrics_server_free(second);
+}
+
+/* [::] is for both families, as a node of any cluster needs it. */
+static void test_listen_all(void **state)
+{
+        struct fixture *f = *state;
+        struct listen_address all, ipv4;
+        int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0)
+                skip();
+        close(fd);
+        assert_int_equal(listen_address_parse("0.0.0.0:19847", &ipv4), 0);
+        assert_int_equal(listen_address_parse("[::]:19847", &all), 0);
+        assert_int_equal(metrics_server_listen(f->server, &ipv4), 0);
+        assert_int_equal(metrics_server_listen(f->server, &all), 0);
+        assert_serves(f, "127.0.0.1:19847");
+        assert_serves(f, "[::1]:19847");
 }
 
 /* It ends while clients are there: accepted just now, half served, and waiting. */
@@ -455,6 +515,8 @@ int main(void)
                 TEST(test_no_memory),
                 TEST(test_listen),
                 TEST(test_listen_used),
+                TEST(test_listen_same_port),
+                TEST(test_listen_all),
                 TEST(test_end),
         };
 

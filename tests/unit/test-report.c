@@ -293,9 +293,13 @@ static void test_budget_json(void **state)
         assert_string_equal(text, "[\"a: \\\"?\\\"\"]");
         free(text);
         json_decref(json);
+        budget.dropins = (char *[]){ (char *) "/b.budget.d/1.conf", (char *) "/b.budget.d/2.conf" };
+        budget.dropin_count = 2;
         json = budget_to_json(&budget, true, 2);
         text = json_dumps(json, JSON_COMPACT);
-        assert_string_equal(text, "{\"name\":\"b\",\"file\":\"/b.budget\",\"runtime\":true,\"high\":50,\"max\":null,"
+        assert_string_equal(text, "{\"name\":\"b\",\"file\":\"/b.budget\","
+                                  "\"dropIns\":[\"/b.budget.d/1.conf\",\"/b.budget.d/2.conf\"],\"runtime\":true,"
+                                  "\"high\":50,\"max\":null,"
                                   "\"mapsMax\":5,\"programsMax\":null,\"footprintRatioHigh\":null,\"mapFillHigh\":null,"
                                   "\"onHigh\":\"throttle\",\"onMax\":\"deny\",\"attribution\":\"holder\","
                                   "\"count\":\"charged\",\"unbounded\":\"refuse\",\"clearPercent\":90,\"cgroups\":2}");
@@ -635,7 +639,8 @@ static void test_budget_in_full(void **state)
                         "\"throttled\":4,\"throttledUSec\":5}}");
         json_decref(json);
         assert_json(budget_to_json(&budget, false, 0),
-                        "{\"name\":\"b\",\"file\":\"/b.budget\",\"runtime\":false,\"high\":null,\"max\":60,\"mapsMax\":"
+                        "{\"name\":\"b\",\"file\":\"/"
+                        "b.budget\",\"dropIns\":[],\"runtime\":false,\"high\":null,\"max\":60,\"mapsMax\":"
                         "null,\"programsMax\":6,\"footprintRatioHigh\":70,\"mapFillHigh\":null,\"onHigh\":\"alert\","
                         "\"onMax\":\"alert\","
                         "\"attribution\":\"charged\",\"count\":\"allocated\",\"unbounded\":\"refuse\",\"clearPercent\":"

@@ -81,6 +81,10 @@ static void test_dropins(void **state)
         assert_int_equal(match(f, "/a.service")->maps_max, 7);
         assert_max(f, "/b.service", 5 * MIB);
         assert_non_null(strstr(match(f, "/b.service")->file, UNIT_ETC "b.service.d/10.conf"));
+        assert_int_equal(match(f, "/b.service")->dropin_count, 0);
+        assert_non_null(strstr(match(f, "/a.service")->file, UNIT_LIB "a.service"));
+        assert_int_equal(match(f, "/a.service")->dropin_count, 2);
+        assert_non_null(strstr(match(f, "/a.service")->dropins[1], UNIT_ETC "a.service.d/20.conf"));
         put(f, UNIT_RUN "a.service.d/10.conf", "[X-BPFBudget]\nMax=4M\n");
         put_link(f, UNIT_ETC "a.service.d/10.conf", "/dev/null");
         assert_loads(f, "");
@@ -127,7 +131,90 @@ static void test_templates(void **state)
         assert_match(f, "/a@.service", NULL);
 }
 
-/* Below the administrator's, above the vendor's. */
+/* Drop-ins for all units of a type and for those with a prefix; the more specific one of a name counts. */
+static void test_prefixes_and_types(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, UNIT_LIB "service.d/10.conf", "[X-BPFBudget]\nMax=1M\n");
+        put(f, UNIT_LIB "foo-.service.d/20.conf", "[X-BPFBudget]\nMax=2M\nHigh=1M\n");
+        put(f, UNIT_LIB "foo-bar-.service.d/30.conf", "[X-BPFBudget]\nMax=3M\n");
+        put(f, UNIT_LIB "foo-bar-baz.service", SERVICE("MapsMax=7\n"));
+        put(f, UNIT_LIB "foo-bar-qux.service", "[Service]\n");
+        put(f, UNIT_LIB "foo-t@.service", SERVICE("MapsMax=8\n"));
+        put(f, UNIT_LIB "foo-sl.slice.d/10.conf", "[X-BPFBudget]\nMax=9M\n");
+        assert_loads(f, "");
+        assert_int_equal(f->config.count, 6);
+        assert_max(f, "/system.slice/any.service", MIB);
+        assert_max(f, "/system.slice/any@x.service", MIB);
+        assert_max(f, "/system.slice/foo-x.service", 2 * MIB);
+        assert_max(f, "/system.slice/foo-bar-qux.service", 3 * MIB);
+        assert_max(f, "/system.slice/foo-bar-baz.service", 3 * MIB);
+        assert_int_equal(match(f, "/foo-bar-baz.service")->maps_max, 7);
+        assert_int_equal(match(f, "/foo-bar-baz.service")->high, MIB);
+        assert_int_equal(match(f, "/foo-bar-qux.service")->maps_max, BUDGET_INFINITY);
+        assert_max(f, "/system.slice/foo-t@x.service", 2 * MIB);
+        assert_int_equal(match(f, "/foo-t@x.service")->maps_max, 8);
+        assert_match(f, "/foo.slice", NULL);
+        assert_string_equal(match(f, "/foo-bar-x.service")->name, "foo-bar-.service");
+        /* Of one name the more specific drop-in, but first /etc, and those of the type in any case last. */
+        put(f, UNIT_LIB "foo-bar-.service.d/20.conf", "[X-BPFBudget]\nMax=2500K\n");
+        put(f, UNIT_ETC "service.d/20.conf", "[X-BPFBudget]\nMapsMax=1\n");
+        put(f, UNIT_ETC "foo-.service.d/30.conf", "[X-BPFBudget]\nMax=4M\n");
+        assert_loads(f, "");
+        assert_max(f, "/foo-bar-x.service", 4 * MIB);
+        assert_int_equal(match(f, "/foo-bar-x.service")->high, BUDGET_INFINITY);
+        assert_int_equal(match(f, "/foo-bar-x.service")->maps_max, BUDGET_INFINITY);
+        assert_int_equal(match(f, "/any.service")->maps_max, 1);
+}
+
+/* A unit whose own file or mask is in place of one with a section does not have that. */
+static void test_without_section(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, UNIT_LIB "a@.service", SERVICE("MapsMax=9\n"));
+        put(f, UNIT_ETC "a@plain.service", "[Service]\n");
+        put(f, UNIT_LIB "t@.socket", SERVICE("Max=1M\n"));
+        put(f, UNIT_ETC "t@plain.socket", "[Socket]\n");
+        put(f, UNIT_LIB "service.d/10.conf", "[X-BPFBudget]\nMax=2M\n");
+        put_link(f, UNIT_ETC "b.service.d/10.conf", "/dev/null");
+        put(f, UNIT_ETC "c.service.d/10.conf", "[Service]\n");
+        assert_loads(f, "");
+        assert_int_equal(match(f, "/a@x.service")->maps_max, 9);
+        assert_max(f, "/a@x.service", 2 * MIB);
+        assert_max(f, "/a@plain.service", 2 * MIB);
+        assert_int_equal(match(f, "/a@plain.service")->maps_max, BUDGET_INFINITY);
+        assert_max(f, "/t@x.socket", MIB);
+        assert_match(f, "/t@plain.socket", NULL);
+        assert_match(f, "/b.service", NULL);
+        assert_match(f, "/c.service", NULL);
+        assert_max(f, "/d.service", 2 * MIB);
+}
+
+/* Linked units, linked instances and aliases have their drop-ins as systemd reads them. */
+static void test_links(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, "opt/t@.service", SERVICE("Max=1M\n"));
+        put_link(f, UNIT_ETC "t@.service", "../../../opt/t@.service");
+        put_link(f, UNIT_ETC "t@i.service", "t@.service");
+        put(f, UNIT_ETC "t@i.service.d/10.conf", "[X-BPFBudget]\nMapsMax=3\n");
+        put(f, UNIT_LIB "c.service", "[Service]\n");
+        put_link(f, UNIT_ETC "alias.service", "../../../usr/lib/systemd/system/c.service");
+        put(f, UNIT_ETC "alias.service.d/10.conf", "[X-BPFBudget]\nMax=4M\n");
+        assert_loads(f, "");
+        assert_int_equal(f->config.count, 3);
+        assert_max(f, "/t@x.service", MIB);
+        assert_int_equal(match(f, "/t@x.service")->maps_max, BUDGET_INFINITY);
+        assert_max(f, "/t@i.service", MIB);
+        assert_int_equal(match(f, "/t@i.service")->maps_max, 3);
+        assert_max(f, "/c.service", 4 * MIB);
+        assert_match(f, "/alias.service", NULL);
+}
+
+/* Below the administrator's, above the vendor's, whatever their names are. */
 static void test_order(void **state)
 {
         struct fixture *f = *state;
@@ -137,13 +224,22 @@ static void test_order(void **state)
         put(f, UNIT_LIB "c.service", SERVICE("Max=1M\n"));
         put(f, ETC "50.budget", "[Match]\nUnit=a.service\n");
         put(f, RUN "60.budget", "[Match]\nUnit=b.service\n");
+        put(f, UNIT_LIB "e.service", SERVICE("Max=1M\n"));
+        put(f, ETC "zz.budget", "[Match]\nUnit=e.service f.service\n");
+        put(f, LIB "10-vendor.budget", "[Match]\nUnit=c.service f.service\n");
         put(f, LIB "90-default.budget", "[Match]\nUnit=*.service\n");
         assert_loads(f, "");
+        assert_match(f, "/e.service", "zz");
+        assert_match(f, "/f.service", "zz");
         assert_match(f, "/a.service", "50");
         assert_match(f, "/b.service", "60");
         assert_match(f, "/c.service", "c.service");
         assert_match(f, "/d.service", "90-default");
         assert_string_equal(f->config.budgets[f->config.count - 1].name, "90-default");
+        /* The administrator's file in place of the vendor's is the administrator's. */
+        put(f, ETC "90-default.budget", "[Match]\nUnit=*.service\n");
+        assert_loads(f, "");
+        assert_match(f, "/c.service", "90-default");
 }
 
 /* A slip costs the one budget, and is reported; a directory of one's own is without unit files. */
@@ -253,6 +349,9 @@ int main(void)
                 TEST(test_dropins),
                 TEST(test_masks_and_aliases),
                 TEST(test_templates),
+                TEST(test_prefixes_and_types),
+                TEST(test_without_section),
+                TEST(test_links),
                 TEST(test_order),
                 TEST(test_errors),
                 TEST(test_bad_files),
