@@ -93,6 +93,15 @@ int api_reply_once(struct varlink_call *call, json_t *parameters)
         return r == -EMSGSIZE ? api_reply_too_large(call) : r;
 }
 
+int api_reload(struct api *api, json_t **errors, json_t **warnings)
+{
+        const struct api_hooks *daemon = &api->options.hooks;
+
+        *errors = json_array();
+        *warnings = json_array();
+        return *errors && *warnings ? daemon->reload(daemon->context, *errors, *warnings) : -ENOMEM;
+}
+
 const char *parameter_string(const json_t *parameters, const char *name)
 {
         return json_string_value(json_object_get(parameters, name));

@@ -297,7 +297,7 @@ struct fixture {
         char socket[64], mount[64], budget_file[96];
 };
 
-static inline int reload(void *context, json_t *errors)
+static inline int reload(void *context, json_t *errors, json_t *warnings)
 {
         struct fixture *f = context;
         FILE *file = fopen(f->budget_file, "re");
@@ -314,6 +314,9 @@ static inline int reload(void *context, json_t *errors)
         }
         if (world.reload_result == -EINVAL)
                 json_array_append_new(errors, json_string("x:1: bad"));
+        json_array_append_new(warnings, json_string("x:2: odd"));
+        json_array_append_new(warnings, json_sprintf("%s:5: strange: 7", f->budget_file));
+        json_array_append_new(warnings, json_sprintf("%sx:5: another's", f->budget_file));
         return world.reload_result;
 }
 

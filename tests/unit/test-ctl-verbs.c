@@ -1611,6 +1611,11 @@ static void test_set_budget(void **state)
                                                          "null, 'cgroup': '/a'}"),
                                         "{'parameters': {}}|" });
         assert_printed("");
+        run_ctl("set-budget /a OnMax=deny", { CALL("io.bpfbudget.SetBudget", "{'onMax': 'deny', 'cgroup': '/a'}"),
+                                                            "{'parameters': {'warnings': ['OnMax=deny is odd']}}|" });
+        assert_string_equal(err, "bpfbudgetctl: /a: OnMax=deny is odd\n");
+        assert_string_equal(out, "");
+        assert_int_equal(status, 0);
         /* Nobody is asked. */
         run_here("set-budget /a ClearPercent=infinity");
         assert_failed(1, "ClearPercent=infinity: not a percentage");
@@ -1719,6 +1724,9 @@ static void test_orders(void **state)
         assert_printed("");
         run_ctl("reload", { CALL_NONE("io.bpfbudget.Reload"), "{}|" });
         assert_printed("");
+        run_ctl("reload", { CALL_NONE("io.bpfbudget.Reload"), "{'parameters': {'warnings': ['x:2: odd']}}|" });
+        assert_string_equal(err, "bpfbudgetctl: x:2: odd\n");
+        assert_int_equal(status, 0);
         run_ctl("reload", { CALL_NONE("io.bpfbudget.Reload"), "{'error': 'io.bpfbudget.InvalidConfiguration', "
                                                               "'parameters': {'errors': ['a:1: x', 'b:2: y']}}|" });
         assert_string_equal(err, "bpfbudgetctl: a:1: x\nbpfbudgetctl: b:2: y\n"
