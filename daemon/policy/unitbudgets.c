@@ -15,6 +15,7 @@
 #include "policy/budgetcheck.h"
 #include "policy/files.h"
 #include "policy/lines.h"
+#include "policy/spelling.h"
 #include "policy/unitfiles.h"
 
 const char *const unit_directories[] = {
@@ -142,12 +143,45 @@ static bool template_of(const char *unit, char text[static NAME_MAX + 1])
         return true;
 }
 
+/* The name in the section line that begins at @line, before @end; *name is "" if it is none or longer than ours. */
+static void section_name(const char *line, const char *end, char name[static NAME_MAX_COMPARED + 1])
+{
+        const char *close;
+
+        *name = '\0';
+        while (line < end && (*line == ' ' || *line == '\t'))
+                line++;
+        close = line < end && *line == '[' ? memchr(line, ']', end - line) : NULL;
+        if (close && close - line - 1 <= NAME_MAX_COMPARED)
+                snprintf(name, NAME_MAX_COMPARED + 1, "%.*s", (int) (close - line - 1), line + 1);
+}
+
+/* Warns of sections in the @size bytes at @text whose names are slips for ours: systemd ignores them, too. */
+static void warn_of_slips(struct source *source, const char *text, size_t size)
+{
+        unsigned int number = 1;
+
+        for (const char *line = text, *end; line < text + size; line = end + 1, number++) {
+                char name[NAME_MAX_COMPARED + 1];
+
+                end = memchr(line, '\n', text + size - line) ?: text + size;
+                section_name(line, end, name);
+                if (*name && strcmp(name, UNIT_SECTION) != 0 &&
+                                is_near(edit_distance(name, UNIT_SECTION), UNIT_SECTION))
+                        report_at(source, number, false, "[%s] is ignored: did you mean [" UNIT_SECTION "]?",
+                                        excerpt(name).text);
+        }
+}
+
 /* Takes the section of @file into the budget, if it has one. */
 static void take_file(struct reading *reading, const struct unit_file *file)
 {
         size_t size = file->mask || file->alias ? 0 : read_unit(file->file, reading->buffer);
         struct unit_budgets *budgets = reading->budgets;
 
+        reading->source.file = file->file;
+        if (size > 0 && reading->loader)
+                warn_of_slips(&reading->source, reading->buffer, size);
         if (size == 0 || !keep_section(reading->buffer, size))
                 return;
         budgets->fingerprint = hash(budgets->fingerprint, reading->unit, strlen(reading->unit) + 1);
@@ -158,7 +192,6 @@ static void take_file(struct reading *reading, const struct unit_file *file)
         if (!reading->any)
                 reading->budget.file = strdup(file->file);
         reading->any = true;
-        reading->source.file = file->file;
         parse_source(&reading->source, size);
 }
 
