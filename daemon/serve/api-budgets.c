@@ -203,10 +203,10 @@ int api_unset_budget(void *context, struct varlink_call *call, json_t *parameter
         struct api *api = context;
         struct cgroup *cgroup;
         char *before;
-        int r;
+        int r = api_check_path(call, path);
 
-        if (!is_cgroup_path(path))
-                return varlink_invalid_parameter(call, "cgroup");
+        if (r != 0)
+                return error_only(r);
         if (varlink_uid(call) != 0) {
                 r = api_take_cgroup(api, call, parameters, &cgroup);
                 if (r != 0)

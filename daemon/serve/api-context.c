@@ -81,6 +81,13 @@ int api_not_supported(struct varlink_call *call, const char *reason)
         return api_error(call, "io.bpfbudget.NotSupported", "reason", reason);
 }
 
+int api_invalid_name(struct varlink_call *call, const char *name, const char *reason)
+{
+        json_t *parameters = json_pack("{ss ss}", "name", name, "reason", reason);
+
+        return parameters ? varlink_error(call, "io.bpfbudget.InvalidName", parameters) : -ENOMEM;
+}
+
 int api_reply_too_large(struct varlink_call *call)
 {
         return varlink_error(call, "io.bpfbudget.ReplyTooLarge", NULL);

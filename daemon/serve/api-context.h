@@ -67,6 +67,7 @@ size_t word_index(const char *const *words, const char *word);
 int api_not_permitted(struct varlink_call *call, const char *reason);
 int api_not_supported(struct varlink_call *call, const char *reason);
 int api_reply_too_large(struct varlink_call *call);
+int api_invalid_name(struct varlink_call *call, const char *name, const char *reason);
 /* The same with the error whose full name is @error and its parameter @key. */
 int api_error(struct varlink_call *call, const char *error, const char *key, const char *value);
 

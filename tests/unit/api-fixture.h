@@ -580,7 +580,15 @@ __attribute__((format(printf, 6, 7))) static inline void refuse_at(struct fixtur
 }
 
 #define refuse(f, method, error, expected, ...) refuse_at(f, (f)->fd, method, error, expected, __VA_ARGS__)
-#define INVALID                                 "org.varlink.service.InvalidParameter"
+/* The parameters of InvalidName; a " in a reason is \\". */
+#define BAD_NAME(name, reason) "{'name':'" name "','reason':'" reason "'}"
+#define NO_SLASH               "does not begin with \\\"/\\\": give the path below the cgroup mount"
+#define DOTS                   "has a component \\\".\\\" or \\\"..\\\", which no cgroup has: give the path without it"
+#define SLASHES                "has an empty component: write one \\\"/\\\" for \\\"//\\\""
+#define LAST_SLASH             "ends in \\\"/\\\", which no cgroup does: leave it out"
+#define OPEN_BRACKET           "has a \\\"[\\\" without \\\"]\\\": close it"
+
+#define INVALID "org.varlink.service.InvalidParameter"
 
 static inline void begin_stream(struct fixture *f, int fd, const char *method, const char *format, ...)
                 __attribute__((format(printf, 4, 5)));

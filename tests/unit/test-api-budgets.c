@@ -149,8 +149,8 @@ static void test_set_budget(void **state)
         assert_null(world.seen_by_reload);
         assert_null(read_budget(f));
         refuse(f, "UnsetBudget", "NoSuchBudget", "{" CGROUP "}", CGROUP);
-        refuse(f, "UnsetBudget", INVALID, "{'parameter':'cgroup'}", "'cgroup':'/a/..'");
-        refuse(f, "SetBudget", INVALID, "{'parameter':'cgroup'}", "'cgroup':'/a/..'");
+        refuse(f, "UnsetBudget", "InvalidName", BAD_NAME("/a/..", DOTS), "'cgroup':'/a/..'");
+        refuse(f, "SetBudget", "InvalidName", BAD_NAME("/a/..", DOTS), "'cgroup':'/a/..'");
         refuse(f, "SetBudget", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/x'");
         refuse(f, "SetBudget", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/sys/fs/cgroup/memory/x'");
         refuse(f, "UnsetBudget", "NoSuchBudget", "{'cgroup':'/x'}", "'cgroup':'/sys/fs/cgroup/x'");
@@ -357,7 +357,7 @@ static void test_strangers(void **state)
         refuse_at(f, fd, "UnsetBudget", "NotPermitted",
                         "{'reason':'only root and the owner of the cgroup may unset its budget'}", CGROUP);
         refuse_at(f, fd, "UnsetBudget", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/x'");
-        refuse_at(f, fd, "UnsetBudget", INVALID, "{'parameter':'cgroup'}", "'cgroup':'x'");
+        refuse_at(f, fd, "UnsetBudget", "InvalidName", BAD_NAME("x", NO_SLASH), "'cgroup':'x'");
         refuse_at(f, fd, "Reload", "NotPermitted", "{'reason':'only root may reload the configuration'}", "%s", "");
         assert_int_equal(world.reloads, 0);
         assert_null(world.lowered);
