@@ -12,9 +12,6 @@
 #include "terminal.h"
 #include "verbs.h"
 
-/* Exit status where nothing was found out: 0 to 2 are levels. */
-#define EXIT_NOT_EXAMINED 3
-
 static const struct {
         const char *name, *color;
         int status;
@@ -117,7 +114,7 @@ int verb_doctor(const struct options *options, int argc, char *argv[])
         (void) argc;
         (void) argv;
         if (r < 0)
-                return EXIT_NOT_EXAMINED;
+                return r;
         if (options->json != JSON_OFF)
                 r = show_json(options, readiness);
         else
@@ -125,5 +122,5 @@ int verb_doctor(const struct options *options, int argc, char *argv[])
         if (r == 0)
                 r = levels[find_level(field_string(readiness, "level"))].status;
         json_decref(readiness);
-        return r < 0 ? EXIT_NOT_EXAMINED : r;
+        return r;
 }

@@ -107,6 +107,7 @@ static int call_main(const char *command)
                 argv[argc++] = word;
         program_invocation_short_name = argv[0];
         optind = 0;
+        opterr = 1;
         return ctl_main(argc, argv);
 }
 
@@ -1004,6 +1005,30 @@ static void test_output_that_cannot_be_written(void **state)
         assert_failed(1, "The output cannot be written: Input/output error");
         run_ctl("cgroups --json=short", CGROUPS);
         assert_failed(1, "The output cannot be written: No space left on device");
+        run_script(NULL, 0, "--help");
+        assert_failed(1, "The output cannot be written: Input/output error");
+        run_script(NULL, 0, "--version");
+        assert_failed(1, "The output cannot be written: Input/output error");
+        run_ctl("doctor", { CALL_NONE("io.bpfbudget.GetReadiness"),
+                                          "{'parameters': {'level': 'full', 'facilities': [{'name': 'alerts', 'level': "
+                                          "'full', 'findings': []}]}}|" });
+        assert_failed(3, "The output cannot be written: Input/output error");
+}
+
+/* 1 is a level: what is mistyped has the status of what was not examined. */
+static void test_doctor_mistyped(void **state)
+{
+        static const char *const commands[] = { "doctor now", "doctor --nonsense", "--nonsense doctor",
+                "--sort x doctor --json=x", "doctor --cpus=2" };
+
+        (void) state;
+        for (size_t i = 0; i < LENGTH(commands); i++) {
+                run_here(commands[i]);
+                assert_int_equal(status, 3);
+                assert_true(*err != '\0');
+        }
+        run_here("explain --nonsense doctor");
+        assert_int_equal(status, 1);
 }
 
 /* A reader that has enough, as head has, ends it in silence, also where a service has made it ignore the signal. */
@@ -2297,6 +2322,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_orders, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_monitor, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_doctor_mistyped, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_orphans_of_nobody, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_history_of_nobody, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_top, setup, teardown),
