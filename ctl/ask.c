@@ -24,6 +24,7 @@ static const struct {
 } errors[] = {
         { "io.bpfbudget.NoSuchCgroup", "", "cgroup", ": there is no such cgroup", ENOENT },
         { "io.bpfbudget.NoSuchUnit", "", "unit", ": there is no such unit, or it does not run", ENOENT },
+        { "io.bpfbudget.NoSuchWorkload", "", "workload", ": there is no such workload in the history", ENOENT },
         { "io.bpfbudget.NoSuchType", "", "type", ": there is no such type of maps or programs", EINVAL },
         { "io.bpfbudget.NoSuchBudget", "", "cgroup", ": no budget was set for it at run time", ENOENT },
         { "io.bpfbudget.NotPermitted", "Not permitted: ", "reason", "", EPERM },
@@ -51,6 +52,10 @@ static int tell_long_error(const struct client *client)
         if (strcmp(client->error, "org.varlink.service.InvalidParameter") == 0 &&
                         strcmp(field_string(parameters, "parameter"), "sinceUSec") == 0) {
                 log_error("--since=: the time is in the future; use a time that has passed");
+                return -EINVAL;
+        }
+        if (strcmp(client->error, "io.bpfbudget.InvalidName") == 0) {
+                log_error("%s %s", field_string(parameters, "name"), field_string(parameters, "reason"));
                 return -EINVAL;
         }
         if (strcmp(client->error, "io.bpfbudget.InvalidConfiguration") != 0)
@@ -263,8 +268,7 @@ static int find_workload(struct client *client, const char *name, char **cgroup)
         return r == -ENOMEM ? ask_tell(client, r) : r;
 }
 
-/* An empty list of the argument @name may be so because it is a unit that does not run: then -ENOENT, logged. */
-static int check_empty(struct client *client, const char *name)
+int ask_check_unit(struct client *client, const char *name)
 {
         _cleanup_free_ char *cgroup = NULL, *glob = NULL;
         int r;
@@ -295,7 +299,7 @@ int ask_once(const struct options *options, const char *method, json_t *paramete
         else
                 r = ask_list(&client, method, parameters, key, list);
         if (r == 0 && json_array_size(*list) == 0) {
-                r = check_empty(&client, argument);
+                r = ask_check_unit(&client, argument);
                 if (r < 0)
                         json_decref(*list);
         }
@@ -375,7 +379,7 @@ int ask_and_write(const struct options *options, const char *method, json_t *par
         else
                 r = collect_text(&client, method, parameters, &written, &text, &size);
         if (r == 0 && !written.answers)
-                r = check_empty(&client, argument);
+                r = ask_check_unit(&client, argument);
         if (r == 0 && (fwrite(text, 1, size, file) < size || fflush(file) == EOF)) {
                 log_error("The output cannot be written: %s", strerror(errno));
                 r = -EIO;

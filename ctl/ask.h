@@ -36,6 +36,12 @@ int ask_and_write(const struct options *options, const char *method, json_t *par
 int ask_once(const struct options *options, const char *method, json_t *parameters, const char *key,
                 const char *argument, json_t **list);
 
+/*
+ * An empty list of the argument @name (NULL: none) may be so because it is a unit that does not run: then -ENOENT,
+ * logged. Returns 0 if it is not.
+ */
+int ask_check_unit(struct client *client, const char *name);
+
 /* Tells what client_call() and its like returned, @r, if it is not 0. Returns 0 or a negative errno. */
 int ask_tell(const struct client *client, int r);
 

@@ -9,17 +9,32 @@
 #include "assignment.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "field.h"
 #include "policy/config.h"
 #include "verbs.h"
 
-/* Calls @method, whose only answer is that it is done. */
+/* Logs the warnings that @reply (taken over) brings, about @subject; NULL: they name what they are about. */
+static void tell_warnings(json_t *reply, const char *subject)
+{
+        const json_t *warnings = field_get(reply, "warnings");
+
+        for (size_t i = 0; i < json_array_size(warnings); i++)
+                log_warning("%s%s%s", subject ?: "", subject ? ": " : "",
+                                json_string_value(json_array_get(warnings, i)) ?: "");
+        json_decref(reply);
+}
+
+/* Calls @method, whose only answer is that it is done, and what there was to warn of. */
 static int order(const struct options *options, const char *method)
 {
         struct client client;
+        json_t *reply;
         int r = ask_connect(&client, options);
 
         if (r == 0)
-                r = ask(&client, method, NULL, NULL);
+                r = ask(&client, method, NULL, &reply);
+        if (r == 0)
+                tell_warnings(reply, NULL);
         client_deinit(&client);
         return r;
 }
@@ -56,7 +71,7 @@ static int parse_assignments(json_t *parameters, int n, char *assignments[])
 
 int verb_set_budget(const struct options *options, int argc, char *argv[])
 {
-        json_t *parameters = json_object();
+        json_t *parameters = json_object(), *reply;
         _cleanup_free_ char *cgroup = NULL;
         struct client client = { .fd = -1 };
         int r;
@@ -69,8 +84,10 @@ int verb_set_budget(const struct options *options, int argc, char *argv[])
                 r = ask_cgroup(&client, argv[0], &cgroup);
         if (r == 0) {
                 json_object_set_new(parameters, "cgroup", json_string(cgroup));
-                r = ask(&client, "SetBudget", json_incref(parameters), NULL);
+                r = ask(&client, "SetBudget", json_incref(parameters), &reply);
         }
+        if (r == 0)
+                tell_warnings(reply, cgroup);
         client_deinit(&client);
         json_decref(parameters);
         return r;

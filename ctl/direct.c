@@ -31,9 +31,16 @@ static int find_match(void *context, uint64_t id, const char *path)
         return glob_match(context, path) ? -EEXIST : 0;
 }
 
-/* Drops *@list if it is empty as there is no cgroup that @argument names: -ENOENT, logged. */
+/* Drops *@list if it is empty as there is no cgroup that @argument names, or can be none: a negative errno, logged. */
 static int check_empty(const struct monitor *monitor, const char *argument, const char *glob, json_t **list)
 {
+        const char *wrong = glob && json_array_size(*list) == 0 ? check_asked_glob(glob) : NULL;
+
+        if (wrong) {
+                json_decref(*list);
+                log_error("%s %s", argument, wrong);
+                return -EINVAL;
+        }
         if (json_array_size(*list) > 0 || !argument || !ask_is_exact(argument) || strcmp(glob, "/") == 0 ||
                         cgroupfs_walk(&monitor->cgroupfs, find_match, (void *) glob) != 0)
                 return 0;

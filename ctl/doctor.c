@@ -12,9 +12,6 @@
 #include "terminal.h"
 #include "verbs.h"
 
-/* Exit status where nothing was found out: 0 to 2 are levels. */
-#define EXIT_NOT_EXAMINED 3
-
 static const struct {
         const char *name, *color;
         int status;
@@ -90,40 +87,57 @@ static void print_readiness(const json_t *readiness)
         }
 }
 
-/* Of the daemon, by what it is permitted and does, or of this process if no daemon runs. */
-static int get_readiness(const struct options *options, json_t **readiness)
+/* What the daemon would add is not there. */
+static void print_not_running(void)
+{
+        printf("\nbpfbudgetd is not running: this is what it could do with the privileges of this process.\n"
+               "    Run:\n        systemctl start bpfbudgetd\n");
+}
+
+/*
+ * Of the daemon, by what it is permitted and does, or of this process if no daemon runs. *running says which, in JSON
+ * as the member daemonRunning; with --direct nobody has looked.
+ */
+static int get_readiness(const struct options *options, json_t **readiness, bool *running)
 {
         struct client client;
         int r;
 
+        *running = true;
         if (options->direct)
                 return direct_readiness(readiness);
         r = client_connect(&client, options->socket);
-        if (r == -ENOENT || r == -ECONNREFUSED)
+        *running = r != -ENOENT && r != -ECONNREFUSED;
+        if (!*running)
                 r = direct_readiness(readiness);
         else if (r < 0)
                 r = ask_tell_connect(options, r);
         else
                 r = ask(&client, "GetReadiness", NULL, readiness);
         client_deinit(&client);
+        if (r == 0)
+                json_object_set_new(*readiness, "daemonRunning", json_boolean(*running));
         return r;
 }
 
 int verb_doctor(const struct options *options, int argc, char *argv[])
 {
         json_t *readiness;
-        int r = get_readiness(options, &readiness);
+        bool running;
+        int r = get_readiness(options, &readiness, &running);
 
         (void) argc;
         (void) argv;
         if (r < 0)
-                return EXIT_NOT_EXAMINED;
+                return r;
         if (options->json != JSON_OFF)
                 r = show_json(options, readiness);
         else
                 print_readiness(readiness);
+        if (!running && options->json == JSON_OFF)
+                print_not_running();
         if (r == 0)
                 r = levels[find_level(field_string(readiness, "level"))].status;
         json_decref(readiness);
-        return r < 0 ? EXIT_NOT_EXAMINED : r;
+        return r;
 }

@@ -29,6 +29,7 @@ static const struct verb {
         bool pager;           /* its output may be long */
         bool direct;          /* it can do without the daemon */
         int (*run)(const struct options *options, int argc, char *argv[]);
+        int failure; /* exit status; 0: EXIT_FAILURE */
 } verbs[] = {
         { "status", 0, 0, false, false, verb_status },
         { "cgroups", 0, 1, true, true, verb_cgroups },
@@ -44,7 +45,7 @@ static const struct verb {
         { "set-budget", 2, MANY, false, false, verb_set_budget },
         { "unset-budget", 1, 1, false, false, verb_unset_budget },
         { "capabilities", 0, 0, true, true, verb_capabilities },
-        { "doctor", 0, 0, false, true, verb_doctor },
+        { "doctor", 0, 0, false, true, verb_doctor, EXIT_NOT_EXAMINED },
         { "history", 0, 1, true, false, verb_history },
         { "what-grew", 0, 0, true, false, verb_what_grew },
         { "report", 0, 0, false, true, verb_report },
@@ -234,6 +235,8 @@ static const struct option option_table[] = {
         {},
 };
 
+#define SHORT_OPTIONS "hjald:n:by"
+
 /* Options without an argument that set a member of struct options. */
 static const struct {
         int option;
@@ -332,7 +335,7 @@ static int parse_options(int argc, char *argv[], struct options *options)
 {
         int c, r;
 
-        while ((c = getopt_long(argc, argv, "hjald:n:by", option_table, NULL)) >= 0) {
+        while ((c = getopt_long(argc, argv, SHORT_OPTIONS, option_table, NULL)) >= 0) {
                 r = parse_option(options, c);
                 if (r != 0)
                         return r;
@@ -342,13 +345,12 @@ static int parse_options(int argc, char *argv[], struct options *options)
 
 /* --- Verbs -------------------------------------------------------------------------------------------------------- */
 
-/* The verb @name, or NULL, logged. */
+/* The verb @name; NULL: there is none. */
 static const struct verb *find_verb(const char *name)
 {
         for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
                 if (strcmp(verbs[i].name, name) == 0)
                         return &verbs[i];
-        log_error("Unknown command verb '%s'; see bpfbudgetctl --help", name);
         return NULL;
 }
 
@@ -403,11 +405,14 @@ static int check_arguments(const struct verb *verb, int argc, char *argv[])
 
 static int run_verb(const struct options *options, int argc, char *argv[])
 {
-        const struct verb *verb = find_verb(argc ? argv[0] : "status");
+        const char *name = argc ? argv[0] : "status";
+        const struct verb *verb = find_verb(name);
         int r;
 
-        if (!verb)
+        if (!verb) {
+                log_error("Unknown command verb '%s'; see bpfbudgetctl --help", name);
                 return -EINVAL;
+        }
         argc -= argc > 0;
         argv++;
         r = check_verb(verb, options, argc);
@@ -420,6 +425,27 @@ static int run_verb(const struct options *options, int argc, char *argv[])
         r = verb->run(options, argc, argv);
         pager_end();
         return r;
+}
+
+/* What is left of the output has to be written, too. Returns @r, or a negative errno, logged. */
+static int end_output(int r)
+{
+        if (r < 0 || (fflush(stdout) == 0 && !ferror(stdout)))
+                return r;
+        log_error("The output cannot be written: %s", strerror(EIO));
+        return -EIO;
+}
+
+/* The exit status of what failed: that of the verb, if one was given, wherever the options were wrong. */
+static int failure_status(int argc, char *argv[])
+{
+        const struct verb *verb;
+
+        opterr = 0;
+        while (getopt_long(argc, argv, SHORT_OPTIONS, option_table, NULL) >= 0)
+                ;
+        verb = optind < argc ? find_verb(argv[optind]) : NULL;
+        return verb && verb->failure ? verb->failure : EXIT_FAILURE;
 }
 
 int main(int argc, char *argv[])
@@ -439,8 +465,10 @@ int main(int argc, char *argv[])
         /* What libbpf and the daemon's code have to say besides errors is for the daemon's log. */
         log_set_max_level(LOG_WARNING);
         r = parse_options(argc, argv, &options);
-        if (r != 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        r = run_verb(&options, argc - optind, argv + optind);
-        return r < 0 ? EXIT_FAILURE : r;
+        if (r == 0)
+                r = run_verb(&options, argc - optind, argv + optind);
+        else if (r == OPTIONS_DONE)
+                r = 0;
+        r = end_output(r);
+        return r < 0 ? failure_status(argc, argv) : r;
 }

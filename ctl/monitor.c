@@ -49,6 +49,8 @@ int verb_monitor(const struct options *options, int argc, char *argv[])
         if (r == 0)
                 r = ask_connect(&client, options);
         if (r == 0)
+                r = ask_check_unit(&client, argc ? argv[0] : NULL);
+        if (r == 0)
                 r = ask_tell(&client,
                                 client_send(&client, "io.bpfbudget.Subscribe", ask_cgroups_parameters(glob), true));
         while (r == 0 && continues) {

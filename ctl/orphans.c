@@ -19,9 +19,14 @@
 #include "text.h"
 #include "verbs.h"
 
-int orphans_ask(const struct options *options, const char *glob, bool all, json_t **list)
+int orphans_ask(const struct options *options, const char *argument, bool all, json_t **list)
 {
-        return ask_once(options, "ListOrphans", json_pack("{ss* sb}", "cgroup", glob, "all", all), "orphans", NULL,
+        _cleanup_free_ char *glob = NULL;
+        int r = ask_glob(options, argument, &glob);
+
+        if (r < 0)
+                return r;
+        return ask_once(options, "ListOrphans", json_pack("{ss* sb}", "cgroup", glob, "all", all), "orphans", argument,
                         list);
 }
 
@@ -233,15 +238,12 @@ static void tell_uncertain(const struct options *options, size_t count, uint64_t
 
 int verb_orphans(const struct options *options, int argc, char *argv[])
 {
-        _cleanup_free_ char *glob = NULL;
         json_t *list;
         size_t count = 0;
         uint64_t bytes = 0;
         int r;
 
-        r = ask_glob(options, argc ? argv[0] : NULL, &glob);
-        if (r == 0)
-                r = orphans_ask(options, glob, true, &list);
+        r = orphans_ask(options, argc ? argv[0] : NULL, true, &list);
         if (r < 0)
                 return r;
         if (!options->all)

@@ -149,6 +149,13 @@ int top_refresh(struct top *top)
         r = ask_list(&top->calls, "ListCgroups", ask_cgroups_parameters(top->glob), "cgroups", &cgroups);
         if (r < 0)
                 return r;
+        if (json_array_size(cgroups) == 0)
+                r = ask_check_unit(&top->calls, top->argument);
+        top->argument = NULL;
+        if (r < 0) {
+                json_decref(cgroups);
+                return r;
+        }
         top->shown_usec = now_usec();
         r = ask_tell(&top->calls, set_cgroups(top, cgroups) ?: note_history(top, top->shown_usec / 1000000));
         json_decref(cgroups);

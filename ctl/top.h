@@ -14,6 +14,7 @@
 struct top {
         const struct options *options;
         char *glob;                   /* NULL: all cgroups */
+        const char *argument;         /* what it was made of, until there was an answer */
         struct client calls, events;  /* questions, and the subscription */
         json_t *root;                 /* of the whole machine, as GetCgroup answers */
         json_t *cgroups, *objects;    /* objects: NULL if cgroups are shown */

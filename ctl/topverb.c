@@ -87,6 +87,7 @@ int verb_top(const struct options *options, int argc, char *argv[])
 {
         struct top top = {
                 .options = options,
+                .argument = argc ? argv[0] : NULL,
                 .calls.fd = -1,
                 .events.fd = -1,
                 .delay_usec = options->delay_usec,

@@ -15,6 +15,9 @@
 /* Of "reclaim" when some of what it had begun to free is still there. */
 #define EXIT_NOT_RECLAIMED 2
 
+/* Exit status of doctor where nothing was found out: 0 to 2 are levels. */
+#define EXIT_NOT_EXAMINED 3
+
 int verb_status(const struct options *options, int argc, char *argv[]);
 int verb_cgroups(const struct options *options, int argc, char *argv[]);
 int verb_tree(const struct options *options, int argc, char *argv[]);

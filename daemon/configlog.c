@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-static void collect_error(json_t *texts, const char *file, unsigned int line, const char *message)
+static void collect(json_t *texts, const char *file, unsigned int line, const char *message)
 {
         _cleanup_free_ char *text = NULL;
         int n = line ? asprintf(&text, "%s:%u: %s", file, line, message) : asprintf(&text, "%s: %s", file, message);
@@ -22,13 +22,15 @@ static void collect_error(json_t *texts, const char *file, unsigned int line, co
 static void log_config(void *context, const char *file, unsigned int line, bool fatal, const char *message)
 {
         struct config_log *log = context;
+        json_t *texts;
 
         if (fatal)
                 log->errors++;
         else
                 log->warnings++;
-        if (fatal && log->texts)
-                collect_error(log->texts, file, line, message);
+        texts = fatal ? log->texts : log->warning_texts;
+        if (texts)
+                collect(texts, file, line, message);
         if (line)
                 log_message(fatal ? LOG_ERR : LOG_WARNING, "%s:%u: %s", file, line, message);
         else

@@ -11,7 +11,7 @@
 /* What was wrong. */
 struct config_log {
         size_t errors, warnings;
-        json_t *texts; /* array that errors are added to; NULL: they are only logged */
+        json_t *texts, *warning_texts; /* arrays that they are added to; NULL: they are only logged */
 };
 
 /*

@@ -279,11 +279,11 @@ static void start_history(struct daemon *daemon)
 
 /*
  * Reads the configuration again and puts it in force. Returns 0; -EINVAL: it has errors, which were logged, and added
- * to the array @errors if that is not NULL; -ENOMEM.
+ * to the array @errors if that is not NULL; -ENOMEM. Warnings are added to @warnings.
  */
-static int reload(void *context, json_t *errors)
+static int reload(void *context, json_t *errors, json_t *warnings)
 {
-        struct config_log log = { .texts = errors };
+        struct config_log log = { .texts = errors, .warning_texts = warnings };
         struct daemon *daemon = context;
         struct config config = {};
         int r;
@@ -321,7 +321,7 @@ static void on_reload(evutil_socket_t signal, short what, void *context)
 {
         (void) signal;
         (void) what;
-        reload(context, NULL);
+        reload(context, NULL, NULL);
 }
 
 /* A reload is for what has changed in a section of ours: most units have none. */
@@ -335,7 +335,7 @@ static void on_units_timer(evutil_socket_t fd, short what, void *context)
         if (unit_budgets_fingerprint("", &fingerprint) < 0 || fingerprint == daemon->manager.config.units_fingerprint)
                 return;
         log_info("Budgets in unit files have changed");
-        reload(daemon, NULL);
+        reload(daemon, NULL, NULL);
 }
 
 static void on_units_changed(evutil_socket_t fd, short what, void *context)

@@ -350,14 +350,25 @@ static int do_without_waiting(int (*action)(const struct options *options), cons
         return status;
 }
 
+/* The exit status where the command line is wrong: with --doctor 1 is a level. */
+static int usage_status(int argc, char *argv[])
+{
+        for (int i = 1; i < argc; i++)
+                if (strcmp(argv[i], "--doctor") == 0)
+                        return EXIT_NOT_EXAMINED;
+        return EXIT_FAILURE;
+}
+
 int main(int argc, char *argv[])
 {
         struct options options = {};
         int r;
 
+        /* A reader that has enough ends a report in silence, also where a service ignores the signal. */
+        signal(SIGPIPE, SIG_DFL);
         r = parse_options(argc, argv, &options);
         if (r < 0)
-                return EXIT_FAILURE;
+                return usage_status(argc, argv);
         switch (options.action) {
         case ACTION_RUN:
                 return do_without_waiting(run, &options);
@@ -375,6 +386,7 @@ int main(int argc, char *argv[])
         case ACTION_RELEASE:
                 return do_without_waiting(release, &options);
         case ACTION_DONE:
+                r = check_written(fflush(stdout) == EOF || ferror(stdout) ? -EIO : 0);
                 break;
         }
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

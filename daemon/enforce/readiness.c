@@ -232,6 +232,17 @@ static bool is_polled(const struct readiness_facts *facts)
         return measures(facts) && !all && !available(facts, HOOK_MOD_MEMCG_STATE);
 }
 
+/* What is missing is not an option of the kernel. */
+static bool is_polled_by_refusal(const struct readiness_facts *facts)
+{
+        return is_polled(facts) && facts->capabilities[HOOK_MEM_REFILL].refused;
+}
+
+static bool is_polled_otherwise(const struct readiness_facts *facts)
+{
+        return is_polled(facts) && !is_polled_by_refusal(facts);
+}
+
 /* --- Throttle ----------------------------------------------------------------------------------------------------- */
 
 static bool is_version_1(const struct readiness_facts *facts)
@@ -278,16 +289,29 @@ static bool cannot_refuse(const struct readiness_facts *facts)
         return measures(facts) && !refuses(facts);
 }
 
+/* The hook without which there is no gate. */
+static const struct capability *missing_hook(const struct readiness_facts *facts)
+{
+        size_t hook = gate_available(facts, GATE_HOOK_MAP) ? GATE_HOOK_MAP_FREE : GATE_HOOK_MAP;
+
+        return &facts->capabilities[CAPABILITY_GATE + hook];
+}
+
 /* arch/arm64/net/bpf_jit_comp.c has trampolines since 6.0, but ftrace has direct calls there since 6.4 only. */
 static bool cannot_refuse_arm64(const struct readiness_facts *facts)
 {
         return cannot_refuse(facts) && strcmp(facts->host->machine, "aarch64") == 0 &&
-               facts->host->version < HOST_VERSION(6, 4);
+               facts->host->version < HOST_VERSION(6, 4) && !missing_hook(facts)->refused;
+}
+
+static bool cannot_refuse_by_refusal(const struct readiness_facts *facts)
+{
+        return cannot_refuse(facts) && missing_hook(facts)->refused;
 }
 
 static bool cannot_refuse_otherwise(const struct readiness_facts *facts)
 {
-        return cannot_refuse(facts) && !cannot_refuse_arm64(facts);
+        return cannot_refuse(facts) && !cannot_refuse_arm64(facts) && !cannot_refuse_by_refusal(facts);
 }
 
 static bool refuses_partly(const struct readiness_facts *facts)
@@ -383,9 +407,12 @@ static const char *freeze_reason(const struct readiness_facts *facts)
 
 static const char *refusal_reason(const struct readiness_facts *facts)
 {
-        size_t hook = gate_available(facts, GATE_HOOK_MAP) ? GATE_HOOK_MAP_FREE : GATE_HOOK_MAP;
+        return missing_hook(facts)->reason;
+}
 
-        return facts->capabilities[CAPABILITY_GATE + hook].reason;
+static const char *growth_reason(const struct readiness_facts *facts)
+{
+        return facts->capabilities[HOOK_MEM_REFILL].reason;
 }
 
 static const char *throttle_obstacle(const struct readiness_facts *facts)
@@ -424,6 +451,11 @@ static const char *refusal_obstacle(const struct readiness_facts *facts)
 #define CONTAINER          "Start the container with"
 
 /* Texts may have one %s, which is the detail. */
+/* Where the kernel has trampolines, but does not let this process have any. */
+#define REFUSED_ACTION \
+        "No option is missing. See what forbids it, such as a seccomp filter, a security module or a hypervisor, in"
+#define REFUSED_REMEDY "grep Seccomp: /proc/self/status; cat /sys/kernel/security/lsm; dmesg"
+
 static const struct rule {
         const char *name;
         bool (*applies)(const struct readiness_facts *facts);
@@ -505,7 +537,12 @@ static const struct rule {
         { "no-cap-sys-ptrace", lacks_ptrace, ACCOUNTING(READINESS_PARTIAL),
                         "CAP_SYS_PTRACE is missing: executables and build ids of other processes are not known.",
                         UNIT_OR_CONTAINER("SYS_PTRACE"), BOUNDING_SET("SYS_PTRACE") },
-        { "polled", is_polled, { [FACILITY_ALERTS] = READINESS_PARTIAL, [FACILITY_THROTTLE] = READINESS_PARTIAL },
+        { "polled-by-refusal", is_polled_by_refusal,
+                        { [FACILITY_ALERTS] = READINESS_PARTIAL, [FACILITY_THROTTLE] = READINESS_PARTIAL },
+                        "Growth is polled (PollSec=), and what comes between is seen late: %s.", REFUSED_ACTION,
+                        REFUSED_REMEDY, growth_reason },
+        { "polled", is_polled_otherwise,
+                        { [FACILITY_ALERTS] = READINESS_PARTIAL, [FACILITY_THROTTLE] = READINESS_PARTIAL },
                         "No hook of this kernel tells of growth: it is polled (PollSec=), and what comes between is "
                         "seen late.",
                         "Boot Linux 6.15 or newer, or a kernel with",
@@ -528,6 +565,8 @@ static const struct rule {
         { "no-trampolines-arm64", cannot_refuse_arm64, REFUSAL(READINESS_NONE),
                         "Linux %s on arm64 has no BPF trampolines that can be attached.", "Boot", "Linux 6.4 or newer",
                         release },
+        { "trampolines-refused", cannot_refuse_by_refusal, REFUSAL(READINESS_NONE), "Maps cannot be refused: %s.",
+                        REFUSED_ACTION, REFUSED_REMEDY, refusal_reason },
         { "no-trampolines", cannot_refuse_otherwise, REFUSAL(READINESS_NONE), "Maps cannot be refused: %s.",
                         "Boot a kernel with",
                         "CONFIG_BPF_JIT=y CONFIG_FUNCTION_TRACER=y CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y "

@@ -9,6 +9,7 @@ struct capability {
         const char *purpose; /* what it gives, and so what is missing without it */
         bool available;
         bool essential;   /* without it nothing can be measured */
+        bool refused;     /* it is not available though the kernel has it: no option of the kernel is missing */
         bool permission;  /* it is not available because this process lacks a capability(7) */
         char reason[160]; /* why it is not available; empty if it is */
 };

@@ -391,8 +391,7 @@ static int trial(struct targets *known, enum hook_kind kind, int btf_id, char re
         return known->tracepoint;
 }
 
-/* Whether a program that was loaded for the function @btf_id can be attached; tried once, and where there is a doubt.
- */
+/* Whether a program that was loaded for the function @btf_id can be attached; tried once, where there is a doubt. */
 static int try_attach(struct targets *known, int btf_id)
 {
         if (find_target(known, HOOK_FUNCTION, DIRECT_CALLS) >= 0)
@@ -408,7 +407,7 @@ static void probe_kind(struct targets *known, enum hook_kind kind, int btf_id, s
 {
         bool function = kind == HOOK_FUNCTION || kind == HOOK_REFUSAL || kind == HOOK_LSM;
         char reason[VERIFIER_REASON_MAX];
-        int r;
+        int r, attach;
 
         capability->available = true;
         if (btf_id < 0) {
@@ -416,11 +415,13 @@ static void probe_kind(struct targets *known, enum hook_kind kind, int btf_id, s
                 return;
         }
         r = trial(known, kind, btf_id, reason);
-        if (r == -EPERM && function)
-                capability_lost(capability, "this kernel refuses trampolines (%s)", strerror(-r));
+        attach = r == 0 && function ? try_attach(known, btf_id) : r;
+        capability->refused = function && trampoline_is_refused(attach);
+        if (capability->refused)
+                capability_lost(capability, "this kernel refuses trampolines (%s)", strerror(-attach));
         else if (r < 0)
                 capability_refused(capability, r, reason);
-        else if (function && try_attach(known, btf_id) < 0)
+        else if (function && attach < 0)
                 capability_lost(capability,
                                 "this kernel attaches nothing to functions (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)");
 }

@@ -6,10 +6,21 @@
 
 #include "policy/keys.h"
 
-/* Where the key @name of [Budget] was given. */
+/* Where the key @name of the last section of the format was given. */
 static const struct given *given(const struct source *source, const char *name)
 {
-        return &source->given[find_key(source->format, "Budget", name) - source->format->keys];
+        const char *section = source->format == &budget_format ? "Budget" : "Daemon";
+
+        return &source->given[find_key(source->format, section, name) - source->format->keys];
+}
+
+/* Warns that the key @name does not what was probably meant. */
+static void warn(struct source *source, const char *name, const char *message)
+{
+        const struct given *key = given(source, name);
+
+        source->file = key->file;
+        report_at(source, key->line, false, "%s", message);
 }
 
 /* Where @given is, for a message about @file. */
@@ -40,20 +51,40 @@ static void check_order(struct source *source, const struct budget *budget)
 /* Warns of an action that no limit leads to. */
 static void check_actions(struct source *source, const struct budget *budget)
 {
-        const struct given *on_high = given(source, "OnHigh"), *on_max = given(source, "OnMax");
-
-        if (budget->on_high == ACTION_THROTTLE && budget->high == BUDGET_INFINITY) {
-                source->file = on_high->file;
-                report_at(source, on_high->line, false,
-                                "OnHigh=throttle does nothing without High=: set the limit to throttle above");
-        }
+        if (budget->on_high == ACTION_THROTTLE && budget->high == BUDGET_INFINITY)
+                warn(source, "OnHigh", "OnHigh=throttle does nothing without High=: set the limit to throttle above");
         if (budget->on_max == ACTION_DENY && budget->max == BUDGET_INFINITY && budget->maps_max == BUDGET_INFINITY &&
-                        budget->programs_max == BUDGET_INFINITY) {
-                source->file = on_max->file;
-                report_at(source, on_max->line, false,
+                        budget->programs_max == BUDGET_INFINITY)
+                warn(source, "OnMax",
                                 "OnMax=deny does nothing without Max=, MapsMax= or ProgramsMax=: set the limit to "
                                 "refuse past");
-        }
+        if (budget->unbounded == UNBOUNDED_ALLOW && budget->count != COUNT_COMMITTED)
+                warn(source, "Unbounded",
+                                "Unbounded=allow does nothing without Count=committed: maps without a ceiling are "
+                                "refused only with it");
+}
+
+/* Warns of what the settings have switched off. */
+static void check_with_settings(struct source *source, const struct budget *budget, const struct settings *settings)
+{
+        if (budget->on_high == ACTION_THROTTLE && settings->throttle_max_usec == 0)
+                warn(source, "OnHigh",
+                                "OnHigh=throttle does nothing with ThrottleMaxSec=0 in bpfbudgetd.conf: set the "
+                                "longest pause there");
+        if (settings->poll_usec > 0)
+                return;
+        if (budget->footprint_ratio_high)
+                warn(source, "FootprintRatioHigh",
+                                "FootprintRatioHigh= misses changes of RSS with PollSec=0 in bpfbudgetd.conf: no "
+                                "sensor reports RSS, set an interval there");
+        if (budget->map_fill_high)
+                warn(source, "MapFillHigh",
+                                "MapFillHigh= misses maps that fill with PollSec=0 in bpfbudgetd.conf: no sensor "
+                                "reports elements, set an interval there");
+        if (budget->attribution == BUDGET_HOLDER)
+                warn(source, "Attribution",
+                                "Attribution=holder misses new holders with PollSec=0 in bpfbudgetd.conf: no sensor "
+                                "reports holders, set an interval there");
 }
 
 void check_limits(struct source *source, const struct budget *budget)
@@ -61,4 +92,25 @@ void check_limits(struct source *source, const struct budget *budget)
         check_order(source, budget);
         if (!source->errors)
                 check_actions(source, budget);
+        if (!source->errors && source->loader->settings)
+                check_with_settings(source, budget, source->loader->settings);
+}
+
+/* Whether @patterns match any cgroup there is or may be, but the root; excluding ones show that it was meant. */
+static bool match_everything(const struct patterns *patterns)
+{
+        for (size_t i = 0; i < patterns->count; i++)
+                if (patterns->list[i].exclude)
+                        return false;
+        /* No cgroup has such names. */
+        return patterns_match(patterns, "/\1") && patterns_match(patterns, "/\1/\1/\1");
+}
+
+void check_settings(struct source *source, const struct settings *settings)
+{
+        if (source->errors || !match_everything(&settings->never_throttle))
+                return;
+        warn(source, "NeverThrottle",
+                        "NeverThrottle= matches all cgroups, so that OnHigh=throttle does nothing: name those that "
+                        "must not be paused");
 }

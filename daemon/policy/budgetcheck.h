@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Checks that require a complete budget. */
+/* Checks that require a complete budget, or all settings. */
 #pragma once
 
 #include "policy/budget.h"
@@ -7,3 +7,6 @@
 
 /* Reports limits of @budget, of which @source knows where each was given, that do not go together. */
 void check_limits(struct source *source, const struct budget *budget);
+
+/* The same of @settings. */
+void check_settings(struct source *source, const struct settings *settings);

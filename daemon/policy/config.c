@@ -76,7 +76,9 @@ static void load_settings(struct loader *loader, const struct listing *files, co
                 if (strcmp(files->list[i].name, SETTINGS_FILE) == 0)
                         load_file(&source, files->list[i].file);
         load_dropins(&source, dropins, SETTINGS_FILE, NULL);
+        check_settings(&source, settings);
         report_rest(&source);
+        loader->settings = settings;
 }
 
 static void load_budget(

@@ -160,33 +160,6 @@ static char *next_pattern(char **rest, bool *exclude)
         return word ? word + *exclude : NULL;
 }
 
-static bool brackets_are_closed(const char *glob)
-{
-        while ((glob = strchr(glob, '['))) {
-                bool found;
-                size_t length = glob_brackets(glob, 0, &found);
-
-                if (length == 0)
-                        return false;
-                glob += length;
-        }
-        return true;
-}
-
-/* What is wrong with a glob for paths of cgroups, NULL if nothing is. */
-static const char *check_path_glob(const char *glob)
-{
-        if (*glob != '/')
-                return "does not begin with \"/\": give the path below the cgroup mount";
-        if (!brackets_are_closed(glob))
-                return "has a \"[\" without \"]\": close it";
-        if (strstr(glob, "//"))
-                return "has an empty component: write one \"/\" for \"//\"";
-        if (glob[1] && glob[strlen(glob) - 1] == '/')
-                return "ends in \"/\", which no cgroup does: leave it out";
-        return NULL;
-}
-
 /* A glob may leave open which unit it is, but "docker" and "docker.timer" match none. */
 static const char *check_unit_glob(const char *glob)
 {
@@ -194,7 +167,7 @@ static const char *check_unit_glob(const char *glob)
 
         if (strchr(glob, '/'))
                 return "has a \"/\", which no unit has: use Cgroup= for paths";
-        if (!brackets_are_closed(glob))
+        if (!glob_is_closed(glob))
                 return "has a \"[\" without \"]\": close it";
         if (!strpbrk(dot ?: glob, "*?[]") && !is_unit(glob, strlen(glob)))
                 return "is no unit that has a cgroup: expected a name in " UNIT_SUFFIXES ", or a glob";
@@ -295,7 +268,7 @@ static const char *check_pod_glob(const char *glob)
 {
         const char *slash = strchr(glob, '/');
 
-        if (!brackets_are_closed(glob))
+        if (!glob_is_closed(glob))
                 return "has a \"[\" without \"]\": close it";
         if (!slash)
                 return "has no namespace: write NAMESPACE/NAME, or */NAME for any namespace";
@@ -307,7 +280,7 @@ static const char *check_pod_glob(const char *glob)
 /* And with one for names of containers. */
 static const char *check_container_glob(const char *glob)
 {
-        if (!brackets_are_closed(glob))
+        if (!glob_is_closed(glob))
                 return "has a \"[\" without \"]\": close it";
         if (!*glob)
                 return "is empty: give the name of a container";

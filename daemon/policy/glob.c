@@ -191,6 +191,60 @@ bool glob_match(const char *glob, const char *path)
         return pattern_match(&pattern, path, strlen(path));
 }
 
+bool glob_is_closed(const char *glob)
+{
+        while ((glob = strchr(glob, '['))) {
+                bool found;
+                size_t length = glob_brackets(glob, 0, &found);
+
+                if (length == 0)
+                        return false;
+                glob += length;
+        }
+        return true;
+}
+
+/* What is wrong with the components of @path, which may be a glob. */
+static const char *check_components(const char *path)
+{
+        if (strstr(path, "//"))
+                return "has an empty component: write one \"/\" for \"//\"";
+        if (path[0] && path[1] && path[strlen(path) - 1] == '/')
+                return "ends in \"/\", which no cgroup does: leave it out";
+        for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+                size_t length = strcspn(slash + 1, "/");
+
+                if (length > 0 && length <= 2 && strncmp(slash + 1, "..", length) == 0)
+                        return "has a component \".\" or \"..\", which no cgroup has: give the path without it";
+        }
+        return NULL;
+}
+
+const char *check_path(const char *path)
+{
+        if (*path != '/')
+                return "does not begin with \"/\": give the path below the cgroup mount";
+        return check_components(path);
+}
+
+const char *check_path_glob(const char *glob)
+{
+        if (*glob == '/' && !glob_is_closed(glob))
+                return "has a \"[\" without \"]\": close it";
+        return check_path(glob);
+}
+
+const char *check_asked_glob(const char *glob)
+{
+        const char *wrong = *glob == '*' ? check_components(glob) : check_path(glob);
+
+        if (!wrong && !glob_is_closed(glob))
+                wrong = "has a \"[\" without \"]\": close it";
+        if (!wrong && strlen(glob + glob_literal(glob)) > GLOB_ASKED_MAX)
+                wrong = "has more than 255 bytes from its first wildcard on: shorten it";
+        return wrong;
+}
+
 /* Whether the @length bytes of @text, UTF-8 or not, can be in a pattern of a budget file. */
 static bool fits_line(const char *text, size_t length)
 {

@@ -39,9 +39,9 @@ bool glob_match(const char *glob, const char *path);
 int glob_escape(const char *path, char **glob);
 
 /*
- * A glob that matches @path, of a cgroup, and as little else as a line of a budget file can say, where glob_escape() has
- * none: "?" is in place of a character that a line cannot have, and "?*" of each run of "?", which are in JSON for bytes
- * of a path that is not UTF-8. Returns as glob_escape(), but not -EINVAL.
+ * A glob that matches @path, of a cgroup, and as little else as a line of a budget file can say, where glob_escape()
+ * has none: "?" is in place of a character that a line cannot have, and "?*" of each run of "?", which are in JSON for
+ * bytes of a path that is not UTF-8. Returns as glob_escape(), but not -EINVAL.
  */
 int glob_approximate(const char *path, char **glob);
 
@@ -55,6 +55,16 @@ bool pattern_match(const struct pattern *pattern, const char *text, size_t lengt
  * The length in bytes of the brackets at @glob, 0 if they are not closed; *found says whether @character is in them.
  */
 size_t glob_brackets(const char *glob, uint32_t character, bool *found);
+
+/* Whether all brackets in @glob are closed. */
+bool glob_is_closed(const char *glob);
+
+/* What is wrong with @path of a cgroup, to be told behind it; NULL: nothing, there may be such a cgroup. */
+const char *check_path(const char *path);
+
+/* The same of a glob for such paths, and of one, or a path, that a client asks for: that may begin with an asterisk. */
+const char *check_path_glob(const char *glob);
+const char *check_asked_glob(const char *glob);
 
 /* Adds a copy of @glob. Returns 0 or -ENOMEM. */
 int patterns_add(struct patterns *patterns, const char *glob, bool exclude);

@@ -134,6 +134,12 @@ static bool is_extension(const char *name, size_t length)
         return length >= 2 && name[0] == 'X' && name[1] == '-';
 }
 
+/* The same, but for the upper case, which is a slip. */
+static bool is_extension_slip(const char *name, size_t length)
+{
+        return length >= 2 && name[0] == 'x' && name[1] == '-';
+}
+
 /* How long the name before "=" is, 0 if @line does not begin with "KEY=". */
 static size_t name_length(const struct line *line)
 {
@@ -151,6 +157,20 @@ static size_t name_length(const struct line *line)
 static bool is_extension_key(const struct line *line)
 {
         return is_extension(line->text, line->length) && memchr(line->text, '=', line->length);
+}
+
+/* Reports what is wrong with @line, which is neither a pair nor a section. */
+static void report_no_pair(struct source *source, const struct line *line)
+{
+        const char *equals = memchr(line->text, '=', line->length);
+
+        if (equals && is_extension_slip(line->text, line->length))
+                report_error(source, "%s= is not a key: those of other programs begin with an upper-case \"X-\"",
+                                excerpt_of(line->text, strip(line->text, equals).length).text);
+        else
+                report_error(source,
+                                "\"%s\" is neither KEY=VALUE nor [SECTION]: a line cannot be continued in the next",
+                                excerpt_of(line->text, line->length).text);
 }
 
 static void report_long(struct source *source, const struct line *line)
@@ -212,7 +232,11 @@ static void report_section(struct source *source, const char *name, const char *
         char names[MESSAGE_SIZE / 2];
 
         name_sections(source->format, names, sizeof(names));
-        if (is_near(distance, nearest))
+        if (is_extension_slip(name, strlen(name)))
+                report_error(source,
+                                "[%s] is not a section of %s: those of other programs begin with an upper-case \"X-\"",
+                                name, source->format->what);
+        else if (is_near(distance, nearest))
                 report_error(source, "[%s] is not a section of %s: did you mean [%s]?", name, source->format->what,
                                 nearest);
         else
@@ -322,9 +346,7 @@ static char *read_line(char *buffer, int size, void *stream)
         else if (source->extension || is_extension_key(&line))
                 ;
         else if ((name = name_length(&line)) == 0)
-                report_error(source,
-                                "\"%s\" is neither KEY=VALUE nor [SECTION]: a line cannot be continued in the next",
-                                excerpt_of(line.text, line.length).text);
+                report_no_pair(source, &line);
         else
                 write_pair(source, &line, name, buffer, size);
         return buffer;

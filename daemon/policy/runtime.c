@@ -61,8 +61,7 @@ static void name_of(const char *path, char name[NAME_MAX + 1])
         strcpy(name + n, SUFFIX);
 }
 
-/* "@directory/@suffix", to be freed; NULL: no memory. */
-static char *file_of(const char *directory, const char *path)
+char *runtime_file(const char *directory, const char *path)
 {
         char name[NAME_MAX + 1], *file;
 
@@ -146,7 +145,7 @@ static char *format_budget(const char *glob, const struct budget *budget)
 
 int runtime_write(const char *directory, const char *path, const struct budget *budget, char **before)
 {
-        _cleanup_free_ char *glob = NULL, *text = NULL, *file = file_of(directory, path);
+        _cleanup_free_ char *glob = NULL, *text = NULL, *file = runtime_file(directory, path);
         int r;
 
         *before = NULL;
@@ -173,7 +172,7 @@ int runtime_write(const char *directory, const char *path, const struct budget *
 
 int runtime_remove(const char *directory, const char *path, char **before)
 {
-        _cleanup_free_ char *file = file_of(directory, path);
+        _cleanup_free_ char *file = runtime_file(directory, path);
         int r;
 
         *before = NULL;
@@ -194,7 +193,7 @@ int runtime_remove(const char *directory, const char *path, char **before)
 
 int runtime_restore(const char *directory, const char *path, char *before)
 {
-        _cleanup_free_ char *file = file_of(directory, path), *text = before;
+        _cleanup_free_ char *file = runtime_file(directory, path), *text = before;
 
         if (!file)
                 return -ENOMEM;

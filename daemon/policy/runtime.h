@@ -11,6 +11,9 @@
  */
 bool runtime_is(const char *directory, const struct budget *budget);
 
+/* The file of the budget of the cgroup at @path, to be freed; NULL: no memory. */
+char *runtime_file(const char *directory, const char *path);
+
 /*
  * Writes the budget of the cgroup at @path: what in @budget is not a match is its budget. The file is there whole or
  * not at all. *before is what it was, to be given to runtime_restore() and freed by that. Returns 0; -EINVAL or

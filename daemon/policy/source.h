@@ -17,6 +17,7 @@
 /* What all files of one configuration share. */
 struct loader {
         const struct config_machine *machine;
+        const struct settings *settings; /* that budgets are checked with */
         config_message_t message;
         void *context;
         char *buffer; /* FILE_SIZE_MAX + 1 bytes */

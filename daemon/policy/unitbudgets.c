@@ -15,6 +15,7 @@
 #include "policy/budgetcheck.h"
 #include "policy/files.h"
 #include "policy/lines.h"
+#include "policy/spelling.h"
 #include "policy/unitfiles.h"
 #include "policy/unitparts.h"
 
@@ -163,6 +164,36 @@ static bool same_parts(const struct unit_parts *x, const struct unit_parts *y)
         return x->count == y->count && (x->count == 0 || memcmp(x->list, y->list, x->count * sizeof(*x->list)) == 0);
 }
 
+/* The name in the section line that begins at @line, before @end; *name is "" if it is none or longer than ours. */
+static void section_name(const char *line, const char *end, char name[static NAME_MAX_COMPARED + 1])
+{
+        const char *close;
+
+        *name = '\0';
+        while (line < end && (*line == ' ' || *line == '\t'))
+                line++;
+        close = line < end && *line == '[' ? memchr(line, ']', end - line) : NULL;
+        if (close && close - line - 1 <= NAME_MAX_COMPARED)
+                snprintf(name, NAME_MAX_COMPARED + 1, "%.*s", (int) (close - line - 1), line + 1);
+}
+
+/* Warns of sections in the @size bytes at @text whose names are slips for ours: systemd ignores them, too. */
+static void warn_of_slips(struct source *source, const char *text, size_t size)
+{
+        unsigned int number = 1;
+
+        for (const char *line = text, *end; line < text + size; line = end + 1, number++) {
+                char name[NAME_MAX_COMPARED + 1];
+
+                end = memchr(line, '\n', text + size - line) ?: text + size;
+                section_name(line, end, name);
+                if (*name && strcmp(name, UNIT_SECTION) != 0 &&
+                                is_near(edit_distance(name, UNIT_SECTION), UNIT_SECTION))
+                        report_at(source, number, false, "[%s] is ignored: did you mean [" UNIT_SECTION "]?",
+                                        excerpt(name).text);
+        }
+}
+
 /* Adds @unit, unless a budget of its base will be its as well. Returns 0 or -ENOMEM. */
 static int add_class(struct classes *classes, const struct unit_files *files, const char *unit)
 {
@@ -216,13 +247,18 @@ static int find_classes(struct classes *classes, const struct unit_files *files)
         return r;
 }
 
-/* Finds which files have a section, and what is in it. */
-static void find_sections(struct unit_files *files, char *buffer)
+/* Finds which files have a section, and what is in it. @loader, unless NULL, is told of slips in the names of sections.
+ */
+static void find_sections(struct unit_files *files, struct loader *loader, char *buffer)
 {
         for (size_t i = 0; i < files->count; i++) {
                 struct unit_file *file = &files->list[i];
                 size_t size = file->mask || file->alias ? 0 : read_unit(file->file, buffer);
 
+                struct source source = { .loader = loader, .file = file->file };
+
+                if (size > 0 && loader)
+                        warn_of_slips(&source, buffer, size);
                 if (size > 0 && keep_section(buffer, size))
                         file->section = hash(FINGERPRINT_NONE, buffer, size) ?: 1;
         }
@@ -325,7 +361,7 @@ static int read_all_classes(struct unit_budgets *budgets, struct loader *loader,
         struct reading reading = { .budgets = budgets, .loader = loader, .buffer = buffer, .classes = &classes };
         int r;
 
-        find_sections(files, buffer);
+        find_sections(files, loader, buffer);
         r = find_classes(&classes, files);
         for (size_t i = 0; r == 0 && i < classes.count; i++)
                 r = read_class(&reading, &classes.list[i]);

@@ -20,26 +20,80 @@ static int invalid_budget(struct varlink_call *call, const char *field, const ch
         return parameters ? varlink_error(call, "io.bpfbudget.InvalidBudget", parameters) : -ENOMEM;
 }
 
+/* Adds to @own what @warnings has about @file, whose name and line nobody knows who set the budget. */
+static void take_warnings(json_t *own, const json_t *warnings, const char *file)
+{
+        size_t length = strlen(file), i;
+        json_t *warning;
+
+        json_array_foreach(warnings, i, warning)
+        {
+                const char *text = json_string_value(warning);
+
+                if (strncmp(text, file, length) != 0 || text[length] != ':')
+                        continue;
+                text += length + 1;
+                text += strspn(text, "0123456789");
+                json_array_append_new(own, json_string(text + strspn(text, ": ")));
+        }
+}
+
+/* Adds to @own why an action of @budget is not in force. */
+static void add_obstacles(const struct api *api, json_t *own, const struct budget *budget)
+{
+        const char *throttle = manager_throttle_obstacle(api->options.manager), *deny = api->options.manager->obstacle;
+
+        if (budget->on_high == ACTION_THROTTLE && throttle)
+                json_array_append_new(own,
+                                json_sprintf("OnHigh=throttle is not available (%s): growth over High is reported, "
+                                             "but not throttled",
+                                                throttle));
+        if (budget->on_max == ACTION_DENY && deny)
+                json_array_append_new(own,
+                                json_sprintf("OnMax=deny is not available (%s): growth past Max is reported, but not "
+                                             "refused",
+                                                deny));
+}
+
+/* Replies that @budget of @path is in force (NULL: that there is none any more). */
+static int reply_in_force(struct api *api, struct varlink_call *call, const char *path, const struct budget *budget,
+                const json_t *warnings)
+{
+        _cleanup_free_ char *file = budget ? runtime_file(api->options.directory, path) : NULL;
+        json_t *own = file ? json_array() : NULL;
+
+        if (!budget)
+                return varlink_reply(call, json_object(), false);
+        if (!own)
+                return -ENOMEM;
+        take_warnings(own, warnings, file);
+        add_obstacles(api, own, budget);
+        return varlink_reply(call, json_pack("{so}", "warnings", own), false);
+}
+
 /*
  * Puts the files that were just changed in force, or what was @before (taken over) back in the one of @path if they
- * cannot be.
+ * cannot be. @budget: what the file says now, NULL: it was removed.
  */
-static int put_in_force(struct api *api, struct varlink_call *call, const char *path, char *before)
+static int put_in_force(
+                struct api *api, struct varlink_call *call, const char *path, const struct budget *budget, char *before)
 {
-        json_t *errors = json_array();
-        int r = errors ? api->options.hooks.reload(api->options.hooks.context, errors) : -ENOMEM, s;
+        json_t *errors, *warnings;
+        int r = api_reload(api, &errors, &warnings), s;
 
         if (r == 0) {
                 free(before);
-                json_decref(errors);
-                return varlink_reply(call, json_object(), false);
+                r = reply_in_force(api, call, path, budget, warnings);
+        } else {
+                s = runtime_restore(api->options.directory, path, before);
+                if (s < 0)
+                        log_error("%s: its runtime budget cannot be removed: %s", path, strerror(-s));
+                if (r == -EINVAL)
+                        r = varlink_error(
+                                        call, "io.bpfbudget.InvalidConfiguration", json_pack("{sO}", "errors", errors));
         }
-        s = runtime_restore(api->options.directory, path, before);
-        if (s < 0)
-                log_error("%s: its runtime budget cannot be removed: %s", path, strerror(-s));
-        if (r == -EINVAL)
-                return varlink_error(call, "io.bpfbudget.InvalidConfiguration", json_pack("{so}", "errors", errors));
         json_decref(errors);
+        json_decref(warnings);
         return r;
 }
 
@@ -75,7 +129,7 @@ static int set_root_budget(
         if (r < 0)
                 return file_error(api, call, r);
         log_info("%s: user %u sets a budget", cgroup->path, (unsigned int) varlink_uid(call));
-        return put_in_force(api, call, path, before);
+        return put_in_force(api, call, path, budget, before);
 }
 
 /* Whether the caller is the user that @cgroup's directory belongs to. */
@@ -149,10 +203,10 @@ int api_unset_budget(void *context, struct varlink_call *call, json_t *parameter
         struct api *api = context;
         struct cgroup *cgroup;
         char *before;
-        int r;
+        int r = api_check_path(call, path);
 
-        if (!is_cgroup_path(path))
-                return varlink_invalid_parameter(call, "cgroup");
+        if (r != 0)
+                return error_only(r);
         if (varlink_uid(call) != 0) {
                 r = api_take_cgroup(api, call, parameters, &cgroup);
                 if (r != 0)
@@ -168,5 +222,5 @@ int api_unset_budget(void *context, struct varlink_call *call, json_t *parameter
         if (r < 0)
                 return file_error(api, call, r);
         log_info("%s: user %u unsets the budget", path, (unsigned int) varlink_uid(call));
-        return put_in_force(api, call, path, before);
+        return put_in_force(api, call, path, NULL, before);
 }

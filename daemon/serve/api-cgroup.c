@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "policy/glob.h"
 #include "serve/report.h"
 
 static int no_such_cgroup(struct varlink_call *call, const char *path)
@@ -13,20 +14,11 @@ static int no_such_cgroup(struct varlink_call *call, const char *path)
         return api_error(call, "io.bpfbudget.NoSuchCgroup", "cgroup", path);
 }
 
-bool is_cgroup_path(const char *path)
+int api_check_path(struct varlink_call *call, const char *path)
 {
-        if (*path != '/')
-                return false;
-        if (path[1] == '\0')
-                return true;
-        while (*path) {
-                size_t length = strcspn(++path, "/");
+        const char *wrong = check_path(path);
 
-                if (length == 0 || (length <= 2 && strncmp(path, "..", length) == 0))
-                        return false;
-                path += length;
-        }
-        return true;
+        return wrong ? api_invalid_name(call, path, wrong) ?: API_ANSWERED : 0;
 }
 
 /* One that is gone, but still charged, or whose path is abbreviated: the hierarchy has nothing there. */
@@ -67,10 +59,10 @@ static int find_cgroup(struct api *api, const char *path, struct cgroup **ret)
 int api_take_cgroup(struct api *api, struct varlink_call *call, const json_t *parameters, struct cgroup **cgroup)
 {
         const char *path = parameter_cgroup(parameters);
-        int r;
+        int r = api_check_path(call, path);
 
-        if (!is_cgroup_path(path))
-                return varlink_invalid_parameter(call, "cgroup") ?: API_ANSWERED;
+        if (r != 0)
+                return r;
         r = find_cgroup(api, path, cgroup);
         return r == -ENOENT ? no_such_cgroup(call, path) ?: API_ANSWERED : r;
 }
@@ -86,16 +78,27 @@ static bool is_known(struct api *api, const char *path)
         const struct monitor *monitor = api->options.monitor;
         uint64_t id;
 
-        return is_cgroup_path(path) &&
+        return !check_path(path) &&
                (cgroupfs_id(&monitor->cgroupfs, path, &id) == 0 || find_shown(&monitor->tree, path));
+}
+
+int api_check_form(struct api *api, struct varlink_call *call, const char *glob)
+{
+        const char *wrong = glob ? check_asked_glob(glob) : NULL;
+
+        if (glob && *glob != '/' && *glob != '*')
+                return no_such_cgroup(call, glob) ?: API_ANSWERED;
+        /* A name may have a bracket. */
+        return wrong && !is_known(api, glob) ? api_invalid_name(call, glob, wrong) ?: API_ANSWERED : 0;
 }
 
 int api_check_glob(struct api *api, struct varlink_call *call, const json_t *parameters)
 {
         const char *glob = parameter_cgroup(parameters);
+        int r = api_check_form(api, call, glob);
 
-        if (!glob || (is_pattern(glob) ? *glob == '/' || *glob == '*' : is_known(api, glob)))
-                return 0;
+        if (r != 0 || !glob || is_pattern(glob) || is_known(api, glob))
+                return r;
         return no_such_cgroup(call, glob) ?: API_ANSWERED;
 }
 

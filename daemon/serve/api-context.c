@@ -81,6 +81,13 @@ int api_not_supported(struct varlink_call *call, const char *reason)
         return api_error(call, "io.bpfbudget.NotSupported", "reason", reason);
 }
 
+int api_invalid_name(struct varlink_call *call, const char *name, const char *reason)
+{
+        json_t *parameters = json_pack("{ss ss}", "name", name, "reason", reason);
+
+        return parameters ? varlink_error(call, "io.bpfbudget.InvalidName", parameters) : -ENOMEM;
+}
+
 int api_reply_too_large(struct varlink_call *call)
 {
         return varlink_error(call, "io.bpfbudget.ReplyTooLarge", NULL);
@@ -91,6 +98,15 @@ int api_reply_once(struct varlink_call *call, json_t *parameters)
         int r = varlink_reply(call, parameters, false);
 
         return r == -EMSGSIZE ? api_reply_too_large(call) : r;
+}
+
+int api_reload(struct api *api, json_t **errors, json_t **warnings)
+{
+        const struct api_hooks *daemon = &api->options.hooks;
+
+        *errors = json_array();
+        *warnings = json_array();
+        return *errors && *warnings ? daemon->reload(daemon->context, *errors, *warnings) : -ENOMEM;
 }
 
 const char *parameter_string(const json_t *parameters, const char *name)

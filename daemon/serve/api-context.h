@@ -20,9 +20,9 @@
 struct api_hooks {
         /*
          * Reads the configuration again. Returns 0; -EINVAL: it has errors, which are appended to the array @errors as
-         * strings, and the one in force stays; -ENOMEM.
+         * strings, and the one in force stays; -ENOMEM. Warnings are appended to @warnings.
          */
-        int (*reload)(void *context, json_t *errors);
+        int (*reload)(void *context, json_t *errors, json_t *warnings);
         void *context;
 };
 
@@ -67,8 +67,12 @@ size_t word_index(const char *const *words, const char *word);
 int api_not_permitted(struct varlink_call *call, const char *reason);
 int api_not_supported(struct varlink_call *call, const char *reason);
 int api_reply_too_large(struct varlink_call *call);
+int api_invalid_name(struct varlink_call *call, const char *name, const char *reason);
 /* The same with the error whose full name is @error and its parameter @key. */
 int api_error(struct varlink_call *call, const char *error, const char *key, const char *value);
+
+/* Reloads the configuration. Returns as the hook; *errors and *warnings are arrays, or NULL, to be freed. */
+int api_reload(struct api *api, json_t **errors, json_t **warnings);
 
 /* Replies with @parameters (taken over; NULL: no memory), or with ReplyTooLarge. Returns as varlink_error(). */
 int api_reply_once(struct varlink_call *call, json_t *parameters);

@@ -7,8 +7,11 @@
 #include <sys/param.h>
 
 #include "base/array.h"
+#include "base/error.h"
 #include "base/wallclock.h"
 #include "kernel/probe.h"
+#include "policy/glob.h"
+#include "policy/mount.h"
 #include "serve/api-methods.h"
 #include "serve/history.h"
 #include "serve/historythread.h"
@@ -35,6 +38,7 @@ struct waiting {
         size_t reply_count, reply; /* how many there are, and which is the next */
         bool many;                 /* the client takes several */
         uint32_t cpus;             /* of the machine that is asked about */
+        char *unknown;             /* what was asked for, which the history does not know; NULL: it does */
         int error;
 };
 
@@ -340,6 +344,7 @@ static void waiting_free(void *state)
                 history_take_back(waiting->question);
         writer_deinit(&waiting->writer);
         free(waiting->ends);
+        free(waiting->unknown);
         free(waiting);
 }
 
@@ -353,6 +358,8 @@ static int reply(void *state, struct varlink_call *call)
                 return r;
         if (r < 0)
                 return api_not_supported(call, history_error(r));
+        if (waiting->unknown)
+                return api_error(call, "io.bpfbudget.NoSuchWorkload", "workload", waiting->unknown);
         start = reply_start(waiting, waiting->reply);
         end = waiting->ends[waiting->reply++];
         r = varlink_reply_text(call, waiting->writer.text + start, end - start, waiting->reply < waiting->reply_count);
@@ -361,6 +368,17 @@ static int reply(void *state, struct varlink_call *call)
 
 static const struct varlink_stream stream = { .next = reply, .end = waiting_free };
 
+/* Notes a name without wildcards that nothing in the history has. Returns 0 or -ENOMEM. */
+static int note_unknown(struct waiting *waiting, const struct history_result *result)
+{
+        const char *glob = result->query.glob;
+
+        if (!glob || result->series_count > 0 || strpbrk(glob, "*?["))
+                return 0;
+        waiting->unknown = strdup(glob);
+        return waiting->unknown ? 0 : -ENOMEM;
+}
+
 static void on_answer(void *context, const struct history_result *result, int error)
 {
         struct waiting *waiting = context;
@@ -368,6 +386,7 @@ static void on_answer(void *context, const struct history_result *result, int er
         waiting->question = NULL;
         waiting->error = error;
         if (result) {
+                waiting->error = note_unknown(waiting, result);
                 waiting->write(waiting, result);
                 end_reply(waiting);
         }
@@ -408,9 +427,25 @@ static uint64_t parameter_hour(const json_t *parameters, const char *name, uint6
         return value ? (uint64_t) json_integer_value(value) / HOUR_USEC : other;
 }
 
+/* The glob in the parameter "workload", a name or a path, to be freed. Returns 0; API_ANSWERED; -ENOMEM. */
+static int take_workload(struct varlink_call *call, const json_t *parameters, char **glob)
+{
+        const char *workload = parameter_string(parameters, "workload");
+        const char *name = workload ? strip_mount(workload) : NULL, *wrong = NULL;
+
+        if (name && *name == '/')
+                wrong = check_asked_glob(name);
+        else if (name && !glob_is_closed(name))
+                wrong = "has a \"[\" without \"]\": close it";
+        if (wrong)
+                return api_invalid_name(call, workload, wrong) ?: API_ANSWERED;
+        *glob = name ? strdup(name) : NULL;
+        return name && !*glob ? -ENOMEM : 0;
+}
+
 int api_get_history(void *context, struct varlink_call *call, json_t *parameters)
 {
-        const char *glob = parameter_string(parameters, "workload");
+        int r;
         uint64_t now = wall_usec() / HOUR_USEC;
         struct waiting waiting = { .write = write_history };
         struct history_query query = {
@@ -425,15 +460,13 @@ int api_get_history(void *context, struct varlink_call *call, json_t *parameters
                         parameters, "sinceUSec", MIN(now > HISTORY_HOURS ? now - HISTORY_HOURS + 1 : 0, query.until));
         if (query.since > query.until)
                 return varlink_invalid_parameter(call, "sinceUSec");
-        query.glob = glob ? strdup(glob) : NULL;
-        if (glob && !query.glob)
-                return -ENOMEM;
-        return ask_history(context, call, &query, &waiting);
+        r = take_workload(call, parameters, &query.glob);
+        return r == 0 ? ask_history(context, call, &query, &waiting) : error_only(r);
 }
 
 int api_suggest(void *context, struct varlink_call *call, json_t *parameters)
 {
-        const char *glob = parameter_string(parameters, "workload");
+        int r;
         const json_t *cpus = json_object_get(parameters, "cpus");
         uint64_t now = wall_usec() / HOUR_USEC;
         struct waiting waiting = { .write = write_suggestions };
@@ -446,10 +479,8 @@ int api_suggest(void *context, struct varlink_call *call, json_t *parameters)
         if (cpus && (json_integer_value(cpus) < 1 || json_integer_value(cpus) > CPUS_MAX))
                 return varlink_invalid_parameter(call, "cpus");
         waiting.cpus = cpus ? (uint32_t) json_integer_value(cpus) : possible_cpus(context);
-        query.glob = glob ? strdup(glob) : NULL;
-        if (glob && !query.glob)
-                return -ENOMEM;
-        return ask_history(context, call, &query, &waiting);
+        r = take_workload(call, parameters, &query.glob);
+        return r == 0 ? ask_history(context, call, &query, &waiting) : error_only(r);
 }
 
 const struct varlink_parameter get_history_parameters[] = {

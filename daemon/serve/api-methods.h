@@ -11,14 +11,18 @@
 extern const struct varlink_parameter cgroup_parameter[];
 int api_get_cgroup(void *context, struct varlink_call *call, json_t *parameters);
 
-/* Whether @path can be one of a cgroup: "/", or components that are neither empty nor lead anywhere else. */
-bool is_cgroup_path(const char *path);
 /* What was looked for is not there, and the call has been answered with an error that says so: nothing is left to do.
  */
 enum { API_ANSWERED = 1 };
 
 /* Finds the cgroup that the parameter "cgroup" names. Returns 0; API_ANSWERED; a negative errno. */
 int api_take_cgroup(struct api *api, struct varlink_call *call, const json_t *parameters, struct cgroup **cgroup);
+
+/* Whether there can be a cgroup at @path. Returns 0 if so; API_ANSWERED; a negative errno. */
+int api_check_path(struct varlink_call *call, const char *path);
+
+/* Whether @glob (NULL: all) can match anything, now or later. Returns likewise. */
+int api_check_form(struct api *api, struct varlink_call *call, const char *glob);
 
 /*
  * Whether the glob in the parameter "cgroup" can match anything: it begins as a path does, and what has no wildcards is

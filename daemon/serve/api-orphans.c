@@ -8,6 +8,7 @@
 
 #include "account/orphans.h"
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/shell.h"
 #include "policy/unit.h"
 #include "serve/listing.h"
@@ -103,16 +104,31 @@ static void free_orphans(void *state)
         free(state);
 }
 
-static bool wants(const struct api *api, const struct orphan *orphan, const char *glob, bool all)
+static bool is_owned(const struct api *api, const struct orphan *orphan, const char *glob)
 {
         const struct object *object = ledger_find(&api->options.monitor->ledger, orphan->kind, orphan->id);
         const char *owner;
         bool gone;
 
-        if (!object || !(orphan->certain || all))
+        if (!object)
                 return false;
         owner = orphan_last_owner(object, &gone);
         return !glob || (owner && glob_match(glob, owner));
+}
+
+/* Lists those of @glob (NULL: all). Returns whether there are any, also such as are not listed. */
+static bool list_owned(struct listing *listing, const struct orphans *orphans, const char *glob, bool all)
+{
+        bool any = false;
+
+        for (size_t i = 0; i < orphans->count; i++) {
+                if (!is_owned(listing->api, &orphans->list[i], glob))
+                        continue;
+                any = true;
+                if (all || orphans->list[i].certain)
+                        listing->keys[listing->count++] = i;
+        }
+        return any;
 }
 
 int api_list_orphans(void *context, struct varlink_call *call, json_t *parameters)
@@ -136,9 +152,14 @@ int api_list_orphans(void *context, struct varlink_call *call, json_t *parameter
         }
         listing->state = orphans;
         listing->free_state = free_orphans;
-        for (size_t i = 0; i < orphans->count; i++)
-                if (wants(api, &orphans->list[i], glob, all))
-                        listing->keys[listing->count++] = i;
+        /* The last owner may be gone. */
+        if (!list_owned(listing, orphans, glob, all)) {
+                r = api_check_glob(api, call, parameters);
+                if (r != 0) {
+                        listing_free(listing);
+                        return error_only(r);
+                }
+        }
         listing->state_size = relations_size(&orphans->relations) + orphans->count * sizeof(*orphans->list);
         return listing_answer(listing, call);
 }

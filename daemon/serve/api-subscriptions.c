@@ -8,6 +8,7 @@
 
 #include <utlist.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "serve/report.h"
 
@@ -119,10 +120,12 @@ int api_subscribe(void *context, struct varlink_call *call, json_t *parameters)
         const char *glob = parameter_cgroup(parameters);
         struct subscriber *subscriber;
         struct api *api = context;
+        int r;
 
-        /* It may not be there yet, but it cannot be without a slash. */
-        if (glob && *glob != '/' && *glob != '*')
-                return api_error(call, "io.bpfbudget.NoSuchCgroup", "cgroup", glob);
+        /* It may not be there yet, but there are names that cannot be. */
+        r = api_check_form(api, call, glob);
+        if (r != 0)
+                return error_only(r);
         subscriber = calloc(1, sizeof(*subscriber));
         if (!subscriber)
                 return -ENOMEM;

@@ -27,20 +27,20 @@ static int flush(void *context, struct varlink_call *call, json_t *parameters)
 static int reload(void *context, struct varlink_call *call, json_t *parameters)
 {
         struct api *api = context;
-        json_t *errors;
+        json_t *errors, *warnings;
         int r;
 
         (void) parameters;
         if (varlink_uid(call) != 0)
                 return api_not_permitted(call, "only root may reload the configuration");
-        errors = json_array();
-        if (!errors)
-                return -ENOMEM;
-        r = api->options.hooks.reload(api->options.hooks.context, errors);
+        r = api_reload(api, &errors, &warnings);
         if (r == -EINVAL)
-                return varlink_error(call, "io.bpfbudget.InvalidConfiguration", json_pack("{so}", "errors", errors));
+                r = varlink_error(call, "io.bpfbudget.InvalidConfiguration", json_pack("{sO}", "errors", errors));
+        else if (r == 0)
+                r = api_reply_once(call, json_pack("{sO}", "warnings", warnings));
         json_decref(errors);
-        return r < 0 ? r : varlink_reply(call, json_object(), false);
+        json_decref(warnings);
+        return r;
 }
 
 static int get_capabilities(void *context, struct varlink_call *call, json_t *parameters)

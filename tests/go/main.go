@@ -204,7 +204,7 @@ func budget() error {
 	if event, lost, flags, err := receive(ctx); err != nil || event != nil || lost != 0 || flags != varlink.Continues {
 		return fmt.Errorf("first reply: %v %v %v %v", event, lost, flags, err)
 	}
-	err = iobpfbudget.SetBudget().Call(ctx, conn, cgroup, &high, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
+	_, err = iobpfbudget.SetBudget().Call(ctx, conn, cgroup, &high, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -244,7 +244,8 @@ func daemon() error {
 	if len(capabilities.Capabilities) < 10 || statistics.Statistics.Objects < int64(count) {
 		return fmt.Errorf("unexpected: %+v %+v", statistics, capabilities)
 	}
-	return iobpfbudget.Reload().Call(ctx, conn)
+	_, err := iobpfbudget.Reload().Call(ctx, conn)
+	return err
 }
 
 func typedErrors() error {
@@ -268,7 +269,7 @@ func typedErrors() error {
 	if err = iobpfbudget.UnsetBudget().Call(ctx, conn, cgroup); !errors.As(err, &noBudget) {
 		return fmt.Errorf("not the error that should come: %v", err)
 	}
-	err = iobpfbudget.SetBudget().Call(ctx, conn, cgroup, &high, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
+	_, err = iobpfbudget.SetBudget().Call(ctx, conn, cgroup, &high, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
 	if !errors.As(err, &invalid) || invalid.Field != "high" {
 		return fmt.Errorf("not the error that should come: %v", err)
 	}

@@ -234,8 +234,8 @@ static void test_which_cgroups(void **state)
                 call_fails(&f.client, "GetCgroup", json_pack("{ss}", "cgroup", none[i]), "io.bpfbudget.NoSuchCgroup",
                                 json_pack("{ss}", "cgroup", none[i]));
         for (size_t i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++)
-                call_fails(&f.client, "GetCgroup", json_pack("{ss}", "cgroup", invalid[i]),
-                                "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "cgroup"));
+                call_fails(&f.client, "GetCgroup", json_pack("{ss}", "cgroup", invalid[i]), "io.bpfbudget.InvalidName",
+                                NULL);
         end(&f);
 }
 

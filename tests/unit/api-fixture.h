@@ -297,7 +297,7 @@ struct fixture {
         char socket[64], mount[64], budget_file[96];
 };
 
-static inline int reload(void *context, json_t *errors)
+static inline int reload(void *context, json_t *errors, json_t *warnings)
 {
         struct fixture *f = context;
         FILE *file = fopen(f->budget_file, "re");
@@ -314,6 +314,9 @@ static inline int reload(void *context, json_t *errors)
         }
         if (world.reload_result == -EINVAL)
                 json_array_append_new(errors, json_string("x:1: bad"));
+        json_array_append_new(warnings, json_string("x:2: odd"));
+        json_array_append_new(warnings, json_sprintf("%s:5: strange: 7", f->budget_file));
+        json_array_append_new(warnings, json_sprintf("%sx:5: another's", f->budget_file));
         return world.reload_result;
 }
 
@@ -577,7 +580,15 @@ __attribute__((format(printf, 6, 7))) static inline void refuse_at(struct fixtur
 }
 
 #define refuse(f, method, error, expected, ...) refuse_at(f, (f)->fd, method, error, expected, __VA_ARGS__)
-#define INVALID                                 "org.varlink.service.InvalidParameter"
+/* The parameters of InvalidName; a " in a reason is \\". */
+#define BAD_NAME(name, reason) "{'name':'" name "','reason':'" reason "'}"
+#define NO_SLASH               "does not begin with \\\"/\\\": give the path below the cgroup mount"
+#define DOTS                   "has a component \\\".\\\" or \\\"..\\\", which no cgroup has: give the path without it"
+#define SLASHES                "has an empty component: write one \\\"/\\\" for \\\"//\\\""
+#define LAST_SLASH             "ends in \\\"/\\\", which no cgroup does: leave it out"
+#define OPEN_BRACKET           "has a \\\"[\\\" without \\\"]\\\": close it"
+
+#define INVALID "org.varlink.service.InvalidParameter"
 
 static inline void begin_stream(struct fixture *f, int fd, const char *method, const char *format, ...)
                 __attribute__((format(printf, 4, 5)));

@@ -149,8 +149,8 @@ static void test_set_budget(void **state)
         assert_null(world.seen_by_reload);
         assert_null(read_budget(f));
         refuse(f, "UnsetBudget", "NoSuchBudget", "{" CGROUP "}", CGROUP);
-        refuse(f, "UnsetBudget", INVALID, "{'parameter':'cgroup'}", "'cgroup':'/a/..'");
-        refuse(f, "SetBudget", INVALID, "{'parameter':'cgroup'}", "'cgroup':'/a/..'");
+        refuse(f, "UnsetBudget", "InvalidName", BAD_NAME("/a/..", DOTS), "'cgroup':'/a/..'");
+        refuse(f, "SetBudget", "InvalidName", BAD_NAME("/a/..", DOTS), "'cgroup':'/a/..'");
         refuse(f, "SetBudget", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/x'");
         refuse(f, "SetBudget", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/sys/fs/cgroup/memory/x'");
         refuse(f, "UnsetBudget", "NoSuchBudget", "{'cgroup':'/x'}", "'cgroup':'/sys/fs/cgroup/x'");
@@ -158,6 +158,41 @@ static void test_set_budget(void **state)
         refuse(f, "SetBudget", INVALID, "{'parameter':'onHigh'}", CGROUP ",'onHigh':'deny'");
         refuse(f, "SetBudget", INVALID, "{'parameter':'onMax'}", CGROUP ",'onMax':'throttle'");
         refuse(f, "SetBudget", INVALID, "{'parameter':'count'}", CGROUP ",'count':'all'");
+}
+
+/* @answer, taken over, has the warnings @expected, one a line. */
+static void expect_warnings(json_t *answer, const char *expected)
+{
+        char lines[1024] = "";
+        json_t *warning;
+        size_t i;
+
+        json_array_foreach(json_object_get(answer, "warnings"), i, warning)
+        {
+                strcat(lines, json_string_value(warning));
+                strcat(lines, "\n");
+        }
+        json_decref(answer);
+        assert_string_equal(lines, expected);
+}
+
+/* What its file has in doubt, and what is not in force here; nothing of other files. */
+static void test_warnings(void **state)
+{
+        struct fixture *f = *state;
+        char all[512];
+
+        expect_warnings(ask(f, "SetBudget", CGROUP ",'onHigh':'throttle','onMax':'deny'"),
+                        "strange: 7\nOnHigh=throttle is not available (no throttle): growth over High is reported, but "
+                        "not throttled\n");
+        f->manager.obstacle = "no gate";
+        expect_warnings(ask(f, "SetBudget", CGROUP ",'onMax':'deny'"),
+                        "strange: 7\nOnMax=deny is not available (no gate): growth past Max is reported, but not "
+                        "refused\n");
+        expect_warnings(ask(f, "SetBudget", CGROUP ",'high':5"), "strange: 7\n");
+        snprintf(all, sizeof(all), "x:2: odd\n%s:5: strange: 7\n%sx:5: another's\n", f->budget_file, f->budget_file);
+        expect_warnings(ask(f, "Reload", "%s", ""), all);
+        f->manager.obstacle = NULL;
 }
 
 static void test_unset_gone(void **state)
@@ -322,7 +357,7 @@ static void test_strangers(void **state)
         refuse_at(f, fd, "UnsetBudget", "NotPermitted",
                         "{'reason':'only root and the owner of the cgroup may unset its budget'}", CGROUP);
         refuse_at(f, fd, "UnsetBudget", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/x'");
-        refuse_at(f, fd, "UnsetBudget", INVALID, "{'parameter':'cgroup'}", "'cgroup':'x'");
+        refuse_at(f, fd, "UnsetBudget", "InvalidName", BAD_NAME("x", NO_SLASH), "'cgroup':'x'");
         refuse_at(f, fd, "Reload", "NotPermitted", "{'reason':'only root may reload the configuration'}", "%s", "");
         assert_int_equal(world.reloads, 0);
         assert_null(world.lowered);
@@ -462,6 +497,7 @@ int main(void)
                 TEST(test_list_budgets),
                 TEST(test_many_budgets),
                 TEST(test_set_budget),
+                TEST(test_warnings),
                 TEST(test_unset_gone),
                 TEST(test_keys_of_files),
                 TEST(test_invalid_budget),

@@ -169,7 +169,7 @@ static void test_explain_unit(void **state)
         refuse(f, "Explain", "NoSuchUnit", "{'unit':'user.slice'}", "'unit':'user.slice'");
         refuse(f, "Explain", INVALID, "{'parameter':'cgroup'}", "%s", "");
         refuse(f, "Explain", INVALID, "{'parameter':'unit'}", "'unit':'b','cgroup':'/'");
-        refuse(f, "Explain", INVALID, "{'parameter':'cgroup'}", "'cgroup':'a'");
+        refuse(f, "Explain", "InvalidName", BAD_NAME("a", NO_SLASH), "'cgroup':'a'");
         refuse(f, "Explain", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/x'");
         /* One that is gone is not the unit any more. */
         world.places[2].gone = true;

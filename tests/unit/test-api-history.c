@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "serve/api-methods.h"
 #include "serve/varlink.h"
 
 /* What a call answers, in place of the client that it does not have. */
@@ -28,6 +29,15 @@ static int take_reply(const char *text, size_t size, bool continues)
         return 0;
 }
 
+static char refused[128];
+
+static int take_error(const char *name, const char *value)
+{
+        snprintf(refused, sizeof(refused), "%s %s", name, value);
+        return 0;
+}
+
+#define api_error(call, error, key, value)              take_error(error, value)
 #define varlink_reply_text(call, text, size, continues) take_reply(text, size, continues)
 #define varlink_stream_holds(call, size)                ((void) (size))
 #define varlink_resume(call)                            ((void) 0)
@@ -141,11 +151,41 @@ static void test_one_reply(void **state)
         free_result(&result);
 }
 
+/* Nothing of a name is an error, of a glob or of all it is not. */
+static void test_unknown(void **state)
+{
+        static const struct {
+                const char *glob, *error;
+        } cases[] = {
+                { "a.service", "io.bpfbudget.NoSuchWorkload a.service" },
+                { "a*", "" },
+                { NULL, "" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct history_result result = { .query.glob = (char *) cases[i].glob };
+                struct waiting *waiting = calloc(1, sizeof(*waiting));
+
+                assert_non_null(waiting);
+                waiting->write = write_history;
+                replies = json_array();
+                *refused = '\0';
+                on_answer(waiting, &result, 0);
+                assert_int_equal(reply(waiting, NULL), 0);
+                assert_string_equal(refused, cases[i].error);
+                assert_int_equal(json_array_size(replies), *refused ? 0 : 1);
+                json_decref(replies);
+                waiting_free(waiting);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_several_replies),
                 cmocka_unit_test(test_one_reply),
+                cmocka_unit_test(test_unknown),
         };
 
         return cmocka_run_group_tests_name("api-history", tests, NULL, NULL);

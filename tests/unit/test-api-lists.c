@@ -38,8 +38,13 @@ static void test_list_cgroups(void **state)
         refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':'/x'}", "'cgroup':'/sys/fs/cgroup/memory/x'");
         refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':'a.slice'}", "'cgroup':'a.slice'");
         refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':'a.sl*'}", "'cgroup':'a.sl*'");
-        refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':'/a.slice/'}", "'cgroup':'/a.slice/'");
+        refuse(f, "ListCgroups", "InvalidName", BAD_NAME("/a.slice/", LAST_SLASH), "'cgroup':'/a.slice/'");
         refuse(f, "ListCgroups", "NoSuchCgroup", "{'cgroup':''}", "'cgroup':''");
+        /* What nothing can match. */
+        refuse(f, "ListCgroups", "InvalidName", BAD_NAME("/[a", OPEN_BRACKET), "'cgroup':'/[a'");
+        refuse(f, "ListCgroups", "InvalidName", BAD_NAME("**//a", SLASHES), "'cgroup':'**//a'");
+        refuse(f, "ListCgroups", "InvalidName", BAD_NAME("/*/.", DOTS), "'cgroup':'/*/.'");
+        refuse(f, "ListObjects", "InvalidName", BAD_NAME("/[a", OPEN_BRACKET), "'cgroup':'/[a'");
         /* One with processes but no objects is, one with neither is not. */
         assert_int_equal(tree_get(&f->monitor.tree, 6, &cgroup), 0);
         expect_cgroups(f, "'cgroup':'/d'", "");
@@ -196,9 +201,17 @@ static void test_orphans(void **state)
         assert_true(json_is_false(json_object_get(orphan, "certain")));
         assert_int_equal(number(orphan, "unseen"), 1);
         json_decref(answer);
-        answer = ask(f, "ListOrphans", "'all':true,'cgroup':'/other'");
+        /* Others have none, or there are none such; the last owner may be gone. */
+        answer = ask(f, "ListOrphans", "'all':true,'cgroup':'/d'");
         assert_int_equal(json_array_size(json_object_get(answer, "orphans")), 0);
         json_decref(answer);
+        refuse(f, "ListOrphans", "NoSuchCgroup", "{'cgroup':'/other'}", "'all':true,'cgroup':'/other'");
+        refuse(f, "ListOrphans", "InvalidName", BAD_NAME("/[a", OPEN_BRACKET), "'cgroup':'/[a'");
+        world.places[2].gone = true;
+        answer = ask(f, "ListOrphans", "'cgroup':'/a.slice/b.service'");
+        assert_int_equal(json_array_size(json_object_get(answer, "orphans")), 0);
+        json_decref(answer);
+        world.places[2].gone = false;
         world.no_holders = true;
         refuse(f, "ListOrphans", "NotSupported", "{'reason':'this kernel does not report holders or uses'}", "%s", "");
 }

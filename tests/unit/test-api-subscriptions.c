@@ -41,6 +41,10 @@ static void test_subscribe_to_nothing(void **state)
         json_t *reply;
 
         close(fd);
+        begin_stream(f, f->fd, "Subscribe", "'cgroup':'/[a'");
+        reply = receive(f, f->fd);
+        assert_string_equal(text(reply, "error"), "io.bpfbudget.InvalidName");
+        json_decref(reply);
         begin_stream(f, f->fd, "Subscribe", "'cgroup':'a.slice'");
         reply = receive(f, f->fd);
         assert_string_equal(text(reply, "error"), "io.bpfbudget.NoSuchCgroup");

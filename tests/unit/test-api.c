@@ -175,15 +175,32 @@ static void test_get_new_cgroup(void **state)
 
 static void test_get_cgroup(void **state)
 {
-        static const char *const invalid[] = { "", "a", "//", "/a/", "/a//b", "/.", "/..", "/a/.", "/a/..", "/a/../b",
-                "/./a", "/../etc" };
+        static const struct {
+                const char *path, *reason;
+        } invalid[] = {
+                { "", NO_SLASH },
+                { "a", NO_SLASH },
+                { "//", SLASHES },
+                { "//a", SLASHES },
+                { "/a/", LAST_SLASH },
+                { "/a//b", SLASHES },
+                { "/.", DOTS },
+                { "/..", DOTS },
+                { "/a/.", DOTS },
+                { "/a/..", DOTS },
+                { "/a/../b", DOTS },
+                { "/./a", DOTS },
+                { "/../etc", DOTS },
+        };
         static const char *const none[] = { "/x", "/...", "/.a", "/..a", "/a..", "/a.slice/..b", "/a.slice/.a" };
         struct fixture *f = *state;
         struct cgroup *cgroup;
         char path[PATH_MAX + 1], expected[PATH_MAX + 32];
 
-        for (size_t i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++)
-                refuse(f, "GetCgroup", INVALID, "{'parameter':'cgroup'}", "'cgroup':'%s'", invalid[i]);
+        for (size_t i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++) {
+                snprintf(expected, sizeof(expected), BAD_NAME("%s", "%s"), invalid[i].path, invalid[i].reason);
+                refuse(f, "GetCgroup", "InvalidName", expected, "'cgroup':'%s'", invalid[i].path);
+        }
         for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
                 snprintf(expected, sizeof(expected), "{'cgroup':'%s'}", none[i]);
                 refuse(f, "GetCgroup", "NoSuchCgroup", expected, "'cgroup':'%s'", none[i]);
@@ -525,6 +542,9 @@ static void test_no_history(void **state)
         refuse(f, "GetHistory", "NotSupported", "{'reason':'History=no is set'}", "'untilUSec':3600000000");
         refuse(f, "GetHistory", INVALID, "{'parameter':'points'}", "'points':-1");
         refuse(f, "Suggest", INVALID, "{'parameter':'cpus'}", "'cpus':0");
+        refuse(f, "Suggest", "InvalidName", BAD_NAME("a[b", OPEN_BRACKET), "'workload':'a[b'");
+        refuse(f, "GetHistory", "InvalidName", BAD_NAME("/sys/fs/cgroup//a", SLASHES),
+                        "'workload':'/sys/fs/cgroup//a'");
 }
 
 int main(void)

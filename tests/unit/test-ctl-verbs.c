@@ -108,6 +108,7 @@ static int call_main(const char *command)
                 argv[argc++] = word;
         program_invocation_short_name = argv[0];
         optind = 0;
+        opterr = 1;
         return ctl_main(argc, argv);
 }
 
@@ -1012,6 +1013,30 @@ static void test_output_that_cannot_be_written(void **state)
         assert_failed(1, "The output cannot be written: Input/output error");
         run_ctl("cgroups --json=short", CGROUPS);
         assert_failed(1, "The output cannot be written: No space left on device");
+        run_script(NULL, 0, "--help");
+        assert_failed(1, "The output cannot be written: Input/output error");
+        run_script(NULL, 0, "--version");
+        assert_failed(1, "The output cannot be written: Input/output error");
+        run_ctl("doctor", { CALL_NONE("io.bpfbudget.GetReadiness"),
+                                          "{'parameters': {'level': 'full', 'facilities': [{'name': 'alerts', 'level': "
+                                          "'full', 'findings': []}]}}|" });
+        assert_failed(3, "The output cannot be written: Input/output error");
+}
+
+/* 1 is a level: what is mistyped has the status of what was not examined. */
+static void test_doctor_mistyped(void **state)
+{
+        static const char *const commands[] = { "doctor now", "doctor --nonsense", "--nonsense doctor",
+                "--sort x doctor --json=x", "doctor --cpus=2" };
+
+        (void) state;
+        for (size_t i = 0; i < LENGTH(commands); i++) {
+                run_here(commands[i]);
+                assert_int_equal(status, 3);
+                assert_true(*err != '\0');
+        }
+        run_here("explain --nonsense doctor");
+        assert_int_equal(status, 1);
 }
 
 /* A reader that has enough, as head has, ends it in silence, also where a service has made it ignore the signal. */
@@ -1709,6 +1734,11 @@ static void test_set_budget(void **state)
                                                          "null, 'cgroup': '/a'}"),
                                         "{'parameters': {}}|" });
         assert_printed("");
+        run_ctl("set-budget /a OnMax=deny", { CALL("io.bpfbudget.SetBudget", "{'onMax': 'deny', 'cgroup': '/a'}"),
+                                                            "{'parameters': {'warnings': ['OnMax=deny is odd']}}|" });
+        assert_string_equal(err, "bpfbudgetctl: /a: OnMax=deny is odd\n");
+        assert_string_equal(out, "");
+        assert_int_equal(status, 0);
         /* Nobody is asked. */
         run_here("set-budget /a ClearPercent=infinity");
         assert_failed(1, "ClearPercent=infinity: not a percentage");
@@ -1855,6 +1885,9 @@ static void test_orders(void **state)
         assert_printed("");
         run_ctl("reload", { CALL_NONE("io.bpfbudget.Reload"), "{}|" });
         assert_printed("");
+        run_ctl("reload", { CALL_NONE("io.bpfbudget.Reload"), "{'parameters': {'warnings': ['x:2: odd']}}|" });
+        assert_string_equal(err, "bpfbudgetctl: x:2: odd\n");
+        assert_int_equal(status, 0);
         run_ctl("reload", { CALL_NONE("io.bpfbudget.Reload"), "{'error': 'io.bpfbudget.InvalidConfiguration', "
                                                               "'parameters': {'errors': ['a:1: x', 'b:2: y']}}|" });
         assert_string_equal(err, "bpfbudgetctl: a:1: x\nbpfbudgetctl: b:2: y\n"
@@ -1929,12 +1962,25 @@ static void test_monitor(void **state)
         assert_event(0, " /a: ok -> high (2.0K), High 1.0K, Max none by x[7]");
         assert_event(1, " /b: refused map hash m of 1.0K at 2.0K, Max 2.9K");
         run_ctl("monitor --bytes cron",
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'cron.service'}"),
+                                        "{'parameters': {'cgroup': {'path': '/system.slice/cron.service'}}}|" },
                         { MORE("io.bpfbudget.Subscribe", "{'cgroup': '**/cron.service/**'}"),
                                         "{'parameters': {'lost': 5}, 'continues': true}|{'parameters': {" EVENT
                                         "}}|" });
         assert_string_equal(err, "bpfbudgetctl: 5 events were lost: this program was too slow for them\n");
         assert_int_equal(count_lines(out), 1);
         assert_event(0, " /a: ok -> high (2048), High 1024, Max none by x[7]");
+        run_ctl("monitor nosuch",
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'nosuch.service'}"),
+                                        "{'error': 'io.bpfbudget.NoSuchUnit', 'parameters': {'unit': "
+                                        "'nosuch.service'}}|" },
+                        NO_WORKLOADS);
+        assert_failed(1, "nosuch.service: there is no such unit, or it does not run");
+        run_ctl("monitor /[a",
+                        { MORE("io.bpfbudget.Subscribe", "{'cgroup': '/[a'}"),
+                                        "{'error': 'io.bpfbudget.InvalidName', 'parameters': {'name': '/[a', 'reason': "
+                                        "'is odd: close it'}}|" });
+        assert_failed(1, "/[a is odd: close it");
         run_ctl("monitor --json=short", { MORE("io.bpfbudget.Subscribe", "{}"), "{'parameters': {" REFUSAL "}}|" });
         assert_printed("{\"kind\":\"refusal\",\"cgroup\":\"/b\",\"usage\":2048,\"max\":3000,\"objectKind\":\"map\","
                        "\"objectType\":\"hash\",\"objectName\":\"m\",\"size\":1024}\n");
@@ -1953,6 +1999,31 @@ static void test_monitor(void **state)
         run_ctl("monitor", { MORE("io.bpfbudget.Subscribe", "{}"), NULL });
         assert_int_equal(status, 1);
         assert_has(err, "closed the connection");
+}
+
+/* A unit that does not run may have left something. */
+static void test_orphans_of_nobody(void **state)
+{
+        (void) state;
+        run_ctl("orphans nosuch",
+                        { MORE("io.bpfbudget.ListOrphans", "{'cgroup': '**/nosuch.service/**', 'all': true}"),
+                                        "{'parameters': {'orphans': []}}|" },
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'nosuch.service'}"),
+                                        "{'error': 'io.bpfbudget.NoSuchUnit', 'parameters': {'unit': "
+                                        "'nosuch.service'}}|" },
+                        NO_WORKLOADS);
+        assert_failed(1, "nosuch.service: there is no such unit, or it does not run");
+}
+
+/* A name that the history does not know may be a service's. */
+static void test_history_of_nobody(void **state)
+{
+#define UNKNOWN_WORKLOAD(name)                                                                                      \
+        { MORE("io.bpfbudget.GetHistory", "{'points': 32, 'events': true, 'maps': false, 'workload': '" name "'}"), \
+                "{'error': 'io.bpfbudget.NoSuchWorkload', 'parameters': {'workload': '" name "'}}|" }
+        (void) state;
+        run_ctl("history nosuch", UNKNOWN_WORKLOAD("nosuch"), UNKNOWN_WORKLOAD("nosuch.service"));
+        assert_failed(1, "nosuch: there is no such workload in the history");
 }
 
 /* --- top, printed ------------------------------------------------------------------------------------------------- */
@@ -1981,6 +2052,14 @@ static void test_monitor(void **state)
 static void test_top(void **state)
 {
         (void) state;
+        run_ctl("top nosuch -b", TOP_ROOT,
+                        { MORE("io.bpfbudget.ListCgroups", "{'cgroup': '**/nosuch.service/**'}"),
+                                        "{'parameters': {'cgroups': []}}|" },
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'nosuch.service'}"),
+                                        "{'error': 'io.bpfbudget.NoSuchUnit', 'parameters': {'unit': "
+                                        "'nosuch.service'}}|" },
+                        NO_WORKLOADS);
+        assert_failed(1, "nosuch.service: there is no such unit, or it does not run");
         run_ctl("top /a*", TOP("{'cgroup': '/a*'}"));
         assert_int_equal(strlen(line_of(out, 0)), strlen("08:26:08  3 cgroups, list by BPF, every 1.0 s"));
         assert_string_equal(line_of(out, 0) + 8, "  3 cgroups, list by BPF, every 1.0 s");
@@ -2436,6 +2515,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_orders, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_monitor, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_doctor_mistyped, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_orphans_of_nobody, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_history_of_nobody, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_top, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_top_on_a_terminal, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_verify, setup, teardown),

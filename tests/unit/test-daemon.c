@@ -808,14 +808,14 @@ static void test_signals(void **state)
 
 static void it_reloads(struct daemon *daemon)
 {
-        json_t *errors = json_array();
+        json_t *errors = json_array(), *warnings = json_array();
 
         *fake.notified = *logged = '\0';
         memset(fake.calls, 0, sizeof(fake.calls));
         fake.budgets = 8;
         fake.due_usec = fake.now_usec + 1;
         fake.thaw_usec = fake.now_usec + 2;
-        assert_int_equal(reload(daemon, errors), 0);
+        assert_int_equal(reload(daemon, errors, warnings), 0);
         assert_string_equal(fake.calls, "cfRa");
         assert_string_equal(fake.config_directory, "/conf");
         assert_string_equal(fake.notified, "RELOADING=1\nMONOTONIC_USEC=1000000000\nREADY=1\n");
@@ -830,7 +830,7 @@ static void it_reloads(struct daemon *daemon)
         fake.config_result = -EINVAL;
         fake.config_errors = 2;
         fake.config_warnings = 1;
-        assert_int_equal(reload(daemon, errors), -EINVAL);
+        assert_int_equal(reload(daemon, errors, warnings), -EINVAL);
         assert_string_equal(fake.calls, "ca");
         assert_logged("<3>2 errors in the configuration: the configuration in force is kept");
         assert_not_logged("Configuration reloaded");
@@ -838,19 +838,24 @@ static void it_reloads(struct daemon *daemon)
         assert_int_equal(json_array_size(errors), 2);
         assert_string_equal(json_string_value(json_array_get(errors, 0)), "x.budget:7: is wrong");
         assert_string_equal(json_string_value(json_array_get(errors, 1)), "x.budget: is wrong");
-        assert_int_equal(reload(daemon, NULL), -EINVAL);
+        assert_int_equal(json_array_size(warnings), 1);
+        assert_string_equal(json_string_value(json_array_get(warnings, 0)), "y.budget:8: is odd");
+        assert_int_equal(reload(daemon, NULL, NULL), -EINVAL);
         json_decref(errors);
+        json_decref(warnings);
 
         fake.config_result = 0;
         fake.config_errors = 0;
         fake.manager_reload_result = -ENOMEM;
-        assert_int_equal(reload(daemon, NULL), -ENOMEM);
+        assert_int_equal(reload(daemon, NULL, NULL), -ENOMEM);
         assert_logged("<3>Out of memory while the configuration was reloaded");
         /* SIGHUP does the same. */
         fake.manager_reload_result = 0;
         memset(fake.calls, 0, sizeof(fake.calls));
+        *logged = '\0';
         fire(on_reload);
         assert_string_equal(fake.calls, "cfRa");
+        assert_logged("<4>y.budget:8: is odd");
 }
 
 static void test_reload(void **state)

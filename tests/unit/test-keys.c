@@ -106,7 +106,11 @@ static const struct {
           "1: [Match] has \"Cgroup=/a\" behind it: put it in a line of its own" },
         /* What is no extension of another program */
         { MATCH_A "X-High\n", "4: \"X-High\" " NO_LINE },
-        { MATCH_A "x-High=1M\n", "4: \"x-High=1M\" " NO_LINE },
+        { MATCH_A "x-High=1M\n",
+          "4: x-High= is not a key: those of other programs begin with an upper-case \"X-\"" },
+        { MATCH_A "x-High\n", "4: \"x-High\" " NO_LINE },
+        { MATCH_A "[x-Budget]\n",
+          "4: [x-Budget] is not a section of a budget: those of other programs begin with an upper-case \"X-\"" },
         { MATCH_A "XHigh=1M\n", "4: XHigh= is not a key of [Budget]: did you mean High=?" },
         { "[X-Match\nCgroup=/a\n" MATCH_A, "1: [X-Match has no \"]\": close it" },
         { "[X-Match]\nCgroup=/a\n", " " NO_MATCH },
@@ -272,7 +276,7 @@ static void test_budget_keys(void **state)
                         "\xef\xbb\xbf# comment\n; another\n\n  [Match]\n\tCgroup = /a  \nUser=0 !1\nUnit=*.service "
                         "!b*\n"
                         "[Budget] ; limits\nHigh=64M\n  Max=128M\nFootprintRatioHigh=250%\nMapsMax=10\n"
-                        "ProgramsMax=0\nOnHigh=throttle\nOnMax=deny\nAttribution=holder\nCount=charged\nUnbounded="
+                        "ProgramsMax=0\nOnHigh=throttle\nOnMax=deny\nAttribution=holder\nCount=committed\nUnbounded="
                         "allow\nClearPercent=80%");
         assert_loads(f, "");
         assert_int_equal(f->config.count, 1);
@@ -293,7 +297,7 @@ static void test_budget_keys(void **state)
         assert_int_equal(budget->on_high, ACTION_THROTTLE);
         assert_int_equal(budget->on_max, ACTION_DENY);
         assert_int_equal(budget->attribution, BUDGET_HOLDER);
-        assert_int_equal(budget->count, COUNT_CHARGED);
+        assert_int_equal(budget->count, COUNT_COMMITTED);
         assert_int_equal(budget->unbounded, UNBOUNDED_ALLOW);
         assert_int_equal(budget->clear_percent, 80);
 }
@@ -576,6 +580,11 @@ static void test_doubts(void **state)
                 { MATCH_A "OnHigh=throttle\n", "4: warning: " NO_HIGH },
                 { MATCH_A "Max=1M\nOnHigh=throttle\nFootprintRatioHigh=5%\n", "5: warning: " NO_HIGH },
                 { MATCH_A "OnHigh=throttle\nHigh=0\n" },
+                { MATCH_A "Unbounded=allow\nCount=charged\n",
+                                "4: warning: Unbounded=allow does nothing without Count=committed: maps without a "
+                                "ceiling are refused only with it" },
+                { MATCH_A "Unbounded=allow\nCount=committed\n" },
+                { MATCH_A "Unbounded=refuse\n" },
                 { "[Match]\nCgroup=/a,/b\n", "2: warning: Cgroup=/a,/b is one glob: " BLANKS },
                 { "[Match]\nCgroup=/a, /b\n", "2: warning: Cgroup=/a, is one glob: " BLANKS },
                 { "[Match]\nCgroup=/c !/a;/b\n", "2: warning: Cgroup=!/a;/b is one glob: " BLANKS },
@@ -615,6 +624,50 @@ static void test_doubts(void **state)
         put(f, ETC CONF, "[Daemon]\nPollSec=1\nPollSec=2\n");
         assert_loads(f, ETC CONF ":3: warning: PollSec=2 overrides PollSec=1 in line 2: remove one of the two\n");
         assert_int_equal(f->config.settings.poll_usec, 2000000);
+}
+
+/* What the settings have switched off is in doubt where a budget asks for it. */
+static void test_doubts_of_settings(void **state)
+{
+#define IN_CONF " in bpfbudgetd.conf: "
+        static const struct {
+                const char *settings, *budget, *told;
+        } cases[] = {
+                { "ThrottleMaxSec=0\n", "High=1M\nOnHigh=throttle\n",
+                                "x.budget:5: warning: OnHigh=throttle does nothing with ThrottleMaxSec=0" IN_CONF
+                                "set the longest pause there" },
+                { "ThrottleMaxSec=0\n", "High=1M\n", NULL },
+                { "ThrottleMaxSec=1ms\n", "High=1M\nOnHigh=throttle\n", NULL },
+                { "PollSec=0\n", "FootprintRatioHigh=5%\n",
+                                "x.budget:4: warning: FootprintRatioHigh= misses changes of RSS with PollSec=0" IN_CONF
+                                "no sensor reports RSS, set an interval there" },
+                { "PollSec=0\n", "High=1M\nMapFillHigh=90%\n",
+                                "x.budget:5: warning: MapFillHigh= misses maps that fill with PollSec=0" IN_CONF
+                                "no sensor reports elements, set an interval there" },
+                { "PollSec=0\n", "Attribution=holder\n",
+                                "x.budget:4: warning: Attribution=holder misses new holders with PollSec=0" IN_CONF
+                                "no sensor reports holders, set an interval there" },
+                { "PollSec=0\n", "High=1M\nMax=2M\n", NULL },
+                { "PollSec=1\n", "FootprintRatioHigh=5%\nMapFillHigh=90%\nAttribution=holder\n", NULL },
+                { "NeverThrottle=/a\nNeverThrottle=/b /**\n", "",
+                                CONF ":3: warning: NeverThrottle= matches all cgroups, so that OnHigh=throttle does "
+                                     "nothing: name those that must not be paused" },
+                { "NeverThrottle=/** !/a\n", "", NULL },
+                { "NeverThrottle=/*\n", "", NULL },
+        };
+        struct fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char text[512];
+
+                snprintf(text, sizeof(text), "[Daemon]\n%s", cases[i].settings);
+                put(f, ETC CONF, text);
+                snprintf(text, sizeof(text), MATCH_A "%s", cases[i].budget);
+                put(f, ETC "x.budget", text);
+                snprintf(text, sizeof(text), "%s%s%s", cases[i].told ? ETC : "", cases[i].told ?: "",
+                                cases[i].told ? "\n" : "");
+                assert_loads(f, text);
+        }
 }
 
 /* Keys and sections of other programs, as in the files of systemd. */
@@ -659,7 +712,7 @@ static void test_mount_points(void **state)
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 snprintf(text, sizeof(text), "[Match]\nCgroup=/x !%s %s\n", cases[i].glob, cases[i].glob);
                 put(f, ETC "a.budget", text);
-                snprintf(text, sizeof(text), "[Daemon]\nNeverThrottle=%s\n", cases[i].glob);
+                snprintf(text, sizeof(text), "[Daemon]\nNeverThrottle=%s !/y\n", cases[i].glob);
                 put(f, ETC CONF, text);
                 assert_loads(f, "");
                 assert_string_equal(f->config.budgets[0].cgroups.list[1].glob, cases[i].stripped);
@@ -689,6 +742,7 @@ int main(void)
                 TEST(test_suspicious_sizes),
                 TEST(test_default_numbers),
                 TEST(test_doubts),
+                TEST(test_doubts_of_settings),
                 TEST(test_extensions),
                 TEST(test_mount_points),
         };

@@ -98,6 +98,17 @@ static void test_help(void **state)
         assert_string_equal(fake.calls, "");
 }
 
+/* A reader that goes away ends a report, also where a service has it ignore the signal; the daemon lives on. */
+static void test_readers(void **state)
+{
+        (void) state;
+        signal(SIGPIPE, SIG_IGN);
+        run_main("--once", NULL);
+        assert_ptr_equal(signal(SIGPIPE, SIG_IGN), SIG_DFL);
+        run_main(NULL);
+        assert_ptr_equal(signal(SIGPIPE, SIG_IGN), SIG_IGN);
+}
+
 static void test_bad_options(void **state)
 {
         static const char *const lines[][4] = {
@@ -110,13 +121,19 @@ static void test_bad_options(void **state)
                 { "--json", "--uses" },
                 { "--capabilities", "--json", "--holders" },
                 { "--socket" },
-                { "--doctor", "--pins" },
         };
+        static const char *const doctors[][3] = { { "--doctor", "--pins" }, { "--nonsense", "--doctor" },
+                { "--doctor", "now" } };
 
         (void) state;
         for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
                 setup(NULL);
                 assert_int_equal(run_main(lines[i][0], lines[i][1], lines[i][2], lines[i][3], NULL), EXIT_FAILURE);
+                assert_string_equal(fake.calls, "");
+        }
+        for (size_t i = 0; i < sizeof(doctors) / sizeof(doctors[0]); i++) {
+                setup(NULL);
+                assert_int_equal(run_main(doctors[i][0], doctors[i][1], doctors[i][2], NULL), EXIT_NOT_EXAMINED);
                 assert_string_equal(fake.calls, "");
         }
         setup(NULL);
@@ -412,6 +429,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 TEST(test_help),
+                TEST(test_readers),
                 TEST(test_bad_options),
                 TEST(test_json_modes),
                 TEST(test_once),

@@ -327,11 +327,19 @@ static void test_attached(void **state)
         assert_available(HOOK_RSS_STAT);
         assert_available(HOOK_MAPS);
 
+        assert_false(table[HOOK_AREA_ALLOC].refused);
+        /* No option is missing where it is refused. */
+        fake.trampoline_error = -EBUSY;
+        assert_int_equal(run(), 0);
+        assert_int_equal(fake.trampolines, 3);
+        assert_missing(HOOK_AREA_ALLOC, "this kernel refuses trampolines (Device or resource busy)");
+        assert_true(table[CAPABILITY_GATE + GATE_HOOK_MAP].refused);
+
         /* Where ftrace has direct calls there is no doubt, and no attempt, which takes a while. */
         add_function("register_ftrace_direct");
         assert_int_equal(run(), 0);
         assert_available(HOOK_AREA_ALLOC);
-        assert_int_equal(fake.trampolines, 2);
+        assert_int_equal(fake.trampolines, 3);
 }
 
 static void test_refused(void **state)
@@ -351,8 +359,11 @@ static void test_refused(void **state)
         assert_missing(CAPABILITY_GATE + GATE_HOOK_PROGRAM,
                         "this kernel refuses trampolines (Operation not permitted)");
         assert_null(machine.gate[GATE_HOOK_PROGRAM].target);
+        assert_true(table[HOOK_AREA_ALLOC].refused);
+        assert_false(table[HOOK_RSS_STAT].refused);
         fake.refused[HOOK_FUNCTION] = EINVAL;
         assert_int_equal(run(), 0);
+        assert_false(table[HOOK_AREA_ALLOC].refused);
         assert_missing(HOOK_AREA_ALLOC, "the kernel refuses the program: Invalid argument");
         fake.refused[HOOK_FUNCTION] = 524; /* ENOTSUPP */
         assert_int_equal(run(), 0);

@@ -14,7 +14,8 @@
 
 #include "enforce/readiness.h"
 
-#define TRAMPOLINES "CONFIG_BPF_JIT=y CONFIG_FUNCTION_TRACER=y CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y"
+#define REFUSED_REMEDY "grep Seccomp: /proc/self/status; cat /sys/kernel/security/lsm; dmesg"
+#define TRAMPOLINES    "CONFIG_BPF_JIT=y CONFIG_FUNCTION_TRACER=y CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y"
 
 static struct host host;
 static struct capability capabilities[CAPABILITIES];
@@ -267,6 +268,22 @@ static void no_trampolines(void)
         lose_trampolines();
 }
 
+/* They are there, but not for this process. */
+static void refused_trampolines(void)
+{
+        lose_trampolines();
+        no_memcg_state();
+        capabilities[CAPABILITY_GATE + GATE_HOOK_MAP].refused = true;
+        capabilities[HOOK_MEM_REFILL].refused = true;
+}
+
+static void refused_trampolines_arm64(void)
+{
+        refused_trampolines();
+        strcpy(host.machine, "aarch64");
+        host.version = HOST_VERSION(6, 1);
+}
+
 static void no_trampolines_polled(void)
 {
         lose_trampolines();
@@ -470,6 +487,10 @@ static const struct {
         { "no trampolines", no_trampolines, "fffn", "no-trampolines=" TRAMPOLINES " CONFIG_SECURITY=y\n" },
         { "no trampolines before 6.15", no_trampolines_polled, "fppn",
                         "polled=" TRAMPOLINES "\nno-trampolines=" TRAMPOLINES " CONFIG_SECURITY=y\n" },
+        { "trampolines refused", refused_trampolines, "fppn",
+                        "polled-by-refusal=" REFUSED_REMEDY "\ntrampolines-refused=" REFUSED_REMEDY "\n" },
+        { "trampolines refused on arm64", refused_trampolines_arm64, "fppn",
+                        "polled-by-refusal=" REFUSED_REMEDY "\ntrampolines-refused=" REFUSED_REMEDY "\n" },
         { "arm64 6.1", arm64_61, "fppn", "polled=" TRAMPOLINES "\nno-trampolines-arm64=Linux 6.4 or newer\n" },
         { "arm64 6.12", arm64_612, "fffn", "no-trampolines=" TRAMPOLINES " CONFIG_SECURITY=y\n" },
         { "cgroup v1", version_1, "ffnf", "cgroup-v1=systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all\n" },

@@ -50,6 +50,20 @@ static void test_section(void **state)
         assert_non_null(strstr(find(f, "agent.service")->file, UNIT_LIB "agent.service"));
 }
 
+/* systemd ignores a section X-..., and so did the daemon one whose name is a slip. */
+static void test_slips(void **state)
+{
+        struct fixture *f = *state;
+
+        put(f, UNIT_LIB "a.service", "[Unit]\n  [X-BpfBudget]\nMax=8M\n[X-Fleet]\n[BPFBudget]\n#[X-BPFBudgt]\n");
+        assert_loads(f, UNIT_LIB
+                        "a.service:2: warning: [X-BpfBudget] is ignored: did you mean [X-BPFBudget]?\n" UNIT_LIB
+                        "a.service:5: warning: [BPFBudget] is ignored: did you mean [X-BPFBudget]?\n");
+        assert_int_equal(f->config.count, 0);
+        put(f, UNIT_LIB "a.service", SERVICE("Max=8M\n"));
+        assert_loads(f, "");
+}
+
 static void test_precedence_of_directories(void **state)
 {
         struct fixture *f = *state;
@@ -345,6 +359,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(test_section),
+                TEST(test_slips),
                 TEST(test_precedence_of_directories),
                 TEST(test_dropins),
                 TEST(test_masks_and_aliases),
