@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which unit files of systemd and drop-ins of them there are, those that systemd would read. */
+/* Lists the unit files and drop-ins that systemd would read. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,9 +19,9 @@ struct unit_files {
 };
 
 /*
- * Lists those in the @count @directories below @root, of units that have a cgroup: by unit, the unit's own file first,
- * then drop-ins by their names. Of several of one name only the first directory's is there. No drop-in is a mask.
- * Returns 0 or -ENOMEM. @files is to be given to unit_files_deinit() in any case.
+ * Lists the files of units that have a cgroup, in the @count @directories below @root, ordered by unit: the unit's own
+ * file first, then drop-ins by name. Of files of the same name, only the one in the first directory is listed. Masked
+ * drop-ins are not listed. Returns 0 or -ENOMEM. @files is to be given to unit_files_deinit() in any case.
  */
 int unit_files_list(struct unit_files *files, const char *root, const char *const *directories);
 void unit_files_deinit(struct unit_files *files);
