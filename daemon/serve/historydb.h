@@ -40,12 +40,12 @@ struct history_store {
         sqlite3 *db;
         char *path;
         sqlite3_stmt *statements[STATEMENTS];
-        bool told_share; /* that somebody has used up a share, historyshare.h */
+        bool told_share; /* it was logged that a share (historyshare.h) is used up */
         uint64_t pruned_hour;
-        uint64_t began_sec; /* of this daemon, which still runs; 0: nothing of it was written yet */
+        uint64_t began_sec; /* the start of this daemon; 0: nothing of it was written yet */
 };
 
-/* The negative errno that the result @code of SQLite stands for; 0: none. */
+/* The negative errno for the result @code of SQLite; 0: no error. */
 int store_error(int code);
 
 /* Runs @statement, which has no rows, and resets it. Returns 0 or a negative errno. */
