@@ -15,19 +15,19 @@
 /* @client is to be given to client_deinit() in any case. */
 int ask_connect(struct client *client, const struct options *options);
 
-/* Tells what client_connect() returned, @r, if it is not 0. Returns as ask_connect(). */
+/* Logs the error @r of client_connect(), if it is not 0. Returns as ask_connect(). */
 int ask_tell_connect(const struct options *options, int r);
 
 /* @method without the name of the interface; @parameters are taken over. reply: NULL if it is not wanted. */
 int ask(struct client *client, const char *method, json_t *parameters, json_t **reply);
 
-/* Asks with more and joins the arrays @key of all replies. *list is a new reference. */
+/* Calls the method with "more", and joins the arrays @key of all replies. *list is a new reference. */
 int ask_list(struct client *client, const char *method, json_t *parameters, const char *key, json_t **list);
 
 /*
  * Connects, asks, closes, and writes the list as JSON in one line, as the daemon sent it: {"KEY":[...]}. Nothing is
- * written if the daemon does not answer to the end. @argument: what the user asked for, NULL: nothing; that the list is
- * empty, and this a unit that does not run, is an error, too. @wants: which elements are written, NULL: all.
+ * written if the answer of the daemon is not complete. @argument: the argument of the user, NULL: none; an empty list
+ * is an error, too, if it names a unit that does not run. @wants: which elements are written, NULL: all.
  */
 int ask_and_write(const struct options *options, const char *method, json_t *parameters, const char *key,
                 const char *argument, bool (*wants)(struct slice element), FILE *file);
@@ -36,12 +36,12 @@ int ask_and_write(const struct options *options, const char *method, json_t *par
 int ask_once(const struct options *options, const char *method, json_t *parameters, const char *key,
                 const char *argument, json_t **list);
 
-/* Tells what client_call() and its like returned, @r, if it is not 0. Returns 0 or a negative errno. */
+/* Logs the error @r of client_call() and similar functions, if it is not 0. Returns 0 or a negative errno. */
 int ask_tell(const struct client *client, int r);
 
 /*
- * The cgroup that @name means: a path, also one below the mount of cgroups in /sys/fs/cgroup, or else a unit of
- * systemd, a service where it has no suffix. *cgroup is to be freed.
+ * Finds the cgroup for @name: a path, also with the mount point in /sys/fs/cgroup, or else a systemd unit, which is a
+ * service if it has no suffix. *cgroup is to be freed.
  */
 int ask_cgroup(struct client *client, const char *name, char **cgroup);
 
@@ -49,8 +49,8 @@ int ask_cgroup(struct client *client, const char *name, char **cgroup);
 json_t *ask_subject(const char *name);
 
 /*
- * The glob that the argument @name of a list means: itself if it begins with a slash or an asterisk, else the unit of
- * that name and what is below it. NULL is NULL. *glob is to be freed.
+ * Sets *glob to the glob for the argument @name of a list: @name itself if it begins with a slash or an asterisk, else
+ * one that matches the unit of that name and all cgroups below it. NULL is NULL. *glob is to be freed.
  */
 int ask_glob(const char *name, char **glob);
 

@@ -9,11 +9,13 @@
 #include "options.h"
 #include "table.h"
 
-/* Asks for the orphans of @glob (NULL: all cgroups'); @all: also what is none for certain. Returns 0 or a negative
- * errno, logged. *list is a new reference. */
+/*
+ * Asks for the orphans of @glob (NULL: all cgroups'); @all: also those that are not certain. Returns 0 or a negative
+ * errno, logged. *list is a new reference.
+ */
 int orphans_ask(const struct options *options, const char *glob, bool all, json_t **list);
 
-/* What the table of orphans has of each in @list, as a new array; NULL: no memory. */
+/* The rows of the table of orphans for @list, as a new array; NULL: no memory. */
 json_t *orphans_rows(const json_t *list);
 
 /* Sets the columns of that table, without the commands, which must not be cut. */
