@@ -522,10 +522,7 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
                 book(domain, &booking);
         } else {
                 below = levels_below(object->domain, domain);
-                /*
-                 * The object is already booked in the domains above both, and must not be booked there twice, even for
-                 * a moment.
-                 */
+                /* It is already booked above both, and must not be booked there twice, even for a moment. */
                 if (below) {
                         subtract_object(&booking, object, old_allocated, old_charged);
                         book(domain, &booking);
