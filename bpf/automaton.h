@@ -4,8 +4,8 @@
  * the gate uses it at cgroup_mkdir. It is deterministic, over bytes: a state and a byte have one next state.
  *
  * It is one array of entries of 8 bytes. First there is a row for each state, then the labels of all states, then the
- * transitions that are not their state's default, those of several states interleaved: entry row.base + byte belongs
- * to the state that it names, or to another one.
+ * transitions that differ from the default of their state. The transitions of several states are interleaved: the entry
+ * at row.base + byte names its owner, which is that state or another one.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct automaton_entry {
 /* In base: no byte but "/" leaves the state. */
 #define AUTOMATON_IDLE (1U << 31)
 
-/* In label: that budget has User=, Pod= or Container= besides, which a path does not tell. */
+/* In label: that budget also has User=, Pod= or Container=, which the path does not determine. */
 #define AUTOMATON_USERS (1U << 31)
 
 /* In label: that budget has Unit= and Cgroup=, and holds only if all bytes are automaton_is_unit_byte(). */
@@ -35,16 +35,16 @@ struct automaton_entry {
 #define AUTOMATON_FLAGS (AUTOMATON_USERS | AUTOMATON_UNIT)
 
 /*
- * The states before the first byte of a path. Budgets that go by Unit= alone are found with the second: all components
- * but the last are slices, and that is the unit. The budget that comes first in order of the two is the cgroup's.
- * State 0 is that of what matches nothing, whatever comes; as state of a unit it has no label.
+ * The states before the first byte of a path. The second one finds budgets that match by Unit= alone: all components
+ * but the last are slices, and the last is the unit. Of the two budgets found, the first in order is that of the
+ * cgroup. State 0 matches nothing, whatever follows; as the state of a unit, it has no label.
  */
 #define AUTOMATON_START 1
 #define AUTOMATON_UNITS 2
 
 /*
- * Whether a path of slices and the unit below them may have @byte. The rows do not say it: they would be as long as the
- * alphabet.
+ * Whether a path of slices and the unit below them may have @byte. The rows do not encode this, because each would be
+ * as long as the alphabet.
  */
 static inline int automaton_is_unit_byte(__u8 byte)
 {

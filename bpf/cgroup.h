@@ -37,7 +37,9 @@ static __always_inline u64 memcg_cgroup_id(struct mem_cgroup *memcg)
         return memcg ? BPF_CORE_READ(memcg, css.cgroup, kn, id) : 0;
 }
 
-/* The root is never charged: page_counter of the root counts nothing that obj_cgroup_charge() adds (mm/memcontrol.c).
+/*
+ * The root is never charged: the page_counter of the root does not count what obj_cgroup_charge() adds
+ * (mm/memcontrol.c).
  */
 static __always_inline bool css_is_uncharged(struct cgroup_subsys_state *css)
 {
@@ -57,15 +59,15 @@ static __always_inline u64 task_cgroup_id(struct task_struct *task)
 }
 
 /*
- * The memory cgroup that the running task is a member of; NULL: there is none. What the verifier knows the type of is
- * read directly, which takes a tenth of a bpf_probe_read_kernel().
+ * The memory cgroup that the running task is a member of; NULL: there is none. Types that the verifier knows are read
+ * directly, which takes a tenth of the time of bpf_probe_read_kernel().
  */
 static __always_inline struct cgroup_subsys_state *own_css(void)
 {
         return bpf_get_current_task_btf()->cgroups->subsys[memory_subsys()];
 }
 
-/* Its id; 0: there is none, as the kernel has a read by NULL answer 0. */
+/* The id of that cgroup; 0: there is none, because reading through NULL returns 0. */
 static __always_inline u64 own_cgroup_id(void)
 {
         return own_css()->cgroup->kn->id;

@@ -16,7 +16,7 @@ struct create_attr {
         u64 map_extra;
 };
 
-/* The kernel makes none with larger values (arraymap.c, mm/percpu.c), and none as large as this. */
+/* The kernel creates no map with values of this size or larger (arraymap.c, mm/percpu.c). */
 #define CREATE_VALUE_MAX  (1ULL << 31)
 #define CREATE_PERCPU_MAX (1ULL << 15) /* PCPU_MIN_UNIT_SIZE */
 #define CREATE_MAX        (1ULL << 62)
@@ -64,7 +64,7 @@ static __always_inline void create_htab_elements(const struct create_attr *attr,
                 add_percpu(record, bpf_core_type_size(struct bpf_lru_locallist), 1, false);
 }
 
-/* kernel/bpf/hashtab.c: htab_map_alloc(); a counter per CPU has every map with more than 64 elements for each. */
+/* kernel/bpf/hashtab.c: htab_map_alloc(); each map with more than 64 elements per CPU has a per-CPU counter. */
 static __always_inline void create_htab(const struct create_attr *attr, struct object_record *record)
 {
         add_area(record, bpf_core_type_size(struct bpf_htab));
@@ -110,7 +110,7 @@ static __always_inline void create_ringbuf(const struct create_attr *attr, struc
         record->charged += pages * page;
 }
 
-/* A head of @head bytes, and @slots of @size bytes beside it. */
+/* Adds a head of @head bytes, and a separate array of @slots of @size bytes. */
 static __always_inline void create_slots(struct object_record *record, u64 head, u64 slots, u64 size)
 {
         add_area(record, head);
@@ -198,12 +198,12 @@ static __always_inline void create_by_type(const struct create_attr *attr, struc
 }
 
 /*
- * Maps of less are not looked at before they are there: the memory that they take until they are refused is no more
- * than that, and each creation passes here.
+ * Smaller maps are not checked before they exist, because every creation passes here, and the memory that they occupy
+ * until they are refused is at most this.
  */
 #define CREATE_LARGE (64 * 1024)
 
-/* Whether the map of the attributes at @address may take more; a cheap upper bound for all types. */
+/* Whether the map with the attributes at @address may be larger, by a cheap upper bound for all types. */
 static __always_inline bool create_is_large(u64 address)
 {
         struct {
@@ -217,8 +217,8 @@ static __always_inline bool create_is_large(u64 address)
 }
 
 /*
- * Adds to @record, which is empty, allocated and charged bytes that the map of BPF_MAP_CREATE with the kernel's copy of
- * the attributes at @address takes at least; nothing where that is not known, or where the kernel makes no such map.
+ * Adds to @record, which is empty, the minimum allocated and charged bytes of the map that BPF_MAP_CREATE makes from
+ * the kernel's copy of the attributes at @address; nothing if they are not known, or if the kernel makes no such map.
  */
 __noinline int create_bytes(u64 address, struct object_record *record)
 {

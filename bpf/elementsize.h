@@ -19,7 +19,7 @@
                         TYPE(BPF_MAP_TYPE_TASK_STORAGE) | TYPE(MAP_TYPE_CGRP_STORAGE) | TYPE(MAP_TYPE_RHASH))
 #define TYPES_THAT_MAY_GROW (TYPE(BPF_MAP_TYPE_HASH) | TYPE(BPF_MAP_TYPE_PERCPU_HASH) | TYPE(BPF_MAP_TYPE_HASH_OF_MAPS))
 
-/* Whether bpf(2) allocates the elements of the map at @address when it inserts them. Each update comes by here. */
+/* Whether bpf(2) allocates the elements of the map at @address when it inserts them. Called for each update. */
 static __always_inline bool map_grows(u64 address)
 {
         struct bpf_map *map = (void *) address;
@@ -79,8 +79,8 @@ static __always_inline void add_struct_ops_element(u64 address, struct object_re
 }
 
 /*
- * What one more element of a map that grows takes at most; 0 if it costs next to nothing. @slack: what the free lists
- * may take with it.
+ * The maximum number of bytes of one more element of a map that grows; 0 if it is negligible. @slack: bytes that the
+ * free lists may take in addition.
  */
 __noinline u64 element_bytes(u64 address, u64 *slack)
 {
@@ -180,7 +180,10 @@ static __always_inline u64 rhash_table_bytes(u64 buckets)
         return kmalloc_bytes(bpf_core_type_size(struct bucket_table) + buckets * sizeof(u64));
 }
 
-/* What the table of a resizable hash at @address takes beside the old one when @count elements more make it grow. */
+/*
+ * The bytes of the new table of the resizable hash at @address, which exists next to the old one when @count more
+ * elements make it grow.
+ */
 static __always_inline u64 rhash_growth(u64 address, u32 count)
 {
         struct bpf_rhtab *rhtab = (void *) address;
@@ -190,7 +193,7 @@ static __always_inline u64 rhash_growth(u64 address, u32 count)
         return after > buckets ? rhash_table_bytes(after) : 0;
 }
 
-/* What @count more elements of the map at @address take at most. @slack: as of element_bytes(). */
+/* The maximum number of bytes of @count more elements of the map at @address. @slack: as in element_bytes(). */
 static __noinline u64 growth_bytes(u64 address, u32 count, u64 *slack)
 {
         struct bpf_map *map = (void *) address;

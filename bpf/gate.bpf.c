@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The gate: refuses creation of maps, load of programs, and growth of maps by bpf(2), when a limit of the charged
- * cgroup or of one above would be passed. These are its hooks, and what the daemon runs; what they book is in
- * gatebooks.h, what they decide in gatedecisions.h.
+ * cgroup or of one above would be passed. This file has its hooks, and the programs that the daemon runs. gatebooks.h
+ * does the booking, gatedecisions.h decides.
  *
- * Hooks are the LSM's, or the functions that call them (fmod_ret) where bpf is not among the LSMs; the daemon sets
- * which (daemon/enforce/gate.c). The tables are pinned and go on without the daemon. Where fmod_ret programs are not
- * reliable, the fallback programs of gatefallback.h decide before the hooks.
+ * The hooks are those of the LSM or, if bpf is not among the LSMs, the functions that call them (fmod_ret); the daemon
+ * selects them (daemon/enforce/gate.c). The tables are pinned, and remain in force without the daemon. Where fmod_ret
+ * programs are not reliable, the fallback programs of gatefallback.h decide before the hooks.
  */
 #include "kerneltypes.h"
 
@@ -117,9 +117,9 @@ int BPF_PROG(gate_update, int cmd, union bpf_attr *trusted)
 }
 
 /*
- * kernel/bpf/syscall.c: where the kernel has found the map of BPF_MAP_UPDATE_BATCH. It cannot be refused any more; if
- * it is not the one that was judged and does not fit, its elements are booked and the process is killed, with which
- * they go.
+ * kernel/bpf/syscall.c: where the kernel has found the map of BPF_MAP_UPDATE_BATCH. The batch can no longer be refused.
+ * If this is not the map for which it was admitted, and the batch does not fit, its elements are booked and the process
+ * is killed, which frees them.
  */
 #define SIGKILL 9
 
@@ -155,7 +155,7 @@ int BPF_PROG(gate_pages, struct bpf_map *trusted)
 
 /* --- The daemon's side -------------------------------------------------------------------------------------------- */
 
-/* New cgroups that the daemon was not told of, as the ring was full. */
+/* The number of new cgroups that were not reported to the daemon because the ring was full. */
 __u64 cgroups_untold = 0;
 
 /* The daemon adds what the path does not tell. */
@@ -188,7 +188,7 @@ int BPF_PROG(gate_rmdir, struct cgroup *trusted)
         return is_memory_cgroup(cgroup) ? leave_cgroup(BPF_CORE_READ(cgroup, kn, id)) : 0;
 }
 
-/* The daemon runs this once: who it is, and what a map looks like among files. */
+/* The daemon runs this once, to tell the gate its thread group, and how to recognize the files of maps. */
 SEC("syscall")
 int introduce_gate(struct gate_introduction *introduction)
 {
@@ -205,7 +205,10 @@ int introduce_gate(struct gate_introduction *introduction)
         return 0;
 }
 
-/* It was there before the gate, or came while the table was full. Returns 0 if it could not be entered. */
+/*
+ * Enters an object that existed before the gate, or was created while the table was full. Returns 0 if it could not be
+ * entered.
+ */
 static __noinline int enter_settled(struct gate_settlement *settlement)
 {
         struct booking booking = {};
@@ -242,7 +245,7 @@ static __always_inline int measure_settled(struct gate_settlement *settlement)
         return 0;
 }
 
-/* Whether somebody is charged for the map at @address by now. */
+/* Whether a cgroup is charged for the map at @address by now. */
 static __always_inline bool map_is_charged(u64 address)
 {
         struct bpf_map *map = (void *) address;
@@ -253,9 +256,9 @@ static __always_inline bool map_is_charged(u64 address)
 }
 
 /*
- * Whether the daemon saw the map of @object while it was being made: it can be found by its id before it has whom it is
- * charged to (map_create(), kernel/bpf/syscall.c), and looks like nobody's. It is told of again; until then it stays in
- * the domain of who made it, also if that is complete when the daemon gets here.
+ * Whether the daemon saw the map of @object while it was being made: it can be found by its id before its charged
+ * cgroup is set (map_create(), kernel/bpf/syscall.c), and appears uncharged. It will be reported again; until then it
+ * stays in the domain of its creator, even if its creation is complete when the daemon gets here.
  */
 static __always_inline bool was_seen_early(const struct gate_object *object, const struct gate_settlement *settlement)
 {
@@ -276,7 +279,7 @@ static int settle_one(u32 index, void *unused)
         key = settlement->key;
         is_there = current_id(settlement->address, settlement->kind) == settlement->id;
         if (settlement->measure == GATE_FORGET) {
-                /* Whatever the daemon was told: what is there counts. */
+                /* The existing object counts, whatever the daemon says. */
                 if (!is_there)
                         forget_object(key, settlement->id);
                 return 0;
@@ -321,7 +324,7 @@ int set_domain(struct gate_domain_request *request)
         return 0;
 }
 
-/* Settles the first count entries of settlements; run by the daemon, not attached. */
+/* Resyncs the first count entries of settlements; run by the daemon, not attached. */
 SEC("syscall")
 int settle_objects(struct gate_settle_request *request)
 {

@@ -111,7 +111,7 @@ __noinline u64 find_domain(u64 css)
 {
         struct search search = { .css = css };
 
-        /* Most are found at once, without the price of a loop. */
+        /* Most are found here, without the cost of a loop. */
         if (search_level(0, &search) == 0 && search_level(1, &search) == 0)
                 bpf_loop(LEVELS_MAX, search_level, &search, 0);
         return search.id;
@@ -120,7 +120,7 @@ __noinline u64 find_domain(u64 css)
 /* What is to be booked, and the answer. */
 struct booking {
         s64 amount[GATE_RESOURCES];
-        u64 slack; /* bytes that must be free besides */
+        u64 slack; /* bytes that must be free in addition */
         u64 refused_by, usage, max;
         u32 resource; /* that refused */
         u32 enforce;
@@ -214,8 +214,8 @@ __noinline int unbook(u64 id, struct booking *booking, u32 levels)
 }
 
 /*
- * Books @booking in the domain @id and all above. Returns 0, or -ENOMEM if it enforces and one of them would be over;
- * then in none, with the domain in refused_by.
+ * Books @booking in the domain @id and all above. Returns 0, or -ENOMEM if it enforces and one of them would exceed a
+ * limit; in this case nothing is booked, and refused_by is that domain.
  */
 __noinline int book(u64 id, struct booking *booking)
 {
@@ -232,7 +232,7 @@ __noinline int book(u64 id, struct booking *booking)
         return -ENOMEM;
 }
 
-/* Whether book() would refuse @booking now, as it answers. Nothing is booked. */
+/* Returns what book() would return for @booking now. Nothing is booked. */
 __noinline int would_refuse(u64 id, struct booking *booking)
 {
         struct ascent ascent = { .booking = booking, .id = id };
@@ -264,7 +264,7 @@ static int climb(u32 level, struct climb *climb)
         return 0;
 }
 
-/* How many domains there are from @id up to, and without, @above; 0: that is not above it. */
+/* The number of domains from @id up to, but excluding, @above; 0: @above is not above @id. */
 __noinline u32 levels_below(u64 id, u64 above)
 {
         struct climb way = { .id = id, .to = above };
@@ -285,7 +285,7 @@ static int try_lock(u32 try, struct gate_object **object)
         return __sync_val_compare_and_swap(&(*object)->lock, 0, 1) == 0;
 }
 
-/* Returns whether the lock was had. Gives up after a while rather than never. */
+/* Returns whether the lock was taken. Gives up after LOCK_TRIES attempts. */
 __noinline int lock(struct gate_object *object)
 {
         struct gate_object *context = object;
@@ -329,7 +329,7 @@ static __always_inline void count_object(s64 n)
                 __sync_fetch_and_add(&settings->objects, n);
 }
 
-/* Takes off the entry @object, whose lock the caller has, and what is booked for it. @booking: room for that. */
+/* Removes the entry @object, whose lock the caller has, and unbooks what is booked for it. @booking: scratch memory. */
 __noinline int take_off(struct gate_object *object, struct booking *booking)
 {
         u64 domain, key;
@@ -347,21 +347,24 @@ __noinline int take_off(struct gate_object *object, struct booking *booking)
         booking->amount[GATE_UNBOUNDED] = -(s64) (object->ceiling == CEILING_UNBOUNDED);
         __sync_lock_test_and_set(&object->lock, 0);
         if (!domain)
-                return 0; /* somebody else is at it */
+                return 0; /* another program is removing it */
         book(domain, booking);
         if (bpf_map_delete_elem(&gate_objects, &key) == 0)
                 count_object(-1);
         return 0;
 }
 
-/* Takes @object off if its release was left to the caller. @booking is room for that. */
+/* Releases the lock, and removes @object if that was left to the caller. @booking: scratch memory. */
 static __always_inline void unlock(struct gate_object *object, struct booking *booking)
 {
         if (__sync_val_compare_and_swap(&object->lock, 1, 0) != 1)
                 take_off(object, booking);
 }
 
-/* Takes off the entry @key and what is booked for it. @id: only if it is that object's; 0: whatever it is. */
+/*
+ * Removes the entry @key, and unbooks what is booked for it. If @id is not 0, only if the entry is that of the object
+ * @id.
+ */
 __noinline int forget_object(u64 key, u32 id)
 {
         struct gate_object *object = bpf_map_lookup_elem(&gate_objects, &key);
@@ -377,8 +380,8 @@ __noinline int forget_object(u64 key, u32 id)
 }
 
 /*
- * Enters an object that @booking books in @domain already; @id is 0 while it is being made. Returns 0, or a negative
- * errno: then it is to be taken off. Not inlined, for the sake of the callers' stack.
+ * Enters an object for which @booking is already booked in @domain; @id is 0 while the object is being created. Returns
+ * 0, or a negative errno: then the caller has to unbook it. Not inlined, for the sake of the callers' stack.
  */
 static __noinline int enter_object(u64 key, u64 domain, const struct booking *booking, u32 kind, u32 id)
 {
@@ -414,7 +417,7 @@ static __always_inline s64 still_coming(const struct gate_object *object, u64 no
         return object->window >= now ? object->recent + object->previous : object->recent;
 }
 
-/* What the entry @object says, before the object is measured. NULL: there is none. */
+/* Notes the values of the entry @object (NULL: there is none) before the object is measured. */
 static __always_inline void note_entry(const struct gate_object *object, struct gate_entry_before *before)
 {
         before->allocated = object ? object->allocated : 0;
@@ -436,7 +439,7 @@ static __always_inline s64 admitted_since(const struct gate_object *object, cons
         return since + before->coming;
 }
 
-/* The id of the object of @kind at @address now; another one if it is gone. */
+/* The id of the object of @kind that is at @address now; it is another id if the object is gone. */
 static __always_inline u32 current_id(u64 address, u32 kind)
 {
         struct bpf_prog *prog = (void *) address;
@@ -478,9 +481,10 @@ __noinline int stays_behind(u64 id, u64 to, u32 held)
 }
 
 /*
- * Brings the entry @object of @to->key up to what @to says that it measures: in the new domain first, so that it is
- * never nowhere; takes it off if that is none. Without @to->id it stays in its domain, and uncharged if it was. Returns
- * whether it is to be settled again: something is kept on top of it, or somebody else has the lock.
+ * Replaces what is booked in the entry @object of @to->key by the measured size in @to. It is booked in the new domain
+ * first, so that it always counts somewhere; if there is no new domain, the entry is removed. Without @to->id it stays
+ * in its domain, and remains uncharged if it was. Returns whether it has to be resynced again, because bytes stay
+ * booked in addition to the measured size, or another program has the lock.
  */
 __noinline int settle_entry(struct gate_object *object, struct gate_settlement *to)
 {
@@ -520,7 +524,7 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
                 book(domain, &booking);
         } else {
                 below = levels_below(object->domain, domain);
-                /* The domains above both have it booked already, and must not have it twice, even for a moment. */
+                /* It is already booked above both, and must not be booked there twice, even for a moment. */
                 if (below) {
                         subtract_object(&booking, object, old_allocated, old_charged);
                         book(domain, &booking);
@@ -597,7 +601,9 @@ __noinline int measure_program(u64 address, struct size *size)
         return 0;
 }
 
-/* Settles the entry @key, if there is one, to @size; @before: it said. Not inlined, for the sake of the callers' stack.
+/*
+ * Resyncs the entry @key, if there is one, to @size; @before: the values of the entry before the measurement. Not
+ * inlined, for the sake of the callers' stack.
  */
 static __noinline int settle_to(u64 key, const struct size *size, const struct gate_entry_before *before)
 {

@@ -157,7 +157,7 @@ static __always_inline struct descent find_path(u64 address, const struct gate_s
         return descent;
 }
 
-/* The label of @state; without one it is later than all. */
+/* The label of @state; a state without one gets a number after all budgets. */
 static __always_inline u32 label_of(const struct descent *descent, u32 state)
 {
         u32 key = descent->first + descent->states + state;
@@ -166,7 +166,7 @@ static __always_inline u32 label_of(const struct descent *descent, u32 state)
         return label && label->label ? label->label : ~0U;
 }
 
-/* The limits that a cgroup has by its path; NULL: none, or not by the path alone. */
+/* The limits that a cgroup has by its path; NULL: none, or the path alone does not determine them. */
 static __always_inline struct gate_limits *limits_of(const struct descent *descent)
 {
         u32 label = label_of(descent, descent->state), key;
@@ -192,8 +192,8 @@ static __always_inline void add_usage(struct booking *booking, const struct gate
 }
 
 /*
- * Puts the domain of what a cgroup of the same path has left behind below that of the new one, @id. From now on it is
- * booked there too, instead of in domains of removed cgroups between its own and the parent of both.
+ * Moves the domain of what a removed cgroup of the same path left behind below the domain of the new one, @id. From now
+ * on it is booked there too, instead of in domains of removed cgroups between its own and the parent of both.
  */
 __noinline int inherit(u64 id, struct path_hash *hash)
 {
@@ -290,7 +290,7 @@ static int complete_level(u32 i, struct completion *completion)
 
 /*
  * After a domain could not be entered: tries again with those of the cgroup of @css and all above. Returns 0, or
- * -ENOMEM if one is still missing, whose limit therefore cannot be held.
+ * -ENOMEM if one is still missing, so that its limit cannot be enforced.
  */
 static __always_inline int complete_domains(u64 css_address)
 {
@@ -313,7 +313,7 @@ static __always_inline bool is_used(const struct gate_domain *domain)
         return any;
 }
 
-/* The cgroup @id was removed. Nobody is in it, so nothing more comes to its domain. */
+/* The cgroup @id was removed. No process is in it, so nothing more is booked in its domain. */
 __noinline int leave_cgroup(u64 id)
 {
         struct gate_domain *domain = bpf_map_lookup_elem(&gate_domains, &id);

@@ -13,12 +13,14 @@
 /* The kernel's 6.1 hook for programs has prog->aux as argument, later ones the program. Set by the daemon. */
 const volatile bool program_by_aux;
 
-/* Beside 0 (admit) and -ENOMEM (refuse): there is no limit, or nobody has decided. */
+/* A decision other than 0 (admit) and -ENOMEM (refuse): there is no limit, or there is no decision. */
 #define UNDECIDED 1
 
 /* --- Refusals ----------------------------------------------------------------------------------------------------- */
 
-/* Whom the gate lets pass whatever the limits: PID 1 and the daemon, and what else is in its cgroup. */
+/*
+ * Whether the current process is exempt from all limits: PID 1, the daemon, and other processes in the daemon's cgroup.
+ */
 static __always_inline bool is_exempt(const struct gate_settings *settings)
 {
         u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -51,12 +53,12 @@ static __noinline int tell_refusal(const struct booking *booking, u32 kind, u32 
         event.cgroup_id = own_cgroup_id();
         bpf_probe_read_kernel(event.name, sizeof(event.name), name);
         bpf_get_current_comm(event.comm, sizeof(event.comm));
-        /* A full ring loses the story, not the count. */
+        /* If the ring is full, the report is lost, but the refusal is counted. */
         bpf_ringbuf_output(&gate_events, &event, sizeof(event), 0);
         return 0;
 }
 
-/* What cannot be booked where there is a limit is refused: a full table is no way past it. */
+/* A request that cannot be booked is refused if there is a limit: a full table must not be a way past it. */
 static __always_inline int fail(struct gate_settings *settings, bool exempt)
 {
         __sync_fetch_and_add(&settings->unbooked, 1);
@@ -64,8 +66,8 @@ static __always_inline int fail(struct gate_settings *settings, bool exempt)
 }
 
 /*
- * Whether a limit of the cgroup of @css, or of one above, is in no table, so that it cannot be held: what it makes is
- * refused until there is room.
+ * Whether the limit of the cgroup of @css, or of one above, is missing from the table, so that it cannot be enforced:
+ * its requests are refused until there is room.
  */
 __noinline int is_incomplete(u64 css)
 {
@@ -77,8 +79,8 @@ __noinline int is_incomplete(u64 css)
 }
 
 /*
- * A table that is nearly full is the problem of whoever fills it: the domain @id gets no more entries if it has a
- * quarter of them, until the daemon has made room or some are gone. What is left is for the others.
+ * A table that is nearly full is the problem of whoever fills it: if the domain @id has a quarter of the entries, it
+ * gets no more until the daemon has made room or some entries are gone. The remaining entries are for the others.
  */
 __noinline int has_its_share(u64 id)
 {
@@ -159,8 +161,8 @@ static __noinline int admit_map(u64 address, u64 domain, struct size *size)
 }
 
 /*
- * The map is there, with all that it allocates at its creation, but for the objcg. Returns 0 or -ENOMEM; UNDECIDED:
- * there is no limit.
+ * The map exists, with all allocations of its creation except the objcg. Returns 0 or -ENOMEM; UNDECIDED: there is no
+ * limit.
  */
 static __always_inline int decide_map(u64 address)
 {
@@ -173,7 +175,10 @@ static __always_inline int decide_map(u64 address)
         domain = css ? find_domain((u64) css) : 0;
         if (!domain)
                 return UNDECIDED;
-        /* While a new gate takes over, both decide, and this is the other one's; or the end of an object was missed. */
+        /*
+         * Two gates decide while a new one takes over, and this entry is that of the other; or the release of an object
+         * was missed.
+         */
         forget_object(address, 0);
         measure_map(address, &size);
         if (css_is_uncharged(css))
@@ -182,8 +187,9 @@ static __always_inline int decide_map(u64 address)
 }
 
 /*
- * A map of which there are the attributes only, at @attr: refuses what certainly does not fit, before the kernel has
- * allocated it. What is left is decided when the map is there, and booked then. Returns -ENOMEM or UNDECIDED.
+ * Decides on a map of which only the attributes at @attr exist: refuses it if it certainly does not fit, before the
+ * kernel allocates it. Otherwise the decision is made, and the map booked, when it exists. Returns -ENOMEM or
+ * UNDECIDED.
  */
 static __noinline int decide_create(u64 attr)
 {
@@ -254,7 +260,10 @@ static __always_inline int decide_program(u64 address)
         return admit_object(&admission) ? -ENOMEM : 0;
 }
 
-/* What is booked by the address of @prog->aux, or by that itself: @address is what the hook has as its argument. */
+/*
+ * Removes what is booked for a program. @address is the argument of the hook: the program, or its prog->aux, whose
+ * address is the key.
+ */
 static __always_inline int forget_program(u64 address)
 {
         struct bpf_prog *prog = (void *) address;
@@ -264,7 +273,7 @@ static __always_inline int forget_program(u64 address)
 
 /* --- Growth by bpf(2) --------------------------------------------------------------------------------------------- */
 
-/* What the file behind @fd of the current process is about; 0: there is none. */
+/* The private data of the file behind @fd of the current process; 0: there is none. */
 static __always_inline u64 private_of_fd(u32 fd)
 {
         struct fdtable *fdt = bpf_get_current_task_btf()->files->fdt;
@@ -276,7 +285,7 @@ static __always_inline u64 private_of_fd(u32 fd)
         return (u64) BPF_CORE_READ(file, private_data);
 }
 
-/* The map behind @fd of the current process, 0 if it is none. Each update of each map comes by here. */
+/* The map behind @fd of the current process, 0 if it is none. Called for each update of each map. */
 static __always_inline u64 map_of_fd(u32 fd, u64 map_fops)
 {
         struct fdtable *fdt = bpf_get_current_task_btf()->files->fdt;
@@ -300,7 +309,7 @@ struct update_attr {
 };
 #define BATCH_OFFSET (4 * sizeof(u64)) /* in_batch, out_batch, keys, values */
 
-/* Measures the map @address and settles its entry, so that what was replaced or deleted counts no more. */
+/* Measures the map @address and resyncs its entry, so that replaced and deleted elements no longer count. */
 __noinline int settle_map(u64 address)
 {
         struct gate_entry_before before;
@@ -326,8 +335,8 @@ static __always_inline u64 window_end(u64 now, u32 count)
 }
 
 /*
- * Notes @bytes of @count elements that are booked in @domain with the entry @object. Returns whether it is still
- * @key's, and there.
+ * Notes @bytes of @count elements that are booked in @domain with the entry @object. Returns whether the entry still
+ * exists and is that of @key.
  */
 static __always_inline bool note_admitted(struct gate_object *object, u64 key, u64 domain, s64 bytes, u32 count)
 {
@@ -393,7 +402,7 @@ __noinline int book_growth(struct growth *growth)
         return -ENOMEM;
 }
 
-/* Books @growth of the map @object with its entry. Returns 0 or -ENOMEM. */
+/* Books @growth of the map in its entry @object. Returns 0 or -ENOMEM. */
 static __noinline int enter_growth(struct gate_object *object, struct growth *growth)
 {
         u64 key = growth->map;
@@ -410,8 +419,9 @@ static __noinline int enter_growth(struct gate_object *object, struct growth *gr
 }
 
 /*
- * Lets @count elements into the map at @address. @event: how a refusal is told, 0: it is not final; what was caught by
- * GATE_KILLED_BATCH is booked all the same, as it is on its way. Returns 0 or -ENOMEM.
+ * Lets @count elements into the map at @address. @event: how a refusal is reported; 0: it is not final. With
+ * GATE_KILLED_BATCH, the elements are booked even if they do not fit, because the kernel already inserts them. Returns
+ * 0 or -ENOMEM.
  */
 static __noinline int admit_growth(u64 address, u32 count, u32 event)
 {
@@ -439,7 +449,7 @@ static __noinline int admit_growth(u64 address, u32 count, u32 event)
 
 /*
  * Books @pages of the arena at @address that are being allocated, by a page fault or a BPF program: those cannot be
- * refused, and count against the next that can.
+ * refused, but count against the next request that can.
  */
 static __noinline int book_pages(u64 address, u64 pages)
 {
@@ -455,7 +465,7 @@ static __noinline int book_pages(u64 address, u64 pages)
 
 /* --- Batches ------------------------------------------------------------------------------------------------------ */
 
-/* What a thread's BPF_MAP_UPDATE_BATCH was judged by. */
+/* The map for which a thread's BPF_MAP_UPDATE_BATCH was admitted. */
 struct judgement {
         u64 map; /* 0: there was none behind the descriptor */
         u32 count;
@@ -463,8 +473,8 @@ struct judgement {
 };
 
 /*
- * With the thread, so that none can take the place of another's. The kernel looks the descriptor up once more, after
- * the gate: another thread may have changed it meanwhile.
+ * In task storage, so that no thread can replace the entry of another. The kernel looks the descriptor up once more,
+ * after the gate: another thread may have changed it meanwhile.
  */
 struct {
         __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -485,7 +495,9 @@ static __always_inline void note_judgement(u64 map, u32 count)
         judgement->pending = 1;
 }
 
-/* How many elements are coming into the map at @address that another was judged for; 0: it is the same, or not known.
+/*
+ * The number of elements that are being inserted into the map at @address but were admitted for another map; 0: it is
+ * the same map, or not known.
  */
 static __always_inline u32 take_misjudged(u64 address)
 {

@@ -3,8 +3,8 @@
  * The fallback programs of the gate, for preemptible kernels that have no BPF LSM. There the hooks are fmod_ret
  * programs, and a preemptible kernel skips one of those on a CPU where another task was preempted in it (a recursion
  * miss: kernel/bpf/trampoline.c, __bpf_prog_enter_recur()). So a probe of the function's entry decides before it, and
- * leaves the decision to several programs that may refuse. A probe cannot be preempted, and is missed only where a task
- * was preempted in a bpf(2) that reads or changes elements; then the hook's own program decides.
+ * leaves the decision to several programs that may refuse. A probe cannot be preempted, and is missed only on a CPU
+ * where a task was preempted in a bpf(2) that reads or changes elements; then the hook's own program decides.
  *
  * The daemon loads these only where they are needed (daemon/enforce/gate.c): they double what the gate costs.
  */
@@ -32,8 +32,9 @@ __u64 decisions[DECISIONS] = {};
 __u64 unread = 0;
 
 /*
- * Whether this gate's decisions count. They do not while a predecessor has yet to refuse what it decided on, nor once a
- * successor is there: its programs go one by one, and a decision may be read long after nobody takes off old ones.
+ * Whether this gate's decisions count. They do not count while a predecessor still has to refuse what it decided on,
+ * nor when there is a successor: the programs of this gate are then detached one by one, and a decision might be read
+ * long after old ones are no longer removed.
  */
 static __always_inline bool is_in_force(void)
 {
@@ -51,7 +52,7 @@ static __always_inline void leave_decision(int decision)
                                                                    (decision < 0 ? DECIDED_REFUSE : DECIDED_ADMIT);
 }
 
-/* Takes the decision on what the running thread is doing. @refusal: only if it is one. */
+/* Takes the decision on the running thread's call. @refusal: only if it is a refusal. */
 static __always_inline int take_decision(bool refusal)
 {
         u64 thread = (u32) bpf_get_current_pid_tgid();
@@ -83,7 +84,7 @@ int gate_program_entered(struct pt_regs *regs)
         return 0;
 }
 
-/* Each bpf(2) begins here, and ends what was left of the last one. */
+/* Runs at the start of each bpf(2), and removes a decision that was left by the previous one. */
 SEC("kprobe.multi")
 int gate_update_entered(struct pt_regs *regs)
 {

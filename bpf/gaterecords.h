@@ -37,7 +37,7 @@ struct gate_domain {
         __u32 retired;         /* 1: the cgroup has no budget any more; what is booked here moves to a domain above */
 };
 
-/* What a cgroup with a budget may take. */
+/* The limits of a cgroup with a budget. */
 struct gate_limits {
         __u64 max[GATE_RESOURCES];
         __u32 refuses; /* 0: the budget only reports */
@@ -52,7 +52,7 @@ struct gate_limits {
  * size.
  */
 struct gate_object {
-        __u64 key;    /* its own: the kernel uses the memory of an entry that was deleted again at once */
+        __u64 key;    /* its own key, because the kernel reuses the memory of a deleted entry immediately */
         __u64 domain; /* 0: it is being freed */
         __s64 allocated;
         __s64 charged;
@@ -76,7 +76,7 @@ struct gate_settings {
         __u32 layout;    /* GATE_LAYOUT */
         __u32 enforcing; /* 0: everything is admitted, and booked */
         __u32 reserved;
-        __u32 daemon_tgid; /* never refused; 0: own_cgroup tells */
+        __u32 daemon_tgid; /* never refused; 0: own_cgroup decides */
         __u64 own_cgroup;  /* the daemon's, never refused; 0: none */
         __u64 map_fops;    /* f_op of files that are maps */
         __u64 unbooked;    /* growths that could not be booked: tables full, or the type is not known */
@@ -87,7 +87,7 @@ struct gate_settings {
         __u64 path_seed[2];    /* key of the hashes of paths */
 };
 
-/* Why the daemon is told. */
+/* The kind of an event that the gate reports to the daemon. */
 enum gate_event_kind {
         GATE_REFUSED_MAP = 1,
         GATE_REFUSED_PROGRAM,
@@ -129,7 +129,7 @@ struct gate_entry_before {
 struct gate_settlement {
         __u64 key;     /* of the entry: the address of a map, or of prog->aux */
         __u64 address; /* of the map or the program */
-        __u64 domain;  /* whose it is; 0: nobody's that has limits */
+        __u64 domain;  /* to which it belongs; 0: to none with limits */
         __s64 allocated;
         __s64 charged;
         __u64 ceiling; /* CEILING_UNBOUNDED: none */

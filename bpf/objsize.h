@@ -6,9 +6,9 @@
  * the ceiling only: the same formulas with max_entries in place of the entries. Every access is a
  * bpf_probe_read_kernel(), so an address that has become stale gives wrong figures and never a fault.
  *
- * Most are global functions that return 0: the verifier looks at such a one once a program, with any arguments, and not
- * again for each call and each way to it. Those that a kernel may lack the types of are static: a global one is looked
- * at even where no call of it can be reached.
+ * Most are global functions that return 0: the verifier checks a global function only once per program, with arbitrary
+ * arguments, and not for each call and each path to it. Functions whose types a kernel may lack are static, because a
+ * global function is checked even if no call of it can be reached.
  */
 #pragma once
 
@@ -75,7 +75,7 @@ static __always_inline void add_bytes(struct object_record *record, u64 bytes, b
                 record->charged += bytes;
 }
 
-/* Bytes that are not there, but may come. */
+/* Adds bytes that are not allocated yet, but may be. */
 static __always_inline void add_room(struct object_record *record, u64 bytes)
 {
         record->ceiling += bytes;

@@ -26,7 +26,7 @@ const volatile __u64 quiet_cgroup_id;
 
 __u32 daemon_tgid;  /* what the daemon allocates in bpf(2) for its own reading is not news to it */
 __u32 dirty;        /* the daemon was woken and has not begun a flush since */
-__u32 cgroups_full; /* a cgroup has no entry in its table: nobody tells when it goes */
+__u32 cgroups_full; /* a cgroup has no entry in its table: its removal will not be reported */
 __u32 rss_full;     /* tasks moved between cgroups: the next RSS pass visits all */
 struct sensor_counters sensor_counters;
 
@@ -99,7 +99,7 @@ static __always_inline bool queue_update(u32 kind, u64 id, u64 address, bool qui
                 update.cgroup_id = own_cgroup_id();
                 update.parent_id = own_parent_id();
         }
-        /* Quiet ones may not fill the queue unheard. */
+        /* Quiet updates must not fill the queue without waking the daemon. */
         if (quiet && bpf_ringbuf_query(&updates, BPF_RB_AVAIL_DATA) > UPDATES_SIZE / 2)
                 quiet = false;
         if (!quiet && !dirty && !__sync_lock_test_and_set(&dirty, 1)) {
@@ -108,7 +108,7 @@ static __always_inline bool queue_update(u32 kind, u64 id, u64 address, bool qui
         }
         if (bpf_ringbuf_output(&updates, &update, sizeof(update), flags) == 0)
                 return true;
-        /* Nobody was woken: the next one has to try again. */
+        /* The daemon was not woken: the next update has to try again. */
         if (flags == BPF_RB_FORCE_WAKEUP)
                 dirty = 0;
         count_overflow();
@@ -132,7 +132,7 @@ static __always_inline struct cgroup_state *cgroup_state(u64 id)
 
 /*
  * RSS changes all the time on a living host: it is only queued, and waits until somebody asks. Returns whether it is
- * queued now; otherwise the next pass visits all, and who comes next has to say so again.
+ * queued now; if not, the next pass visits all tasks, and the next change has to be queued again.
  */
 static __always_inline bool mark_rss(u64 id)
 {

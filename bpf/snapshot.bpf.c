@@ -152,7 +152,7 @@ __noinline int measure_program(u64 address, struct object_record *record)
                 attribute(record, objcg, ATTRIBUTION_CHARGED);
                 return 0;
         }
-        /* The daemon may know more: whoever is charged, it is for these bytes. */
+        /* The daemon may find the charged cgroup by other means; these are the bytes that it is charged for. */
         charged = record->charged;
         attribute(record, first_map_objcg(prog), ATTRIBUTION_MAPS);
         record->charged = charged;

@@ -15,19 +15,19 @@
 /* @client is to be given to client_deinit() in any case. */
 int ask_connect(struct client *client, const struct options *options);
 
-/* Tells what client_connect() returned, @r, if it is not 0. Returns as ask_connect(). */
+/* Logs the error @r of client_connect(), if it is not 0. Returns as ask_connect(). */
 int ask_tell_connect(const struct options *options, int r);
 
 /* @method without the name of the interface; @parameters are taken over. reply: NULL if it is not wanted. */
 int ask(struct client *client, const char *method, json_t *parameters, json_t **reply);
 
-/* Asks with more and joins the arrays @key of all replies. *list is a new reference. */
+/* Calls the method with "more", and joins the arrays @key of all replies. *list is a new reference. */
 int ask_list(struct client *client, const char *method, json_t *parameters, const char *key, json_t **list);
 
 /*
  * Connects, asks, closes, and writes the list as JSON in one line, as the daemon sent it: {"KEY":[...]}. Nothing is
- * written if the daemon does not answer to the end. @argument: what the user asked for, NULL: nothing; that the list is
- * empty, and this a unit that does not run, is an error, too. @wants: which elements are written, NULL: all.
+ * written if the answer of the daemon is not complete. @argument: the argument of the user, NULL: none; an empty list
+ * is an error, too, if it names a unit that does not run. @wants: which elements are written, NULL: all.
  */
 int ask_and_write(const struct options *options, const char *method, json_t *parameters, const char *key,
                 const char *argument, bool (*wants)(struct slice element), FILE *file);

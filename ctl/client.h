@@ -9,16 +9,18 @@
 
 #include "splice.h"
 
-/* A message of the daemon is at most so long: four times what it lets a client's unsent replies grow to. */
+/* The maximum length of a message from the daemon: four times its limit for unsent replies. */
 #define CLIENT_MESSAGE_MAX (16U << 20)
 
-/* How long the daemon may take for a reply, to its end, or to accept a connection; it takes milliseconds, but may be
- * stopped or the machine overloaded. */
+/*
+ * The time limit for a complete reply, and for accepting a connection. Normally this takes milliseconds, but the daemon
+ * may be stopped, or the machine overloaded.
+ */
 #define CLIENT_TIMEOUT_MSEC (45 * 1000)
 
 /*
- * An answer in several replies, other than events, has at most so many bytes, and takes at most so long, whatever
- * listens there; that of 100,000 objects with their holders has 60 MB.
+ * Limits of size and time of an answer in several replies (other than events), whatever program serves the socket. The
+ * answer for 100,000 objects with their holders has 60 MB.
  */
 #define CLIENT_ANSWER_MAX (256U << 20)
 #define CLIENT_ANSWER_SEC 600
@@ -34,7 +36,7 @@ struct client {
         size_t start, end, size;
 };
 
-/* The answer of a call besides 0 and a negative errno: the daemon answered with client->error. */
+/* A result of a call other than 0 and a negative errno: the daemon answered with the error client->error. */
 #define CLIENT_ERROR 1
 
 /*
@@ -46,8 +48,8 @@ void client_deinit(struct client *client);
 
 /*
  * Calls @method with @parameters, which it takes over (NULL: none). *reply is a new reference to the parameters of the
- * answer. Returns 0; CLIENT_ERROR; -ETIMEDOUT; -ECONNRESET: the daemon closed the connection; -EBADMSG: what came is no
- * varlink; another negative errno.
+ * answer. Returns 0; CLIENT_ERROR; -ETIMEDOUT; -ECONNRESET: the daemon closed the connection; -EBADMSG: the reply is
+ * not valid varlink; another negative errno.
  */
 int client_call(struct client *client, const char *method, json_t *parameters, json_t **reply);
 

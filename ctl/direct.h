@@ -8,12 +8,15 @@
 
 /*
  * The cgroups that hold something and match @glob (NULL: all); the objects whose cgroup does, with @relations (enum
- * relation); the hooks of this kernel. *list is a new reference to an array as the daemon answers. @argument: what the
- * user asked for, NULL: nothing; that it is not there is an error. Return 0 or a negative errno.
+ * relation); the hooks of this kernel. *list is a new reference to an array as the daemon answers. @argument: the
+ * argument of the user, NULL: none; it is an error if it does not exist. Return 0 or a negative errno.
  */
 int direct_cgroups(const char *argument, const char *glob, json_t **list);
 int direct_objects(const char *argument, const char *glob, uint32_t relations, json_t **list);
 int direct_capabilities(json_t **list);
 
-/* What can be done on this host, by what this process may do. *readiness is a new reference, as of GetReadiness. */
+/*
+ * Examines what bpfbudgetd can do on this host, with the permissions of this process. *readiness is a new reference, as
+ * of GetReadiness.
+ */
 int direct_readiness(json_t **readiness);

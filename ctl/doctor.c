@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How much of what the daemon does there is on this host, what takes the rest away, and what to do about it. */
+/* Shows which facilities of the daemon are available on this host, what restricts the others, and the remedies. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

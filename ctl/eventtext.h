@@ -12,5 +12,5 @@
 /* One line without a newline; sizes in bytes if @exact. Returns @buffer. */
 char *event_text(const json_t *event, bool exact, char buffer[EVENT_TEXT_MAX]);
 
-/* The escape sequence of its colour; "" for what is back to normal. */
+/* The escape sequence for the color of @event; "" for a return to normal. */
 const char *event_color(const json_t *event);

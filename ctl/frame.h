@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One picture of top: the lines as text, and which parts of them stand out. Nothing is drawn here. */
+/* One picture of top: its lines as text, and the parts of them that are highlighted. Nothing is drawn here. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,12 +15,12 @@ enum frame_view {
         VIEW_OBJECTS,
 };
 
-/* What stands out. */
+/* Highlighting. */
 enum frame_look {
         LOOK_PLAIN,
         LOOK_TITLE,
         LOOK_HEADER,   /* of the columns */
-        LOOK_SELECTED, /* the line that Enter is about */
+        LOOK_SELECTED, /* the line on which Enter acts */
         LOOK_HIGH,
         LOOK_MAX,
         LOOK_DIM,
@@ -65,5 +65,5 @@ const char *frame_column_title(enum frame_view view, size_t column);
 const char *frame_column_field(enum frame_view view, size_t column);
 bool frame_column_descends(enum frame_view view, size_t column);
 
-/* Lines of a picture that are no rows, with the one of keys. */
+/* The number of lines of a picture that are not rows, including the line of keys. */
 #define FRAME_EXTRA_LINES 5

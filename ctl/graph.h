@@ -14,8 +14,8 @@
 #define GRAPH_NO_MARK UINT64_MAX
 
 /*
- * @value against @full in @width columns, with a "|" where @mark is as long as the bar does not reach it. In eighths of
- * a column if @utf8, else of "#". A value past @full fills the bar. Returns @buffer.
+ * A bar for @value out of @full, in @width columns, with a "|" at @mark unless the bar covers it. In eighths of a
+ * column if @utf8, else of "#". A value past @full fills the bar. Returns @buffer.
  */
 char *graph_bar(char buffer[GRAPH_SIZE_MAX], size_t width, uint64_t value, uint64_t full, uint64_t mark, bool utf8);
 

@@ -21,8 +21,10 @@ struct history {
 
 void history_deinit(struct history *history);
 
-/* Notes that the cgroup @id had @value bytes in the second @second; not before the last one noted. Seconds in between
- * had the value before. Returns 0 or -ENOMEM. */
+/*
+ * Notes that the cgroup @id had @value bytes in the second @second; which must not be before the last one noted.
+ * Seconds in between had the value before. Returns 0 or -ENOMEM.
+ */
 int history_put(struct history *history, uint64_t id, uint64_t second, uint64_t value);
 
 /* The minute that ends with @second, oldest first, GRAPH_UNKNOWN where nothing is known. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The elements with the highest scores of a long list, which is seen once and not kept. */
+/* The elements with the highest scores of a long list, which is read once and not stored. */
 #pragma once
 
 #include <stdbool.h>

@@ -387,7 +387,10 @@ static int check_verb(const struct verb *verb, const struct options *options, in
         return -EINVAL;
 }
 
-/* What JSON cannot carry, or is empty by mistake, must not be taken for no argument: that means all there is. */
+/*
+ * Arguments that are not UTF-8, or empty by mistake, must not be treated as missing, because a missing one means
+ * everything.
+ */
 static int check_arguments(const struct verb *verb, int argc, char *argv[])
 {
         for (int i = 0; i < argc; i++) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Text in HTML and SVG. Names are made by anybody: whatever this program has not made itself gets there by these only.
+/*
+ * Text in HTML and SVG. Anybody can choose names, so all text that does not come from this program must be written by
+ * these functions.
  */
 #pragma once
 
@@ -8,7 +10,9 @@
 
 #include "table.h"
 
-/* What is shown of a name, and of one where there is much room, in bytes with the NUL; not more than MARKUP_TEXT_MAX.
+/*
+ * The maximum size of a name, and of one where there is more room, in bytes with the NUL; not more than
+ * MARKUP_TEXT_MAX.
  */
 #define MARKUP_NAME_SIZE 96
 #define MARKUP_LONG_SIZE 256
@@ -20,7 +24,7 @@
  */
 void markup_text(FILE *stream, const char *text, size_t size);
 
-/* Colors that are told apart, from 0; MARKUP_COLORS and above is that of whatever has none of its own. */
+/* The number of distinct colors; MARKUP_COLORS and above is the color of everything without one of its own. */
 #define MARKUP_COLORS 8
 
 /* Writes a small picture that has the @color of tiles and lines, for legends. */

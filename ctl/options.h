@@ -9,7 +9,10 @@
 
 #define SOCKET_PATH "/run/bpfbudget/io.bpfbudget"
 
-/* Default of --delay=: what moves is seen to move, and a pass of the daemon is a hundredth of it. */
+/*
+ * Default of --delay=: short enough to show changes as they happen, and a hundred times the duration of a pass of the
+ * daemon.
+ */
 #define TOP_DELAY_USEC (1000ULL * 1000)
 
 /* --json= */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What nobody living holds, what keeps it, and what would free it. */
+/* Lists orphans, what keeps them, and the commands that free them. */
 #include "orphans.h"
 
 #include <ctype.h>

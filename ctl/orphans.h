@@ -13,7 +13,7 @@
  * errno, logged. *list is a new reference. */
 int orphans_ask(const struct options *options, const char *argument, bool all, json_t **list);
 
-/* What the table of orphans has of each in @list, as a new array; NULL: no memory. */
+/* The rows of the table of orphans for @list, as a new array; NULL: no memory. */
 json_t *orphans_rows(const json_t *list);
 
 /* Sets the columns of that table, without the commands, which must not be cut. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Frees orphans: removes the pins that keep them. Done here, by root, and not by the daemon, which has no right to.
- * Whether somebody holds them is asked once more right before, and each pin is removed only if it still is what it was.
+ * Frees orphans: removes the pins that keep them. root does this here; the daemon does not have the permission.
+ * Immediately before, it is checked again that nothing holds them, and a pin is removed only if it still refers to the
+ * same object.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a report is made of: the largest of everything, as the daemon or a snapshot has it, and sums of the rest. */
+/* What a report is made of: the largest of each kind, from the daemon or a snapshot, and sums of the rest. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 
 #include "options.h"
 
-/* How many there are in a report, at most, of what there may be any number of. */
+/* The maximum numbers of items in a report. */
 #define REPORT_CGROUPS   40
 #define REPORT_OBJECTS   256
 #define REPORT_BUDGETS   20
@@ -37,7 +37,7 @@ struct report {
         json_t *daemon, *statistics;         /* GetInfo, GetStatistics; NULL: --direct */
         json_t *facilities;                  /* of GetReadiness */
         json_t *root;                        /* the row of the root cgroup, with the sums of the machine */
-        json_t *cgroups;                     /* rows, by what they have without their subtree */
+        json_t *cgroups;                     /* rows, ordered by their usage without their subtree */
         uint64_t cgroup_count, cgroup_bytes; /* with BPF memory of their own; what those in @cgroups have */
         json_t *objects;                     /* rows */
         json_t *budgets;                     /* rows of cgroups, by usage in proportion to the limit */
@@ -45,10 +45,10 @@ struct report {
         json_t *orphans;                     /* rows: objects that are orphans for certain */
         uint64_t orphan_count, orphan_bytes; /* the same, all of them */
         uint64_t uncertain_count, uncertain_bytes;
-        char *no_history;                      /* why there is none; NULL: there is one, and what follows is of it */
-        json_t *workloads, *events;            /* rows */
-        uint64_t workload_count, event_count;  /* in all; without what only contains others */
-        uint64_t since, until, begin, covered; /* microseconds, as GetHistory answers */
+        char *no_history; /* why there is no history; NULL: there is one, to which the following members refer */
+        json_t *workloads, *events;                  /* rows */
+        uint64_t workload_count, event_count;        /* in all; without what only contains others */
+        uint64_t since, until, begin, covered;       /* microseconds, as GetHistory answers */
         uint32_t marks[REPORT_MARKS][REPORT_POINTS]; /* events from @since to @until */
         size_t points;                               /* of each workload */
 };

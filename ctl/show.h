@@ -7,7 +7,7 @@
 #include "options.h"
 #include "table.h"
 
-/* The budget that comes with the package and is every service's: none of a cgroup's own. */
+/* The budget in the package that applies to every service, and does not count as a budget of one's own. */
 #define DEFAULT_BUDGET "90-default"
 
 /* Writes @json on stdout as --json= says, not JSON_OFF. Returns 0 or a negative errno, logged. */

@@ -15,8 +15,9 @@ enum cell {
         CELL_YES_NO,  /* a truth value */
         CELL_STATE,   /* of a budget, coloured */
         CELL_LIST,    /* texts or numbers, separated by commas */
-        CELL_PINS,    /* the same; null: nobody has seen any, but not everywhere was looked */
-        CELL_CGROUP,  /* a path; with " (gone)" where the row says so. In a tree what the parent does not say */
+        CELL_PINS,    /* the same; null: none was found, but not everything could be searched */
+        CELL_CGROUP,  /* a path; with " (gone)" where the row says so. In a tree, only the part that the parent does not
+                         show */
         CELL_HOLDERS, /* processes, as "comm[pid]" */
         CELL_PERCENT,
         CELL_SWATCH,    /* the number of a color; only in HTML */
@@ -29,7 +30,7 @@ struct column {
         const char *field; /* path in a row; see field.h */
         enum cell cell;
         bool elastic; /* cut where the terminal is too narrow */
-        bool spare;   /* missing there, before anything is cut */
+        bool spare;   /* omitted there, before anything is cut */
 };
 
 struct table {
@@ -60,10 +61,10 @@ const struct column *column_find(const struct column *columns, size_t n, const c
 int table_make_tree(json_t *rows, ssize_t **parents);
 
 /*
- * @text, which is what of the cgroup @row's path is to be shown, or the name of its workload in place of that. To be
- * freed; NULL: no memory.
+ * The label of the cgroup @row: the name of its workload, or else @text, the part of its path that is to be shown. To
+ * be freed; NULL: no memory.
  */
 char *cgroup_label(const json_t *row, const char *text);
 
-/* What of the cgroup @row's path that of @parent, an ancestor or NULL, does not say already. */
+/* The part of the path of the cgroup @row that is not in the path of @parent, an ancestor or NULL. */
 const char *tree_label(const json_t *row, const json_t *parent);

@@ -8,7 +8,7 @@
 /* Whether stdout may have colours: $SYSTEMD_COLORS, else a terminal that is not dumb, and no $NO_COLOR. */
 bool terminal_colors(void);
 
-/* Columns of the terminal that stdout is, or that the pager writes to; 0: it is none, no line is too long. */
+/* Columns of the terminal that stdout, or the pager, writes to; 0: there is none, so that no line is too long. */
 size_t terminal_width(void);
 
 /*

@@ -13,13 +13,13 @@ bool text_is_utf8(void);
 size_t text_width(const char *text);
 
 /*
- * A copy of @text that takes at most @width columns: what is too much is taken out before the last third and replaced
- * by "…", as the ends tell most in paths. What is not plain (base/text.h), and broken multibyte characters become "?".
- * To be freed; NULL: no memory.
+ * A copy of @text that takes at most @width columns: excess text before the last third is replaced by "…", because the
+ * end of a path is its most significant part. Characters that are not plain (base/text.h), and broken multibyte
+ * characters, become "?". To be freed; NULL: no memory.
  */
 char *text_ellipsize(const char *text, size_t width);
 
-/* The same of any width: for whatever is printed that this program has not made itself. */
+/* The same with any width, for text that does not come from this program. */
 char *text_shown(const char *text);
 
 /* Enough for any number that format_bytes() writes. */

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-/* Findings of fewer bytes are not reported. */
+/* Smaller findings, in bytes, are not reported. */
 #define WASTE_MIN (64 * 1024)
 
 /* A preallocated map is nearly empty below this: percent of max_entries. */

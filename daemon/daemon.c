@@ -38,10 +38,10 @@
 #include "serve/metricsserver.h"
 #include "serve/report.h"
 
-/* So long after a change of unit files they are looked at: a package changes many. */
+/* Unit files are read this long after a change, because a package changes many. */
 #define UNITS_SETTLE_USEC (500 * 1000)
 
-/* Of what lives until the machine boots. */
+/* The directory of files that exist until the next boot. */
 #define RUN_DIRECTORY "/run/bpfbudget"
 
 struct daemon {
@@ -56,12 +56,12 @@ struct daemon {
         struct event_base *base;
         struct event *updates, *flush_timer, *due_timer, *poll_timer, *thaw_timer, *terminate, *interrupt, *dump,
                         *reload, *flushed; /* the API makes the last one active */
-        struct event *names;               /* of workloads: some are to be looked for, or have come */
+        struct event *names;               /* names of workloads are to be looked for, or have been found */
         struct event *units_changed, *units_timer;
         struct event *gate, *freezer, *watchdog; /* NULL: there is none */
         uint64_t last_flush_usec;
-        size_t most_cgroups; /* that the tree had since memory was given back */
-        bool misconfigured;  /* it does not start, and would not if it was tried again */
+        size_t most_cgroups; /* maximum in the tree since memory was last returned */
+        bool misconfigured;  /* it does not start, and would not on another attempt */
         char *reason;        /* why, for clients; NULL: only the journal has it */
         char status[192];    /* what the service manager was told last */
 };
@@ -91,7 +91,7 @@ static void flush_later(struct daemon *daemon, uint64_t usec)
                 event_add(daemon->flush_timer, &wait);
 }
 
-/* Has @timer run at @usec (CLOCK_MONOTONIC); UINT64_MAX: never. */
+/* Sets @timer to @usec (CLOCK_MONOTONIC); UINT64_MAX: never. */
 static void set_timer(struct event *timer, uint64_t usec)
 {
         uint64_t now = now_usec(), left = usec > now ? usec - now : 0;
@@ -103,7 +103,7 @@ static void set_timer(struct event *timer, uint64_t usec)
                 event_add(timer, &wait);
 }
 
-/* What has to be done later though nothing is updated until then. */
+/* Sets the timer for work that is due even if nothing is updated until then. */
 static void set_due_timer(struct daemon *daemon)
 {
         uint64_t due = monitor_due_usec(&daemon->monitor), manager_due = manager_due_usec(&daemon->manager);
@@ -128,14 +128,14 @@ static void on_thaw_timer(evutil_socket_t fd, short what, void *context)
         set_due_timer(daemon);
 }
 
-/* What is missing is looked for when the loop has nothing else to do: that takes the reading of files. */
+/* Missing names are looked for when the loop has nothing else to do, because that requires reading files. */
 static void look_for_names(struct daemon *daemon)
 {
         if (workloads_wants_resolve(&daemon->workloads))
                 event_active(daemon->names, 0, 0);
 }
 
-/* What is due after each flush and refresh: timers, and what the service manager is to know. */
+/* Called after each flush and refresh: sets timers, and updates the status for the service manager. */
 static void on_flushed(evutil_socket_t fd, short what, void *context)
 {
         struct daemon *daemon = context;
@@ -212,11 +212,11 @@ static void on_gate(evutil_socket_t fd, short what, void *context)
         (void) fd;
         (void) what;
         manager_take_gate(&daemon->manager);
-        /* Counts of refusals, and settlements, with the next flush. */
+        /* Counts of refusals, and resyncs, come with the next flush. */
         flush_later(daemon, MONITOR_FLUSH_INTERVAL_USEC);
 }
 
-/* There is a gate, none, or another one since the last configuration. */
+/* Watches the gate, which may have been loaded, removed or replaced since the last configuration. */
 static int set_gate_event(struct daemon *daemon)
 {
         int fd = manager_gate_fd(&daemon->manager);
@@ -230,7 +230,7 @@ static int set_gate_event(struct daemon *daemon)
         return daemon->gate && event_add(daemon->gate, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-/* What somebody else froze or thawed while it is paused is theirs from then on. */
+/* A cgroup that somebody else freezes or thaws during its pause is theirs from then on. */
 static int set_freezer_event(struct daemon *daemon)
 {
         int fd = enforce_fd(&daemon->manager.enforce);
@@ -324,7 +324,7 @@ static void on_reload(evutil_socket_t signal, short what, void *context)
         reload(context, NULL, NULL);
 }
 
-/* A reload is for what has changed in a section of ours: most units have none. */
+/* Reloads only if one of our sections has changed; most units have none. */
 static void on_units_timer(evutil_socket_t fd, short what, void *context)
 {
         struct daemon *daemon = context;
@@ -393,7 +393,7 @@ static void on_terminate(evutil_socket_t signal, short what, void *context)
         event_base_loopbreak(daemon->base);
 }
 
-/* The report is made in memory, so that nothing of it waits for its reader. Returns 0 or a negative errno. */
+/* The report is made in memory, so that the loop does not wait for its reader. Returns 0 or a negative errno. */
 static int dump(struct daemon *daemon)
 {
         char *text = NULL;
@@ -540,7 +540,7 @@ static void remove_events(struct daemon *daemon)
                         event_free(events[i]);
 }
 
-/* Who hears what happens. The API is there from its start to its end. */
+/* Passes an event to its receivers. The API exists from its start to its end. */
 static void on_event(void *context, const struct budget_event *event)
 {
         struct daemon *daemon = context;
@@ -564,7 +564,7 @@ static void on_event(void *context, const struct budget_event *event)
 
 static int start_manager(struct daemon *daemon, struct config *config)
 {
-        /* With a directory of its own it leaves alone what is the system's. */
+        /* A daemon with a configuration directory of its own does not touch the system's files. */
         bool system = !daemon->options->directory;
         struct manager_options options = {
                 .monitor = &daemon->monitor,
@@ -590,7 +590,7 @@ static int start_config(struct daemon *daemon, struct config *config)
         struct config_log log = { .texts = json_array() };
         int r = load_config(daemon->options->directory, config, &log);
 
-        /* Another error may have passed when the service manager tries again. */
+        /* Other errors may be temporary, so that the service manager may try again. */
         if (r == -EINVAL && log.errors) {
                 const char *first = json_string_value(json_array_get(log.texts, 0));
 
@@ -612,7 +612,7 @@ static int start(struct daemon *daemon)
         struct config config = {};
         int r;
 
-        /* Before they are read, to miss nothing. A directory of one's own is without unit files. */
+        /* Before unit files are read, to miss no change. With a directory of its own, the daemon reads none. */
         if (!daemon->options->directory && unit_watch_init(&daemon->units, "") < 0)
                 log_warning("inotify is not available: changes of unit files are noticed by a reload only");
         r = start_config(daemon, &config);
@@ -642,7 +642,7 @@ static int start(struct daemon *daemon)
         return r < 0 ? r : start_metrics(daemon);
 }
 
-/* systemd does not try again (RestartPreventExitStatus=) what would end in the same way. */
+/* systemd does not restart the service (RestartPreventExitStatus=) if that would fail in the same way. */
 static int exit_status(const struct daemon *daemon, int r)
 {
         if (r >= 0)
@@ -661,7 +661,7 @@ int run_daemon(const struct daemon_options *options)
         if (!options->directory && !options->dry_run)
                 freezer_release(FREEZER_FILE);
 
-        /* A client that goes away is not the end of the daemon. */
+        /* A client that disconnects must not end the daemon. */
         signal(SIGPIPE, SIG_IGN);
         r = start(&daemon);
         leave_reason(socket_path(options), daemon.reason, r);

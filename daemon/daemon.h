@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The daemon: its event loop, what it does at which event, what it reports to systemd, and who hears what happens to
+ * The daemon: its event loop, how it handles each event, what it reports to systemd, and who receives the events of
  * budgets.
  */
 #pragma once

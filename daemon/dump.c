@@ -32,7 +32,7 @@ static void drop(struct parcel *parcel)
         free(parcel);
 }
 
-/* One that is written and one that waits for that: each is as large as what the machine has. */
+/* Room for a report that is being written and one that waits; their size depends on the number of objects. */
 static struct outbox outbox = { .send = send_dump, .drop = drop };
 static bool started;
 

@@ -7,9 +7,12 @@
 
 #include <stddef.h>
 
-/* Writes the JSON @text, @size bytes, taken over. Returns 0; -EBUSY: the last one is not written yet; -ENOMEM. */
+/*
+ * Writes the JSON @text of @size bytes, and takes it over. Returns 0; -EBUSY: the previous report is not written yet;
+ * -ENOMEM.
+ */
 int dump_write(char *text, size_t size);
 
-/* Waits for what is being written, at most DUMP_STOP_USEC. */
+/* Waits at most DUMP_STOP_USEC for the report that is being written. */
 void dump_stop(void);
 #define DUMP_STOP_USEC (100ULL * 1000)

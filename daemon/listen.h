@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sockets of the daemon: that of its API, and the address of its metrics; and the reason that is left beside the
- * former if the daemon did not start.
+ * The socket of the API, the address of the metrics, and the file beside the socket that tells clients why the daemon
+ * did not start.
  */
 #pragma once
 
@@ -12,17 +12,17 @@
 #include "serve/metricsserver.h"
 
 /*
- * Serves @api by the service manager's sockets, or else at @path (NULL: nowhere). Returns 0 or a negative errno; what
- * failed is logged. At a path that is not @named by anybody it need not be served: the accounting does not depend on
- * it.
+ * Serves @api on the sockets that the service manager passed, or else at @path (NULL: nowhere). Returns 0 or a negative
+ * errno; a failure is logged. If nobody @named the path, a failure there is not an error, because the accounting does
+ * not depend on the API.
  */
 int listen_api(struct api *api, const char *path, bool named);
 
-/* The daemon's work does not depend on whether anybody can read its metrics: what fails is logged. */
+/* A failure is logged and not returned, because the daemon works without metrics. */
 void listen_metrics(struct metrics_server *server, const struct listen_address *address);
 
 /*
- * Tells clients at @path (NULL: nowhere) why nobody answers, if @r, with which the daemon started, is a negative errno,
- * or that somebody does. @reason may be NULL: the journal has it.
+ * @r is the result of the daemon's start. If it is a negative errno, tells clients at @path (NULL: nowhere) why nobody
+ * answers; else removes such a notice. @reason may be NULL if only the journal has the reason.
  */
 void leave_reason(const char *path, const char *reason, int r);

@@ -9,8 +9,11 @@
 
 #define LOST_FILE "/run/bpfbudget/lost-messages"
 
-/* How many those before this process have lost. They are this process's from now on: @file is removed. 0: none. */
+/*
+ * Returns the number of messages that previous processes lost (0: none), and removes @file: this process reports them
+ * from now on.
+ */
 uint64_t lost_take(const char *file);
 
-/* Leaves @count to the next process. Without a directory for @file nobody is told. */
+/* Stores @count for the next process. If the directory of @file does not exist, the count is lost. */
 void lost_leave(const char *file, uint64_t count);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Options, and what is done instead of running the daemon. */
+/* Options, and the actions other than running the daemon. */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -34,7 +34,7 @@ enum action {
         ACTION_DOCTOR,
         ACTION_CHECK_CONFIG,
         ACTION_RELEASE,
-        ACTION_DONE, /* --help and --version: nothing is left to do */
+        ACTION_DONE, /* --help and --version: nothing else to do */
 };
 
 struct options {
@@ -165,7 +165,7 @@ static int take_option(struct options *options, const struct known_option *known
         return 0;
 }
 
-/* Whether the options, and what is left of the arguments, go together. Returns 0 or -EINVAL, logged. */
+/* Checks whether the options and the remaining arguments are compatible. Returns 0 or -EINVAL, logged. */
 static int check_options(const struct options *options, const char *argument)
 {
         if (argument) {
@@ -227,7 +227,10 @@ static int check_config(const struct options *options)
 
 /* --- After the end ------------------------------------------------------------------------------------------------ */
 
-/* Whether the gate is left to the next daemon: this is the ExecStopPost= of a service that was not stopped for good. */
+/*
+ * Whether the gate is kept for the next daemon, because this is the ExecStopPost= of a service that will be started
+ * again.
+ */
 static bool keep_gate(void)
 {
         struct config_log log = {};
@@ -305,7 +308,7 @@ static int run_capabilities(const struct options *options)
         return check_written(report_capabilities(capabilities, count, options->pretty, stdout));
 }
 
-/* Where nothing was found out: 0 to 2 are levels. */
+/* The exit status if the examination failed; 0 to 2 are levels. */
 #define EXIT_NOT_EXAMINED 3
 
 /* Returns the exit status. */
@@ -335,7 +338,7 @@ static int run(const struct options *options)
 /* Runs @action, which must not wait for the journal or for whoever reads stderr. Returns the exit status. */
 static int do_without_waiting(int (*action)(const struct options *options), const struct options *options)
 {
-        /* What is not the system's daemon leaves /run alone. */
+        /* A daemon other than the system's does not touch /run. */
         bool system = !options->directory;
         uint64_t lost;
         int status;

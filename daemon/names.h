@@ -8,7 +8,7 @@
 #include "account/workloads.h"
 
 /*
- * Begins with what is known of the names of @monitor's cgroups. To be done before budgets are looked for, which may go
- * by names. What is not the @system's, as its configuration is not, may be a test's. Returns 0 or -ENOMEM.
+ * Reads the names of @monitor's cgroups. Call it before looking for budgets, which may match by name. A daemon that is
+ * not the @system's, because it has a configuration of its own, may belong to a test. Returns 0 or -ENOMEM.
  */
 int start_workloads(struct workloads *workloads, struct monitor *monitor, bool system);

@@ -4,9 +4,9 @@
 
 #include <stdbool.h>
 
-/* sd_notify(3) of @state, later and in order. Returns whether it will be: some thousand may wait. */
+/* sd_notify(3) of @state, sent later and in order. Returns false if too many (some thousand) wait already. */
 bool notify(const char *state);
 
-/* Waits until all of it is told, at most NOTIFY_STOP_USEC. */
+/* Waits at most NOTIFY_STOP_USEC until all notifications are sent. */
 void notify_stop(void);
 #define NOTIFY_STOP_USEC (100ULL * 1000)

@@ -10,9 +10,9 @@
 #include "serve/history.h"
 
 /*
- * Sees to it that *history is there if it is @wanted (History=), and gone if not: at the start, and when the
- * configuration was read again. It is in $STATE_DIRECTORY, as the service manager has it, or else in /var/lib/bpfbudget
- * if this is the @system's daemon; what has a configuration of its own has no history without that variable. What is
- * wrong was logged: the rest works without.
+ * Opens *history if it is @wanted (History=) and closes it if not. Called at the start and after each reload of the
+ * configuration. The history is in $STATE_DIRECTORY, which the service manager sets, or else in /var/lib/bpfbudget if
+ * this is the @system's daemon. A daemon with a configuration of its own has no history without that variable. Errors
+ * are logged; the daemon works without a history.
  */
 void record_start(struct history **history, struct event_base *base, struct monitor *monitor, bool system, bool wanted);

@@ -4,10 +4,13 @@
 
 #include "account/monitor.h"
 
-/* One line of what this kernel does not give, so that nobody has to guess. */
+/*
+ * Logs what is missing on this kernel: those capabilities that a permission would add, and the number of all that are
+ * missing.
+ */
 void log_capabilities(const struct kernel *kernel);
 
 void log_statistics(const struct monitor *monitor);
 
-/* What libevent has to say goes to the log: it would wait for whoever reads stderr. */
+/* Sends libevent's messages to the log: libevent itself would write to stderr, and block if nobody reads it. */
 void log_libevent(void);

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /*
- * Whether there are, or may be, instances of bpffs in other mount namespaces that this one does not show whole. False
- * if each process, all of which this one has to be able to see, has only mounts of those that are shown here. It reads
- * the mounts of each mount namespace.
+ * Whether there are, or may be, instances of bpffs in other mount namespaces that are not completely visible in this
+ * one. Returns false only if this process can see all processes, and all their bpffs mounts are visible here. Reads the
+ * mounts of each mount namespace.
  */
 bool bpffs_may_be_elsewhere(void);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The names of containers of Docker and Podman, from their state files: Docker's containers/ID/config.v2.json, and
- * containers.json of the storage that root's Podman has (containers/storage, containers.go). Those of users are not
- * read: they are in their home directories, where the user can write anything.
+ * containers.json of the storage that root's Podman has (containers/storage, containers.go). The files of users' Podman
+ * are not read: they are in home directories, where the user can write anything.
  */
 #pragma once
 
@@ -11,11 +11,14 @@
 
 #include "account/statefile.h"
 
-/* One container's, and all containers' of a storage. Bytes. */
+/*
+ * The maximum size of Docker's file about one container, and of Podman's file about all containers of a storage, in
+ * bytes.
+ */
 #define DOCKER_FILE_MAX (1024 * 1024)
 #define PODMAN_FILE_MAX (8 * 1024 * 1024)
 
-/* Files of Podman's storage: of two drivers, each with a part that a boot does not outlive. */
+/* Files of Podman's storage: for each of two drivers, a persistent one and one that a reboot removes. */
 #define PODMAN_FILES 4
 
 /* Private to containernames.c. */
@@ -29,7 +32,7 @@ struct container_names {
         bool warned;
 };
 
-/* @root, which must outlive it, is before all paths: "" but for tests. Files have to belong to @owner. */
+/* @root, which must outlive it, is prepended to all paths; it is "" except in tests. Files must belong to @owner. */
 void container_names_init(struct container_names *names, const char *root, uid_t owner);
 void container_names_deinit(struct container_names *names);
 

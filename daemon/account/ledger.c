@@ -33,7 +33,7 @@ static struct usage usage_of(const struct object_record *record)
         };
 }
 
-/* Books @record in @cgroup, or takes it off again. */
+/* Adds @record to @cgroup, or subtracts it. */
 static void book(struct ledger *ledger, struct cgroup *cgroup, const struct object_record *record, bool take_off)
 {
         struct usage change = {}, usage = usage_of(record);
@@ -170,7 +170,8 @@ static bool same_usage(const struct object_record *a, const struct object_record
 
 /*
  * Notes where @object was when its cgroup is gone: the kernel charges the parent from then on (mm/memcontrol.c,
- * memcg_reparent_objcgs()). The first path stays, however many ancestors go after it: there it was made.
+ * memcg_reparent_objcgs()). The first path is kept, however many ancestors are removed later, because the object was
+ * created there.
  */
 static int note_reparented(struct ledger *ledger, struct object *object)
 {
@@ -204,7 +205,7 @@ static int get_living(struct ledger *ledger, uint64_t id, struct cgroup **ret)
         return r;
 }
 
-/* Fills in @record what it does not tell by itself, with @recorded, and finds the cgroup that is charged for it. */
+/* Completes the attribution of @record with @recorded, and finds the cgroup that is charged for it. */
 static int resolve(struct ledger *ledger, uint64_t *recorded, struct object_record *record, struct cgroup **charged)
 {
         int r;
@@ -227,7 +228,9 @@ static int resolve(struct ledger *ledger, uint64_t *recorded, struct object_reco
         return 0;
 }
 
-/* Puts @object, as @record, where it belongs. A cgroup that is charged for what is another's stays in the tree for it.
+/*
+ * Assigns @object, with @record, to its cgroups. The charged cgroup stays in the tree even if the object belongs to
+ * another one.
  */
 static int place(struct ledger *ledger, struct object *object, const struct object_record *record,
                 struct cgroup *charged)
@@ -320,7 +323,7 @@ void ledger_add_holder(struct ledger *ledger, uint32_t kind, uint32_t id, struct
                 object->held_by_charged = false;
                 object->candidate = NULL;
         }
-        /* What is uncharged is not the root's, though processes there may hold it. */
+        /* The root has uncharged objects, but is not charged for them. */
         if (cgroup == object->charged && cgroup->parent)
                 object->held_by_charged = true;
         else if (by_holder && is_better(object, cgroup))

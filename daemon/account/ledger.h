@@ -20,17 +20,17 @@ struct creator {
 
 struct object {
         struct object_record record;
-        struct cgroup *cgroup;   /* whose it is; the root if uncharged. Never NULL */
-        struct cgroup *charged;  /* who is charged for it: the same, unless it is its holder's. Never NULL */
+        struct cgroup *cgroup;   /* that it belongs to; the root if uncharged. Never NULL */
+        struct cgroup *charged;  /* that is charged for it: the same, unless it belongs to its holder. Never NULL */
         struct creator *creator; /* NULL: no hook reported it */
         char *last_cgroup; /* path of the cgroup that it was charged to and that is gone; NULL: none, or unknown */
 
         uint64_t new_in_flush; /* monitor's: the flush that measured it as a new one; 0: none */
         bool fill_high;        /* of fills.h: it is over MapFillHigh= */
         uint64_t gone_usec;    /* when last_cgroup was found to be gone: CLOCK_REALTIME; 0: not known */
-        uint64_t unheld_usec; /* of orphans.h: since when nobody was seen to hold it, CLOCK_REALTIME; 0: somebody was */
-        uint32_t traits;      /* of orphans.h, during a pass */
-        uint32_t explained;   /* the same: references that it is known whose they are */
+        uint64_t unheld_usec;  /* of orphans.h: since when no holder was seen, CLOCK_REALTIME; 0: one was seen */
+        uint32_t traits;       /* of orphans.h, during a pass */
+        uint32_t explained;    /* the same: references of which the owner is known */
 
         /* Private to ledger.c. */
         uint64_t key;
@@ -39,13 +39,16 @@ struct object {
         uint32_t pass;                  /* the last full pass that saw it */
         uint32_t holder_pass;           /* the last pass over holders that saw it */
         bool held_by_charged;           /* in that pass: by a process of the cgroup that is charged for it */
-        struct cgroup *holder;          /* whose it is instead of the charged one's; NULL: none */
-        struct cgroup *candidate;       /* in that pass: whose it would be */
+        struct cgroup *holder;          /* that it belongs to instead of the charged one; NULL: none */
+        struct cgroup *candidate;       /* in that pass: that it would belong to */
         struct object *next, *previous; /* among those that grow */
         UT_hash_handle hh, hh_address;
 };
 
-/* An object that is new, has changed its size or owner, or was taken off: gone. As its record was then. */
+/*
+ * A change of an object: it is new, its size or owner changed, or it was removed (gone). The figures are those of its
+ * record at that time.
+ */
 struct object_change {
         uint64_t identity, address;
         uint64_t allocated, charged, ceiling; /* bytes */
@@ -75,16 +78,16 @@ enum ledger_change {
         LEDGER_CHANGED, /* size or owner */
 };
 
-/* What a change tells of @record, of an object that is gone or not. */
+/* The change that @record of an object describes; the object is @gone or not. */
 struct object_change ledger_change_of(const struct object_record *record, bool gone);
 
-/* Makes a ledger that books in @tree, which must outlive it. */
+/* Initializes a ledger that adds its objects to @tree, which must outlive it. */
 void ledger_init(struct ledger *ledger, struct tree *tree);
 void ledger_deinit(struct ledger *ledger);
 
 /*
- * From now on changes are kept (@keep), or not any more; those that were kept before are dropped. Who has them kept
- * takes them from the list after each flush, and calls it again.
+ * Starts (@keep) or stops recording changes, and drops those recorded before. The caller reads the list after each
+ * flush, and calls this function again.
  */
 void ledger_keep_changes(struct ledger *ledger, bool keep);
 
@@ -92,22 +95,25 @@ void ledger_keep_changes(struct ledger *ledger, bool keep);
 int ledger_put(struct ledger *ledger, const struct object_record *record);
 
 /*
- * The same of a program whose load a hook saw: @recorded is its loader's cgroup, 0 if that is not known. It counts
- * where the record is not attributed (OBJECT_UNATTRIBUTED), now and later; when that cgroup is gone, the next one above
- * it that is not.
+ * The same for a program whose load a hook reported: @recorded is its loader's cgroup, 0 if that is not known. It is
+ * used, now and later, if the record is not attributed (OBJECT_UNATTRIBUTED). If that cgroup is gone, the nearest
+ * existing one above it is used.
  */
 int ledger_put_recorded(struct ledger *ledger, const struct object_record *record, uint64_t recorded);
 
 /*
  * A pass over holders, for budgets with Attribution=holder: ledger_begin_holders(), ledger_add_holder() for each open
- * file (@by_holder: whether @cgroup has such a budget, or one above it), ledger_end_holders(). An object is then the
- * holder's whose cgroup has such a budget, unless the cgroup that is charged for it holds it, too. Of several holders
- * it stays with the one it is with, else it is the oldest cgroup's. ledger_end_holders() returns how many changed.
+ * file (@by_holder: whether @cgroup has such a budget, or one above it), ledger_end_holders(). An object then belongs
+ * to the cgroup of a holder with such a budget, unless processes of the charged cgroup hold it, too. Of several such
+ * cgroups it stays with its current one, else it goes to the oldest. ledger_end_holders() returns how many changed.
  */
 void ledger_begin_holders(struct ledger *ledger);
 void ledger_add_holder(struct ledger *ledger, uint32_t kind, uint32_t id, struct cgroup *cgroup, bool by_holder);
 size_t ledger_end_holders(struct ledger *ledger);
-/* No budget says so any more: all objects are whose they are charged to. Returns as ledger_end_holders(). */
+/*
+ * No budget has Attribution=holder any more: each object belongs to its charged cgroup again. Returns as
+ * ledger_end_holders().
+ */
 size_t ledger_forget_holders(struct ledger *ledger);
 
 /* Remembers who made @object. Returns 0 or -ENOMEM. */
@@ -116,18 +122,18 @@ int ledger_set_creator(struct object *object, const struct creator *creator);
 /* The object, or NULL. */
 struct object *ledger_find(const struct ledger *ledger, uint32_t kind, uint32_t id);
 
-/* Takes the object off the ledger and its bytes off its cgroup. Returns whether it was there. */
+/* Removes the object from the ledger, and subtracts its bytes from its cgroup. Returns whether it was there. */
 bool ledger_remove(struct ledger *ledger, uint32_t kind, uint32_t id);
 
 /*
- * The object at the kernel address after @after (NULL: the first), or NULL. There is more than one where memory is used
- * again whose release was not taken from the queue yet, by an object that a full pass has seen.
+ * The object at the kernel address after @after (NULL: the first), or NULL. There can be more than one: an object that
+ * a full pass has seen may reuse memory whose release has not been taken from the queue yet.
  */
 struct object *ledger_next_at(const struct ledger *ledger, uint64_t address, const struct object *after);
 
 /*
- * A full pass: ledger_begin_pass(), ledger_put() for all there is, ledger_end_pass(), which takes off what was not put
- * and returns how many that were.
+ * A full pass: ledger_begin_pass(), ledger_put() for all there is, ledger_end_pass(), which removes the objects that
+ * were not put, and returns their number.
  */
 void ledger_begin_pass(struct ledger *ledger);
 size_t ledger_end_pass(struct ledger *ledger);

@@ -71,7 +71,10 @@ static int note_charged(struct monitor *monitor, uint64_t id)
         return 0;
 }
 
-/* Remembers who it was, for the alerts of this flush. Not worth an error: an alert without it is still one. */
+/*
+ * Remembers the cause of a growth for the alerts of this flush. No memory is not an error here: an alert without the
+ * cause is still useful.
+ */
 static void note_cause(struct monitor *monitor, uint64_t cgroup_id, const struct update *update)
 {
         struct growth_cause *causes, *cause;
@@ -123,7 +126,7 @@ static int measure_new(struct monitor *monitor, uint32_t kind, const struct upda
         if (r < 0 || record.marks & OBJECT_GONE)
                 return r;
         note_cause(monitor, record.cgroup_id ?: update->cgroup_id, update);
-        /* It may be gone by now, and the program in the budgets above it all the same. */
+        /* The cgroup may be gone by now; the program still belongs to the budgets above it. */
         if (record.marks & OBJECT_UNATTRIBUTED && update->cgroup_id)
                 r = tree_get_below(&monitor->tree, update->cgroup_id, update->parent_id);
         if (r < 0)
@@ -207,7 +210,7 @@ static int take_update(void *context, const struct update *update)
                 if (!cgroup || !cgroup->parent)
                         return 0;
                 tree_check(&monitor->tree, cgroup);
-                /* That was one of another hierarchy: ours is to be reported, too. */
+                /* The removed cgroup was that of another hierarchy: the removal of ours must still be reported. */
                 if (cgroup->exists)
                         kernel_watch_cgroup(monitor->kernel, cgroup->id);
                 return 0;
@@ -240,9 +243,9 @@ static bool is_gone(const struct object *object)
 }
 
 /*
- * Collects what is to be measured again: the growing objects of the cgroups in charged_ids (@ids: the same, sorted)
- * that this flush has not measured yet, and all objects of cgroups that are gone, which the kernel hands on to the
- * parent a moment after the removal. Returns how many.
+ * Collects the objects that are to be measured again: the growing objects of the cgroups in charged_ids (@ids: the
+ * same, sorted) that this flush has not measured yet, and all objects of cgroups that are gone, which the kernel hands
+ * on to the parent a moment after the removal. Returns how many.
  */
 static size_t collect_updated(const struct monitor *monitor, const uint64_t *ids, struct object_record *records)
 {
@@ -273,7 +276,7 @@ static int measure(struct monitor *monitor, struct object_record *records, size_
         return r < 0 ? r : 0;
 }
 
-/* @count: how many objects were measured. */
+/* Measures the collected objects; *count: how many. */
 static int measure_updated(struct monitor *monitor, size_t *count)
 {
         _cleanup_free_ struct object_record *records = NULL;
@@ -302,7 +305,7 @@ static uint64_t rest_usec(uint64_t took, unsigned int share, uint64_t least)
         return rest > least ? rest : least;
 }
 
-/* Sees to it that hooks which the kernel misses now are noticed: nothing else will report them. */
+/* Schedules a check for hooks that the kernel misses now, because nothing else reports them. */
 static void expect_missed(struct monitor *monitor)
 {
         if (!kernel_tells_objects(monitor->kernel) || monitor->missed_due_usec != UINT64_MAX)
@@ -335,11 +338,12 @@ static bool make_up_for_missed(struct monitor *monitor)
 }
 
 /*
- * Takes what is queued. A hook of a charge is ahead of the allocation, so what can grow in the cgroups of one flush is
- * measured again by the next one, which the caller has to see to (monitor_wants_flush()); so is what the kernel hands
- * on from cgroups that are gone. Not so new objects: their hooks are the last step of creation (security_bpf_map(),
- * perf_event_bpf_event()), when all is there, and they are measured when growth from then on is queued again. But one
- * that has entries was growing before that. *full is set if only a full pass finds what changed.
+ * Takes the queued updates. A hook of a charge runs before the allocation, so objects that can grow in the cgroups of
+ * one flush are measured again by the next one, which the caller has to schedule (monitor_wants_flush()). The same
+ * applies to objects that the kernel hands on from removed cgroups. It does not apply to new objects: their hooks are
+ * the last step of creation (security_bpf_map(), perf_event_bpf_event()), when all is there, and they are measured when
+ * growth from then on is queued again. But one that has entries was growing before that. *full is set if only a full
+ * pass finds what changed.
  */
 static int take_updates(struct monitor *monitor, bool *full)
 {
@@ -349,7 +353,7 @@ static int take_updates(struct monitor *monitor, bool *full)
         int n, r, s;
         bool grows;
 
-        /* Those of the last flush stay for this one, those of the flush before are done with. */
+        /* The cgroups of the last flush are measured again in this one; those of the flush before are done. */
         before = monitor->again ? monitor->charged_new : 0;
         if (before > 0)
                 memmove(monitor->charged_ids, monitor->charged_ids + monitor->charged_count - before,
@@ -411,7 +415,7 @@ static int add_holder(void *context, const void *data)
         return r;
 }
 
-/* When the next pass over holders may be: a host with many open files is not to be busy with that. */
+/* The earliest time of the next pass over holders, which must not keep a host with many open files busy. */
 static uint64_t holders_due_usec(const struct monitor *monitor)
 {
         if (!monitor->by_holder || !monitor->holders_stale)
@@ -420,7 +424,7 @@ static uint64_t holders_due_usec(const struct monitor *monitor)
                rest_usec(monitor->holders_took_usec, MONITOR_HOLDERS_SHARE, MONITOR_HOLDERS_INTERVAL_USEC);
 }
 
-/* Finds out who holds what, if it is time to. A pass that fails leaves objects whose they were. */
+/* Reads all holders, if that is due. If the pass fails, the attribution of objects does not change. */
 static void read_holders(struct monitor *monitor)
 {
         uint64_t start = now_usec();
@@ -436,7 +440,7 @@ static void read_holders(struct monitor *monitor)
         else
                 log_warning("The pass over all open files failed (%s): Attribution=holder is not up to date",
                                 strerror(-r));
-        /* It will not be there later either. */
+        /* The feature will not become available later. */
         if (r == -EOPNOTSUPP)
                 monitor->by_holder = NULL;
         monitor->holders_usec = now_usec();
@@ -555,7 +559,7 @@ int monitor_poll(struct monitor *monitor, bool rss)
 {
         int r, s;
 
-        /* Nobody tells who opens a pinned map, gets a descriptor from another, or ends. */
+        /* Nothing reports when a process opens a pinned map, receives a descriptor from another, or ends. */
         monitor->holders_stale = true;
         r = flush(monitor, !monitor->complete || !kernel_tells_objects(monitor->kernel) ||
                                            !kernel_tells_growth(monitor->kernel));
@@ -581,7 +585,7 @@ int monitor_init(struct monitor *monitor, const struct kernel_options *options)
         *monitor = (struct monitor){ .missed_due_usec = UINT64_MAX, .last_audit_usec = now_usec() };
         r = cgroupfs_init(&monitor->cgroupfs);
         if (r < 0 && error_is_passing(-r)) {
-                /* The next start has it again. Without it there is no budget of anybody. */
+                /* The next start may succeed. Without the hierarchy, no budget applies. */
                 log_error("The cgroup hierarchy cannot be used: %s", strerror(-r));
                 return r;
         }

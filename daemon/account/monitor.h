@@ -14,29 +14,31 @@
 #include "account/tree.h"
 #include "kernel/kernel.h"
 
-/* Between two flushes: what changes meanwhile is taken together. */
+/* The time between two flushes; changes within it are flushed together. */
 #define MONITOR_FLUSH_INTERVAL_USEC (10 * 1000)
 
-/* A flush after so long is a full pass instead, which audits what the hooks reported, and looks for removed cgroups. */
+/*
+ * After this time, a flush is a full pass instead, which checks what the hooks reported, and looks for removed cgroups.
+ */
 #define MONITOR_AUDIT_INTERVAL_USEC (300ULL * 1000 * 1000)
 /*
- * So long after an update the monitor checks whether the kernel missed hooks; a full pass makes up for that. On a busy,
- * preemptible machine it misses hooks all the time: the passes take a part in this of the time at most.
+ * This long after an update, the monitor checks whether the kernel missed hooks; if so, a full pass follows. A busy,
+ * preemptible machine misses hooks all the time, so the passes take at most a bounded share of the time.
  */
 #define MONITOR_MISSED_INTERVAL_USEC (1ULL * 1000 * 1000)
 #define MONITOR_MISSED_SHARE         20
 
-/* No hook reports the entries of preallocated maps: for a query they are counted again if that was so long ago. */
+/* No hook reports the entries of preallocated maps. A query counts them again if the last count is older than this. */
 #define MONITOR_FILL_INTERVAL_USEC (1ULL * 1000 * 1000)
 
 /*
- * Between two passes over all open files, which take place for budgets with Attribution=holder: so long at least, and
- * so many times what the last one took.
+ * The minimum time between two passes over all open files, for budgets with Attribution=holder, also as a multiple of
+ * the duration of the last pass.
  */
 #define MONITOR_HOLDERS_INTERVAL_USEC (1ULL * 1000 * 1000)
 #define MONITOR_HOLDERS_SHARE         50
 
-/* Whether what processes of @cgroup hold is its own though others are charged for it. */
+/* Whether objects that processes of @cgroup hold belong to it although other cgroups are charged for them. */
 typedef bool (*monitor_by_holder_t)(void *context, const struct cgroup *cgroup);
 
 struct monitor_statistics {
@@ -50,7 +52,7 @@ struct monitor_statistics {
         uint64_t rss_passes;      /* over tasks */
 };
 
-/* Whose growth it was; pid 0 if that is not known. */
+/* The process that caused a growth; pid 0 if it is not known. */
 struct growth_cause {
         uint64_t cgroup_id;
         uint32_t pid;
@@ -75,9 +77,9 @@ struct monitor {
         struct creator creator; /* who made the last new object of this flush; pid 0: nobody yet */
         uint64_t overflows_seen, missed_seen;
         uint64_t fill_usec;       /* CLOCK_MONOTONIC: when the entries of preallocated maps were counted */
-        uint64_t missed_due_usec; /* CLOCK_MONOTONIC: when to look for hooks that were missed; UINT64_MAX: never */
-        bool missed_again;        /* a full pass made up for some, and another one is to follow */
-        bool complete;            /* there was a full pass, and the last one did not fail */
+        uint64_t missed_due_usec; /* CLOCK_MONOTONIC: when to check for missed hooks; UINT64_MAX: never */
+        bool missed_again;        /* a full pass followed missed hooks, and another one is due */
+        bool complete;            /* the last full pass succeeded; false before the first one */
         uint64_t last_audit_usec; /* CLOCK_MONOTONIC */
         struct removed removed;
         struct owners owners;
@@ -86,7 +88,7 @@ struct monitor {
         void *by_holder_context;
         uint64_t holders_usec;      /* CLOCK_MONOTONIC: when the last pass over holders ended */
         uint64_t holders_took_usec; /* how long it took */
-        bool holders_stale;         /* there may be other holders since */
+        bool holders_stale;         /* the holders may have changed since */
         bool again;                 /* the last flush took updates: the next one looks at the same cgroups once more */
 };
 
@@ -108,12 +110,12 @@ int monitor_flush(struct monitor *monitor);
 bool monitor_wants_flush(const struct monitor *monitor);
 
 /*
- * Lets the next flush measure again what grows in the cgroup @cgroup_id, whatever the sensors tell. Returns 0 or
- * -ENOMEM.
+ * Makes the next flush measure the objects that grow in the cgroup @cgroup_id again, whatever the sensors report.
+ * Returns 0 or -ENOMEM.
  */
 int monitor_look_again(struct monitor *monitor, uint64_t cgroup_id);
 
-/* From the next flush on @by_holder is asked for each cgroup that holds something; NULL: no more. */
+/* From the next flush on, @by_holder is called for each cgroup that holds something; NULL: no longer. */
 void monitor_set_by_holder(struct monitor *monitor, monitor_by_holder_t by_holder, void *context);
 
 /* When monitor_flush() has to be called though nothing is updated: CLOCK_MONOTONIC; UINT64_MAX: never. */
@@ -126,5 +128,7 @@ int monitor_poll(struct monitor *monitor, bool rss);
 /* Brings everything up to date for a query, RSS as well. Returns as monitor_flush(). */
 int monitor_refresh(struct monitor *monitor);
 
-/* Brings only RSS up to date. Returns 0; -EOPNOTSUPP: this kernel does not tell; another negative errno, logged. */
+/*
+ * Brings only RSS up to date. Returns 0; -EOPNOTSUPP: this kernel does not report it; another negative errno, logged.
+ */
 int monitor_refresh_rss(struct monitor *monitor);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Orphans: maps and programs that nobody living holds, so that only a pin, or a pinned link, keeps them. In use is what
- * a process has open, or has a link to open, what such a program uses, and what is the daemon's own. Of what is not,
- * the kernel's count of references tells whether all that keeps it was seen: if there are more than pins, links and
- * programs explain, somebody else has them (a descriptor on its way between processes, a socket, an attachment without
- * a link, a program array, a pin in another mount namespace), and nobody is told that it is an orphan.
+ * Orphans: maps and programs that no process holds, so that only a pin, or a pinned link, keeps them. An object is in
+ * use if a process has it or a link to it open, if a program that is in use uses it, or if it is the daemon's own. For
+ * other objects, the kernel's reference count shows whether everything that keeps them was seen. If there are more
+ * references than pins, links and programs explain, something else holds them (a descriptor in transit between
+ * processes, a socket, an attachment without a link, a program array, a pin in another mount namespace), and the object
+ * is not reported as an orphan.
  */
 #pragma once
 
@@ -17,7 +18,7 @@
 
 struct orphan {
         uint32_t kind, id;
-        uint32_t unseen; /* references that nobody was seen to have, to it or to what keeps it */
+        uint32_t unseen; /* references of unknown holders, to it or to what keeps it */
         uint32_t uid;    /* who loaded a program; UINT32_MAX: not known */
         bool certain;    /* all that keeps it was seen */
 };
@@ -30,8 +31,8 @@ struct orphans {
 };
 
 /*
- * Finds the orphans among what the ledger of @monitor has, which should be up to date. Returns 0; -EOPNOTSUPP: this
- * kernel does not report holders or uses; another negative errno. It has logged why. @orphans is to be given to
+ * Finds the orphans among the objects in the ledger of @monitor, which should be up to date. Returns 0; -EOPNOTSUPP:
+ * this kernel does not report holders or uses; another negative errno. It has logged why. @orphans is to be given to
  * orphans_deinit() in any case.
  */
 int orphans_find(struct orphans *orphans, struct monitor *monitor);
@@ -53,11 +54,14 @@ struct keeper {
 
 typedef void (*keeper_sink_t)(void *context, const struct keeper *keeper);
 
-/* Gives @sink each that keeps the object @kind, @id. */
+/* Calls @sink for each pin, link and program that keeps the object @kind, @id. */
 void orphans_keepers(const struct relations *relations, uint32_t kind, uint32_t id, keeper_sink_t sink, void *context);
 
-/* Since when: *exact, its cgroup was removed then; else nobody held it then, and maybe earlier. CLOCK_REALTIME. */
+/*
+ * Since when the object is an orphan (CLOCK_REALTIME). If *exact, its cgroup was removed at that time; else no process
+ * held it then, and possibly none earlier.
+ */
 uint64_t orphan_since_usec(const struct object *object, bool *exact);
 
-/* The cgroup that had it last, as far as the daemon knows, and whether that is gone; NULL: not known. */
+/* The path of the last owner of the object, and whether that cgroup is *gone; NULL: not known. */
 const char *orphan_last_owner(const struct object *object, bool *gone);

@@ -152,7 +152,7 @@ static bool same_names(const struct log_entry *a, const struct log_entry *b)
         return strcmp(a->pod, b->pod) == 0 && (!a->container || strcmp(a->container, b->container) == 0);
 }
 
-/* The entry that @name says. Returns 0; -EINVAL: it is no such name; -ENOMEM. */
+/* Makes the entry for @name. Returns 0; -EINVAL: the name does not have the kubelet's form; -ENOMEM. */
 static int make_entry(enum pod_names_place place, const char *name, struct log_entry **ret)
 {
         _cleanup_(cleanup_entry) struct log_entry *entry = calloc(1, sizeof(*entry));
@@ -180,7 +180,7 @@ static int check_entry(const struct pod_names *names, enum pod_names_place place
         return status.st_uid == names->owner ? -1 : FAULT_OWNER;
 }
 
-/* Adds what @name in the directory @fd says. Returns 1: it is new; 0: it is not, or is ignored; -ENOMEM. */
+/* Adds the entry for @name in the directory @fd. Returns 1: it is new; 0: it is not, or is ignored; -ENOMEM. */
 static int add(struct pod_names *names, enum pod_names_place place, int fd, const char *name, char key[])
 {
         _cleanup_(cleanup_entry) struct log_entry *entry = NULL;
@@ -300,7 +300,10 @@ static bool all_watched(const struct pod_names *names)
         return true;
 }
 
-/* Watches the directory above them, or of those above it the lowest that there is; from the top on, to miss nothing. */
+/*
+ * Watches the parent of the directories, or else the lowest existing directory above it; from the top downwards, so
+ * that nothing is missed.
+ */
 static void watch_parent(struct pod_names *names)
 {
         for (size_t i = 0; i < LENGTH(parents); i++) {
@@ -314,7 +317,10 @@ static void watch_parent(struct pod_names *names)
         }
 }
 
-/* Watches what is there and was not watched, and reads it then; the directory above them while one is missing. */
+/*
+ * Watches the existing directories that are not watched yet, and then reads them; also their parent while one is
+ * missing.
+ */
 static int watch_all(struct pod_names *names, pod_names_found_t found, void *context)
 {
         int r = 0;

@@ -26,8 +26,8 @@ struct holder {
 
 struct pin {
         uint32_t kind, id;      /* of the object, or of a link */
-        char *path;             /* with " (link)" behind it: it is a link that keeps the object */
-        uint64_t device, inode; /* of the file: a bpffs may be mounted twice, and a file have two names */
+        char *path;             /* ends in " (link)" if it is the pin of a link that keeps the object */
+        uint64_t device, inode; /* of the file: a bpffs may be mounted twice, and a file may have two names */
         bool by_link;
 };
 
@@ -38,20 +38,20 @@ struct relations {
         struct use_record *uses; /* by program, then map */
         struct use_record *used; /* the same by map, then program */
         size_t holder_count, pin_count, use_count;
-        bool pins_unseen;   /* there may be pins that were not looked at */
+        bool pins_unseen;   /* there may be pins that were not read */
         struct link *links; /* those that are pinned, by id */
         size_t link_count;
         const struct cgroupfs *cgroupfs; /* to name cgroups that links are attached to; NULL: they are not */
 };
 
-/* The walk of one bpffs goes so deep and looks at so many files; there it ends, and says so. */
+/* The maximum depth and number of files that are searched in one bpffs. If there are more, a warning is logged. */
 #define PINS_DEPTH_MAX 16
 #define PINS_FILES_MAX 100000
 
 /*
  * Reads the relations @asked for (enum relation); cgroups of holders are looked up in @tree. Returns 0; -EOPNOTSUPP:
- * this kernel does not tell; another negative errno. It has logged why. @relations is to be given to relations_deinit()
- * in any case.
+ * this kernel does not report them; another negative errno. It has logged why. @relations is to be given to
+ * relations_deinit() in any case.
  */
 int relations_read(struct relations *relations, struct kernel *kernel, struct tree *tree, uint32_t asked);
 /* The same, and the cgroups that links are attached to are named by @cgroupfs. */
@@ -61,17 +61,16 @@ void relations_deinit(struct relations *relations);
 /* The bytes that they take. */
 size_t relations_size(const struct relations *relations);
 
-/* Sorts what was read and drops what is there twice. */
+/* Sorts what was read, and removes duplicates. */
 void relations_sort(struct relations *relations);
 
-/* What the descriptor @fd, which is one of bpf_obj_get(), is, by the name of its inode: enum object_kind; 0: not known.
- */
+/* The enum object_kind of the descriptor @fd, which bpf_obj_get() returned, by the name of its inode; 0: not known. */
 uint32_t relations_kind_of_fd(int fd);
 
 /* Those of one object: the first, and in *@count how many. */
 const struct holder *relations_holders(const struct relations *relations, uint32_t kind, uint32_t id, size_t *count);
 const struct pin *relations_pins(const struct relations *relations, uint32_t kind, uint32_t id, size_t *count);
-/* The link @id if it is pinned where it was looked, else NULL. */
+/* The link @id if one of the pins that were read is a pin of it, else NULL. */
 const struct link *relations_link(const struct relations *relations, uint32_t id);
 /* The maps of the program @id, and the programs of the map @id. */
 const struct use_record *relations_maps(const struct relations *relations, uint32_t id, size_t *count);

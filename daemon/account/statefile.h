@@ -8,14 +8,15 @@
 
 #include <jansson.h>
 
-/* Which version of a file it was. All zeroes: none. */
+/* Identifies a version of a file. All zeroes: none. */
 struct state_version {
         uint64_t device, inode, size, usec;
 };
 
 /*
- * Reads the file @path, which belongs to @owner and has at most @max bytes, into *json, unless it is of *version still.
- * Returns 1, and *version is the new one; 0: it is the same; -ENOENT: there is none; -EFBIG, -EPERM (it is another's,
- * or no plain file), -EBADMSG (no JSON), or another negative errno: then it is not read again before it changes.
+ * Reads the file @path, which belongs to @owner and has at most @max bytes, into *json, unless it is still *version.
+ * Returns 1 and sets *version to the new one; 0: it is unchanged; -ENOENT: the file does not exist; -EFBIG; -EPERM: it
+ * belongs to another user or is not a regular file; -EBADMSG: it is not JSON; another negative errno. After an error,
+ * the file is not read again before it changes.
  */
 int state_file_read(const char *path, uid_t owner, size_t max, struct state_version *version, json_t **json);

@@ -203,9 +203,9 @@ static int look_up(struct tree *tree, struct cgroup *cgroup, uint64_t *parent_id
 }
 
 /*
- * Adds the cgroup @id and those above it that are new, without a place yet: *top is the uppermost one, *above what it
- * is below; @parent_id is that of @id if nobody knows better. Ids are of a tree; one that would be above itself is put
- * below the root.
+ * Adds the cgroup @id and those above it that are new, without a place yet: *top is the uppermost new one, *above its
+ * parent; @parent_id is the parent of @id unless the lookup finds another. A cgroup that would be its own ancestor is
+ * put below the root.
  */
 static int climb(struct tree *tree, uint64_t id, uint64_t parent_id, struct cgroup **top, struct cgroup **above)
 {
@@ -236,7 +236,7 @@ static int add_missing(struct tree *tree, uint64_t id, uint64_t parent_id, struc
         struct cgroup *top, *above;
         int r = climb(tree, id, parent_id, &top, &above);
 
-        /* Paths first: what fails leaves nothing behind. */
+        /* Paths first, so that a failure leaves nothing behind. */
         for (struct cgroup *cgroup = top; r == 0 && cgroup; above = cgroup, cgroup = cgroup->below) {
                 cgroup->parent = above;
                 if (cgroup->name && above->path)

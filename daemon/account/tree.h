@@ -14,7 +14,7 @@
 #include "base/uthash-nonfatal.h"
 #include "bpf/records.h"
 
-/* Bytes, unless said otherwise. Only sums of what is there, so changes may be added modulo 2^64. */
+/* Bytes, unless said otherwise. The members are sums, so changes may be added modulo 2^64. */
 struct usage {
         uint64_t allocated;        /* maps + programs + jit */
         uint64_t charged;          /* the part of it that a memory cgroup is charged for */
@@ -24,9 +24,10 @@ struct usage {
         uint64_t map_count;        /* maps */
         uint64_t program_count;    /* programs */
         uint64_t rss[RSS_MEMBERS]; /* of the processes, by enum rss_member */
-        uint64_t committed;        /* the sum of ceilings; of objects without one what they have */
+        uint64_t committed;        /* the sum of ceilings; for objects without one, allocated */
         uint64_t unbounded_count;  /* objects without a ceiling */
-        uint64_t maps_charged; /* the part of maps that is charged; the rest of charged is of programs, none of jit */
+        uint64_t maps_charged;     /* the part of maps that is charged; the rest of charged is that of programs; jit is
+                                      never charged */
 };
 
 struct policy;
@@ -35,21 +36,21 @@ struct cgroup {
         uint64_t id;
         char *name; /* in its parent, "" for the root; NULL: unknown */
         char *path; /* for people: below the memory hierarchy's mount, "/" for the root; NULL: unknown. See below */
-        size_t abbreviated;        /* if path is not complete: how many bytes it has of its beginning; 0: it is */
-        struct workload *workload; /* whose own cgroup it is; NULL: none's */
+        size_t abbreviated;        /* if path is abbreviated: the length of its beginning in bytes; 0: it is complete */
+        struct workload *workload; /* whose own cgroup this is; NULL: of none */
         bool exists;               /* false once it was removed */
         struct cgroup *parent;     /* NULL for the root */
         size_t depth;              /* how many are above it */
         struct usage self;         /* its own */
         struct usage total;        /* of the subtree, as of the last tree_flush() */
 
-        uint64_t left; /* bytes of objects that outlived it, and are a cgroup's above it since */
+        uint64_t left; /* bytes of objects that outlived it, and now belong to a cgroup above it */
 
-        struct policy *policy; /* of the budget that it has, NULL: none; not the tree's */
-        size_t references;     /* by whom it is not to be forgotten though it holds nothing */
+        struct policy *policy; /* of its budget, NULL: none; not owned by the tree */
+        size_t references;     /* while there are any, it is not forgotten even if it holds nothing */
 
         /* Private to tree.c. */
-        struct usage folded; /* the part of self that is in total, here and above */
+        struct usage folded; /* the part of self that total, here and above, includes already */
         bool updated;
         size_t children;
         bool changed;
@@ -57,20 +58,20 @@ struct cgroup {
         bool noted;
         struct cgroup *next_updated, *next_gone, *previous_gone, *next_changed, *next_grown, *next_noted;
         struct cgroup *next_added, *previous_added; /* the latter is NULL if it is not in the list */
-        struct cgroup *below;                       /* while it is added: the one whose parent it is */
+        struct cgroup *below;                       /* while it is being added: its child that is being added, too */
         UT_hash_handle hh;
 };
 
 /*
- * A path of PATH_MAX bytes or more takes too much memory to be kept by each of the cgroups that are so deep, and fits
- * into no system call. It is abbreviated to the names at its beginning, of so many bytes at most, the cgroup's id, and
- * its name: "/a/b/…(4711)/name".
+ * A path of PATH_MAX bytes or more fits into no system call, and takes too much memory to store in each cgroup at that
+ * depth. It is abbreviated to the names at its beginning (at most this many bytes), the cgroup's id, and its name:
+ * "/a/b/…(4711)/name".
  */
 #define CGROUP_PATH_BEGIN_MAX 512
 
 /*
- * Finds @id's name and its parent's id; the same contract as cgroupfs_lookup(). *@parent_id is 0 if it is not known.
- * @name may be NULL: then it is only asked whether it exists.
+ * Finds @id's name and its parent's id; the same contract as cgroupfs_lookup(). *@parent_id is 0 if it is not known. If
+ * @name is NULL, only checks whether the cgroup exists.
  */
 typedef int (*tree_lookup_t)(void *context, uint64_t id, char **name, uint64_t *parent_id);
 
@@ -87,23 +88,26 @@ struct tree {
         struct cgroup *changed;   /* list of those with a policy whose total changed: tree_take_changed() */
         struct cgroup *grown;     /* list of those whose own objects grew: tree_take_grown() */
         struct cgroup *noted;     /* list of those whose total changed: tree_take_noted() */
-        bool notes;               /* somebody takes them */
+        bool notes;               /* somebody takes the noted ones */
 };
 
-/* Makes a tree with its root, @root_id. Returns 0 or -ENOMEM. @tree is to be given to tree_deinit() in any case. */
+/*
+ * Initializes a tree that contains its root, @root_id. Returns 0 or -ENOMEM. @tree is to be given to tree_deinit() in
+ * any case.
+ */
 int tree_init(struct tree *tree, uint64_t root_id, tree_lookup_t lookup, void *context);
 void tree_deinit(struct tree *tree);
 
 /*
- * The cgroup @id with its ancestors, however many, looked up if it is new; 0 stands for the root, which takes what no
- * cgroup has. One that cannot be found (it is gone already) hangs below the root with exists = false. Returns 0 or
- * -ENOMEM.
+ * The cgroup @id with its ancestors, however many, looked up if it is new; 0 stands for the root, which has what no
+ * other cgroup has. A cgroup that cannot be found (it is gone already) is put below the root with exists = false.
+ * Returns 0 or -ENOMEM.
  */
 int tree_get(struct tree *tree, uint64_t id, struct cgroup **cgroup);
 
 /*
- * Sees to it that the tree has the cgroup @id, of which it was heard that it was below @parent_id: one that is gone
- * hangs there. Returns 0 or -ENOMEM.
+ * Makes sure that the tree has the cgroup @id, which was reported to be below @parent_id. If it is gone, it is put
+ * there. Returns 0 or -ENOMEM.
  */
 int tree_get_below(struct tree *tree, uint64_t id, uint64_t parent_id);
 
@@ -113,7 +117,7 @@ struct cgroup *tree_find(const struct tree *tree, uint64_t id);
 /* The complete path of @cgroup, of any length, to be freed. Returns 0, -ENOENT: it is not known; or -ENOMEM. */
 int cgroup_full_path(const struct cgroup *cgroup, char **path);
 
-/* The nearest of @cgroup and those above it that is a workload's own; NULL: there is none. */
+/* The nearest cgroup, from @cgroup upwards, that is a workload's own; NULL: there is none. */
 const struct cgroup *cgroup_of_workload(const struct cgroup *cgroup);
 
 /* Whether @cgroup, which may be NULL, is @ancestor or in its subtree. */
@@ -134,16 +138,18 @@ size_t tree_flush(struct tree *tree);
  */
 struct cgroup *tree_take_changed(struct tree *tree);
 
-/* Puts @cgroup, which has a policy, among those: its limits have changed. */
+/* Adds @cgroup, which has a policy, to the changed cgroups, because its limits have changed. */
 void tree_mark_changed(struct tree *tree, struct cgroup *cgroup);
 
-/* The same of all cgroups, with a policy or without, while @tree->notes is set; to be taken to the end if it is reset.
+/*
+ * The same for all cgroups, with or without a policy, while @tree->notes is set. When it is reset, take all that
+ * remain.
  */
 struct cgroup *tree_take_noted(struct tree *tree);
 
 /*
- * Notes that objects of @cgroup's own were made or grew by @bytes. That is not what its usage rose by: objects also
- * come to it from cgroups that are gone, and that is nobody's growth.
+ * Notes that objects of @cgroup itself were created, or grew, by @bytes. Its usage may rise by more, because it also
+ * gets the objects of removed cgroups, which is not growth.
  */
 void tree_note_growth(struct tree *tree, struct cgroup *cgroup, uint64_t bytes);
 
@@ -154,13 +160,13 @@ struct cgroup *tree_take_grown(struct tree *tree, uint64_t *bytes);
 struct cgroup *tree_take_added(struct tree *tree);
 
 /*
- * The next cgroup that tree_prune() has taken out of the tree, NULL if there is none: to be given to cgroup_free().
- * Its parent is not set any more. Who gives cgroups a policy has to take them.
+ * The next cgroup that tree_prune() has taken out of the tree, NULL if there is none: to be freed by cgroup_free(). Its
+ * parent is no longer set. A caller that gives policies to cgroups must take the forgotten ones.
  */
 struct cgroup *tree_take_forgotten(struct tree *tree);
 void cgroup_free(struct cgroup *cgroup);
 
-/* Asks again whether @cgroup exists; it keeps its path and its parent if it does not. */
+/* Checks again whether @cgroup exists. If not, it keeps its path and its parent. */
 void tree_check(struct tree *tree, struct cgroup *cgroup);
 
 /* Forgets the cgroups that are gone, hold nothing, and have neither children nor references. After tree_flush(). */
@@ -172,5 +178,5 @@ uint64_t usage_uncharged(const struct usage *usage);
 uint64_t usage_objects(const struct usage *usage);
 /* Resident memory, in bytes. */
 uint64_t usage_rss(const struct usage *usage);
-/* What a workload really costs: BPF memory, resident memory and swap, in bytes. */
+/* The footprint of a workload: BPF memory, resident memory and swap, in bytes. */
 uint64_t usage_footprint(const struct usage *usage);

@@ -11,10 +11,13 @@
 /* A pod's namespace is a DNS label, its name a DNS subdomain; Docker and Podman have no bound. Bytes with the NUL. */
 #define WORKLOAD_NAME_SIZE 256
 
-/* Of ids of containers: SHA-256 in hexadecimal. */
+/* The length of a container's ID: SHA-256 in hexadecimal. */
 #define CONTAINER_ID_LENGTH 64
 
-/* Of the uid of a pod: a UUID, of a static pod an MD5 in hexadecimal, or what its manifest says. Bytes with the NUL. */
+/*
+ * The size of a pod's UID, in bytes with the NUL: a UUID; for a static pod, an MD5 in hexadecimal, or what its manifest
+ * says.
+ */
 #define POD_UID_SIZE 64
 
 enum workload_kind {
@@ -40,26 +43,27 @@ struct workload {
         char *pod_uid;
         char *container_id;
         bool is_pod;  /* a pod's own cgroup, or that of one of its containers where the pod has none */
-        bool nested;  /* in another container, or made by another user: no name of this host is its */
+        bool nested;  /* in another container, or created by another user: no name on this host is for it */
         bool pending; /* it is not decided yet whether its name can be found */
-        bool sought;  /* it was: what is found later is reported */
+        bool sought;  /* the name was looked for: if it is found later, that is reported */
 
-        /* A machine's is in its path, too; the others are set by workload_set_name(). */
+        /* The name of a machine is also in its path; the others are set by workload_set_name(). */
         char *pod; /* NAMESPACE/NAME */
         char *container;
         char *machine;
 };
 
 /*
- * The workload whose own cgroup is at @path, which is below the mount: NULL if it is none, or only in one. Paths are as
- * kubelet (pkg/kubelet/cm/cgroup_manager_linux.go), runc, crun and systemd-machined make them. Returns 0 or -ENOMEM.
+ * Sets *workload to the workload whose own cgroup is at @path (below the mount), or to NULL if that is not a workload's
+ * own cgroup, but at most inside one. Recognizes the paths of kubelet (pkg/kubelet/cm/cgroup_manager_linux.go), runc,
+ * crun and systemd-machined. Returns 0 or -ENOMEM.
  */
 int workload_from_path(const char *path, struct workload **workload);
 
 /* NULL is none. */
 void workload_free(struct workload *workload);
 
-/* Sets *name, one of a workload's, to a copy of @text unless it is that already. Returns 1: changed; 0; or -ENOMEM. */
+/* Sets *name, a name in a workload, to a copy of @text. Returns 1: changed; 0: it was the same; -ENOMEM. */
 int workload_set_name(char **name, const char *text);
 
 /* Whether @length bytes of @text can be a namespace, a pod's name, its uid, a container's id or its name. */
@@ -69,7 +73,7 @@ bool is_pod_uid(const char *text, size_t length);
 bool is_container_id(const char *text, size_t length);
 bool is_container_name(const char *text, size_t length);
 
-/* Whether people know a name of @workload, which it stands for in tables. */
+/* Whether @workload has a name to show in tables. */
 bool workload_has_name(const struct workload *workload);
 
 /* "pod", "container", "machine"; "Guaranteed", "Burstable", "BestEffort", NULL for none. */

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 
 /*
- * Makes room for one more element of @size bytes in @array, which has @count; NULL is one without any. It doubles, so
- * it is full whenever the count is a power of two: all that is added comes this way, what is removed need not be
- * announced. Returns the array, to be freed, or NULL: no memory, and @array is as it was.
+ * Makes room for one more element of @size bytes in @array, which has @count elements (NULL: an empty array). The
+ * capacity doubles, so the array is full whenever @count is a power of two. Each addition must therefore call this
+ * function; removals need not be announced. Returns the array, which the caller frees, or NULL if there is no memory;
+ * then @array is unchanged.
  */
 static inline void *array_grow(void *array, size_t count, size_t size)
 {

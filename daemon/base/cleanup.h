@@ -2,8 +2,9 @@
 /*
  * Cleanup attributes: an error path is one return.
  *
- * An object in its owner has x_init() and x_deinit(), and the latter takes it in any case, however far x_init() got;
- * all zeroes is the object before. One that x_open() or x_new() makes is the caller's only if that succeeds.
+ * An object that is embedded in its owner has x_init() and x_deinit(). x_deinit() can always be called: after x_init()
+ * failed at any point, and on an object that is all zeroes. An object that x_open() or x_new() creates belongs to the
+ * caller only if that function succeeds.
  */
 #pragma once
 

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-/* Reads up to @size bytes, and less at the end of the file only. Returns how many, or a negative errno. */
+/* Reads @size bytes, or fewer at the end of the file. Returns the number of bytes read, or a negative errno. */
 ssize_t read_all(int fd, char *buffer, size_t size);
 
 /*
- * Writes @length bytes of @text to @fd, which may be non-blocking, and waits as long as that takes. Returns 0 or a
+ * Writes @length bytes of @text to @fd, which may be non-blocking, and waits until all are written. Returns 0 or a
  * negative errno.
  */
 int write_all(int fd, const char *text, size_t length);

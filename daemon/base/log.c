@@ -13,7 +13,7 @@
 #include "base/messages.h"
 #include "base/text.h"
 
-/* What may wait for a journal that does not read, in bytes: some thousand alerts. */
+/* The maximum size of messages that wait for the journal, in bytes: some thousand alerts. */
 #define QUEUE_BYTES_MAX (2UL * 1024 * 1024)
 
 #define MESSAGE_FIELD    "MESSAGE="
@@ -111,7 +111,7 @@ uint64_t log_stop(void)
 
 /* --- Messages ----------------------------------------------------------------------------------------------------- */
 
-/* For programs that people wait for. By stdio, as bpfbudgetctl top keeps stderr for later. */
+/* For programs that a user waits for. Uses stdio, because bpfbudgetctl top keeps the output to stderr for later. */
 static void write_now(const struct log_item *item)
 {
         if (item->field_count == 0 && !sink_is_journal())

@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/fileio.h"
 
-/* journald listens here; sd_journal_sendv() drops in silence what nobody takes. */
+/* journald listens here; sd_journal_sendv() silently drops entries that nobody accepts. */
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 /* --- stderr ------------------------------------------------------------------------------------------------------- */
@@ -35,12 +35,12 @@ bool sink_is_journal(void)
         return cached > 0;
 }
 
-/* Not by stdio: a thread that is stuck would have the lock of the stream when the process ends. */
+/* Does not use stdio, because a thread that is stuck would hold the lock of the stream when the process ends. */
 int sink_write(const struct log_item *item)
 {
         const char *text = item->message + strlen("MESSAGE=");
         _cleanup_free_ char *line = NULL;
-        /* journald takes the priority off, and knows whose stream it is. */
+        /* journald strips the priority, and knows which program the stream belongs to. */
         int n = sink_is_journal() ? asprintf(&line, "<%d>%s\n", item->priority, text)
                                   : asprintf(&line, "%s: %s\n", program_invocation_short_name, text);
 
@@ -86,7 +86,7 @@ static int add_field(json_t *entry, const char *field, size_t length)
         return 0;
 }
 
-/* Whether there is nobody but a program to read what is on stderr. */
+/* Whether only programs read stderr. */
 static bool is_collected(void)
 {
         return !sink_is_journal() && !isatty(STDERR_FILENO);
@@ -136,7 +136,7 @@ static int send_to_journal(const struct log_item *item)
         r = sd_journal_sendv(fields, item->field_count + 2);
         if (r < 0)
                 return r;
-        /* It says so also where there was no socket. */
+        /* sd_journal_sendv() also succeeds if there is no socket. */
         return access(JOURNAL_SOCKET, F_OK) < 0 ? -ENOENT : 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where one entry of the log goes: the journal or stderr. These may block for as long as nobody reads there. */
+/* Where one entry of the log goes: the journal or stderr. Both may block for as long as nobody reads. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,9 +21,10 @@ struct log_item {
 bool sink_is_journal(void);
 
 /*
- * Sends @item to the journal if that is where it belongs, and to stderr otherwise, or if the journal refuses it: what
- * has fields as a line of JSON, as in a container, unless stderr is a terminal or the journal's. Returns 0, a negative
- * errno, or OUTBOX_LATER: stderr is the journal's, which is there in general, and not now.
+ * Sends @item to the journal if it belongs there; otherwise, or if the journal refuses it, to stderr. An item with
+ * fields is written to stderr as a line of JSON (as in a container), unless stderr is a terminal or connected to the
+ * journal. Returns 0, a negative errno, or OUTBOX_LATER: stderr is connected to the journal, but the journal is not
+ * available at the moment.
  */
 int sink_send(const struct log_item *item);
 

@@ -8,7 +8,7 @@
 /* Of the thread: what it calls needs a few KiB. */
 #define STACK_SIZE (256 * 1024)
 
-/* Where there is nobody to send to, it is tried again after so long. */
+/* If there is no receiver, sending is tried again after this time. */
 #define RETRY_USEC (100ULL * 1000)
 
 static struct timespec time_after(uint64_t usec)
@@ -40,7 +40,7 @@ static int tell_lost(struct outbox *outbox)
         pthread_mutex_lock(&outbox->mutex);
         if (r == OUTBOX_LATER)
                 return r;
-        /* What cannot be told is not tried for ever, but with what is lost next. */
+        /* A count that cannot be reported is not retried forever, but reported with the next loss. */
         if (r < 0)
                 outbox->mute = lost;
         else {
@@ -186,7 +186,7 @@ uint64_t outbox_stop(struct outbox *outbox, uint64_t usec)
         while (outbox->running && !outbox->ended &&
                         pthread_cond_timedwait(&outbox->changed, &outbox->mutex, &until) != ETIMEDOUT)
                 ;
-        /* There could be no thread: whoever ends has time to wait. */
+        /* The thread could not be created; at the end, the caller can wait. */
         while (!outbox->running && outbox->first && send_first(outbox) == 0)
                 ;
         ended = outbox->ended;

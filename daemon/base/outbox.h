@@ -16,40 +16,43 @@ struct parcel {
         size_t size; /* bytes of memory that it takes */
 };
 
-/* What sending answers beside 0, which is success, and a negative errno: then it is lost. */
+/* Answers of send() in addition to 0 (sent) and a negative errno (the parcel is lost). */
 enum outbox_answer {
-        OUTBOX_LATER = 1, /* there is nobody for now: it is tried again, before all else */
+        OUTBOX_LATER = 1, /* there is no receiver now: this parcel is tried again first */
 };
 
 struct outbox {
-        /* The caller's. They are called in the thread; the first two may block. */
+        /* The caller's functions. The thread calls them; the first two may block. */
         int (*send)(const struct parcel *parcel);
-        int (*tell_lost)(uint64_t count); /* NULL: nobody is told. What fails counts again */
+        int (*tell_lost)(uint64_t count); /* NULL: the count is not reported. If it fails, the count is kept */
         void (*drop)(struct parcel *parcel);
-        size_t bytes_max; /* of what waits; a single parcel may be larger */
+        size_t bytes_max; /* of all waiting parcels; a single parcel may be larger */
 
         pthread_mutex_t mutex;
         pthread_cond_t changed;
         pthread_t thread;
         bool running, ended;         /* of the thread */
-        bool stopping;               /* nothing more is taken */
-        struct parcel *first, *last; /* the first may be on its way */
+        bool stopping;               /* no more parcels are accepted */
+        struct parcel *first, *last; /* the first may be being sent */
         size_t bytes, count;
-        uint64_t lost, mute; /* not told yet; of these those that could not be */
+        uint64_t lost, mute; /* not reported yet; of these, those that could not be */
 };
 
 /*
- * Begins to take parcels, with @lost that somebody else has lost before. @outbox lives as long as the process: a thread
- * that is stuck cannot be ended. If there can be no thread now, the next parcel tries again; what is in the queue
- * waits.
+ * Starts to accept parcels. The count of lost parcels begins with @lost, which others have lost before. @outbox must
+ * live as long as the process, because a thread that is stuck cannot be ended. If the thread cannot be created now, the
+ * next parcel tries again; until then parcels wait in the queue.
  */
 void outbox_start(struct outbox *outbox, uint64_t lost);
 
 /* Takes @parcel over. Never waits. Returns whether it was taken; if not, it was dropped and is counted. */
 bool outbox_put(struct outbox *outbox, struct parcel *parcel);
 
-/* Counts what there was no memory for. */
+/* Counts a parcel that could not be allocated. */
 void outbox_count_lost(struct outbox *outbox);
 
-/* Sends what is left for at most @usec. Returns how many were lost that nobody was told of, those with them. */
+/*
+ * Sends the remaining parcels for at most @usec microseconds. Returns the number of lost parcels that was not reported,
+ * including those that could not be sent now.
+ */
 uint64_t outbox_stop(struct outbox *outbox, uint64_t usec);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What can be asked about an object besides itself: --holders, --pins and --uses, and the same parameters in varlink.
+/*
+ * The relations of an object that can be requested: --holders, --pins and --uses, and the same parameters in varlink.
  */
 #pragma once
 

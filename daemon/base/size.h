@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sizes for people. */
+/* Formats sizes for people. */
 #pragma once
 
 #include <stdint.h>
@@ -18,7 +18,7 @@ char *format_size(char buffer[FORMAT_SIZE_MAX], uint64_t bytes);
 char *format_size_to(char buffer[FORMAT_SIZE_MAX], uint64_t bytes, unsigned int precision);
 
 /*
- * The least precision at which @used and @wanted, as they are written, are together more than @limit is, as they are in
- * truth (bytes). SIZE_PRECISION if they are not.
+ * @used and @wanted (bytes) together exceed @limit. Returns the least precision at which this is still visible in the
+ * formatted sizes; SIZE_PRECISION if they do not exceed it.
  */
 unsigned int size_precision(uint64_t used, uint64_t wanted, uint64_t limit);

@@ -4,8 +4,11 @@
 
 #include <stddef.h>
 
-/* How many have to have gone since there were most: to give memory back takes milliseconds. */
+/* How many elements must have gone since the maximum before memory is returned, which takes milliseconds. */
 #define TRIM_COUNT 1024
 
-/* Of what there are @count now, and were *@most, which the caller keeps: gives memory back if most of them are gone. */
+/*
+ * Returns memory to the system if most elements are gone: there are @count now, and were *@most at the maximum, which
+ * the caller stores.
+ */
 void trim_memory(size_t *most, size_t count);

@@ -9,8 +9,8 @@
 #define HASH_ADDED(element) ((element)->hh.tbl != NULL)
 
 /*
- * Sets @element to the one of @table that has @value in its member @key, or else to a new one, all zeroes but for that.
- * NULL: no memory.
+ * Sets @element to the element of @table whose member @key is @value. If there is none, adds one in which everything
+ * else is zero. NULL: no memory.
  */
 #define HASH_GET(table, key, value, element)                               \
         do {                                                               \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The time of day, for what is to be found again after a boot. A test program has a wallclock.c of its own in which
- * days pass in seconds.
+ * The time of day, for data that outlives a reboot. A test program has a wallclock.c of its own in which days pass in
+ * seconds.
  */
 #pragma once
 
@@ -10,5 +10,5 @@
 /* CLOCK_REALTIME in microseconds. It may be set back, or far ahead. */
 uint64_t wall_usec(void);
 
-/* How much of CLOCK_MONOTONIC passes in so much time of day, both in microseconds. */
+/* How much of CLOCK_MONOTONIC passes in @usec of the time of day, both in microseconds. */
 uint64_t wall_wait_usec(uint64_t usec);

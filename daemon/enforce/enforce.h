@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Pauses cgroups that grow while a budget with OnHigh=throttle, their own or of a cgroup above them, is over High=. It
- * is the cgroup that grew that is frozen, not all that the budget is for. throttle.c decides how long, freezer.c does
- * it.
+ * Pauses cgroups that grow while a budget with OnHigh=throttle, their own or of a cgroup above them, is over High=.
+ * Only the cgroup that grew is frozen, not the whole subtree of the budget. throttle.c decides for how long, freezer.c
+ * freezes.
  */
 #pragma once
 
@@ -18,11 +18,11 @@
 #include "kernel/cgroupfs.h"
 #include "policy/config.h"
 
-/* What is remembered of a cgroup that grew over High. */
+/* The state of a cgroup that grew over High. */
 struct throttled {
         uint64_t id;
         struct throttle throttle;
-        int error; /* that freezing it failed with last, which was logged; 0: none */
+        int error; /* of the last failure to freeze it, which was logged; 0: none */
         UT_hash_handle hh;
 };
 
@@ -38,7 +38,7 @@ struct enforce {
         struct throttled *throttled; /* uthash */
 };
 
-/* A growth that is paid for. */
+/* A pause because of a growth. */
 struct pause {
         struct cgroup *cgroup; /* that grew */
         struct cgroup *payer;  /* whose budget is over High; of several the one that is furthest over */
@@ -55,16 +55,16 @@ struct thawed {
 };
 
 /*
- * Gets ready to pause cgroups of @tree, whose paths are below @cgroupfs, by @settings, which may change; what is frozen
- * is recorded in @file (NULL: nothing can be paused). @capability says whether cgroups can be frozen here. With
- * @dry_run nothing is. Returns 0 or -ENOMEM.
- * @enforce is to be given to enforce_deinit() in any case, which thaws nothing.
+ * Prepares to pause cgroups of @tree, whose paths are below @cgroupfs. @settings may change later. Frozen cgroups are
+ * recorded in @file (NULL: nothing can be paused). @capability says whether cgroups can be frozen here. With @dry_run,
+ * nothing is frozen. Returns 0 or -ENOMEM. @enforce is to be given to enforce_deinit() in any case, which thaws
+ * nothing.
  */
 int enforce_init(struct enforce *enforce, const struct settings *settings, const struct tree *tree,
                 const struct cgroupfs *cgroupfs, const struct capability *capability, const char *file, bool dry_run);
 void enforce_deinit(struct enforce *enforce);
 
-/* The settings have changed. */
+/* Must be called when the settings have changed. */
 void enforce_reload(struct enforce *enforce);
 
 /* Why nothing can be paused here; NULL: it can. */
@@ -77,8 +77,10 @@ const char *enforce_obstacle(const struct enforce *enforce);
  */
 bool enforce_grown(struct enforce *enforce, struct cgroup *cgroup, uint64_t grown, uint64_t now, struct pause *pause);
 
-/* Makes due what is paused without a reason by now: the budget was raised, removed, does not throttle any more, or
- * usage has fallen below High. */
+/*
+ * Makes those pauses due that have no reason any longer: the budget was raised or removed, it no longer throttles, or
+ * usage has fallen below High.
+ */
 void enforce_review(struct enforce *enforce, uint64_t now);
 
 /*
@@ -87,15 +89,17 @@ void enforce_review(struct enforce *enforce, uint64_t now);
  */
 bool enforce_thaw(struct enforce *enforce, uint64_t now, bool all, struct thawed *thawed);
 
-/* A descriptor that is readable when somebody else froze or thawed what is paused, and enforce_thaw() is to be called;
- * -1: there is none. It stays the same. */
+/*
+ * A descriptor that becomes readable when somebody else froze or thawed a paused cgroup, and enforce_thaw() is to be
+ * called; -1: there is none. It does not change.
+ */
 static inline int enforce_fd(const struct enforce *enforce)
 {
         return enforce->freezer.watching ? enforce->freezer.inotify : -1;
 }
 
-/* When enforce_thaw() is to be called next, as @now; UINT64_MAX: nothing is frozen. */
+/* When enforce_thaw() is to be called next (CLOCK_MONOTONIC in microseconds); UINT64_MAX: nothing is frozen. */
 uint64_t enforce_next_usec(const struct enforce *enforce);
 
-/* The cgroup @id is gone: nothing need be remembered of it. */
+/* Forgets the cgroup @id, which was removed. */
 void enforce_forget(struct enforce *enforce, uint64_t id);

@@ -19,8 +19,10 @@
 
 /* --- xattrs ------------------------------------------------------------------------------------------------------- */
 
-/* As oomd does: what happened can be seen on the cgroup itself. Not all file systems allow it, and nothing depends on
- * it. */
+/*
+ * As systemd-oomd does, shows the events on the cgroup itself. Not all file systems allow it, and nothing depends on
+ * it.
+ */
 static void write_events_xattr(const struct event_store *store, const struct cgroup *cgroup)
 {
         const struct budget_events *events = &cgroup->policy->events;
@@ -176,7 +178,7 @@ static json_t *events_to_json(const struct event_store *store)
         return file;
 }
 
-/* What came from the file and whose cgroup went before it had a policy here: nobody tells of that. */
+/* Drops entries from the file whose cgroup was removed before it had a policy here, because nothing reports that. */
 static void prune(struct event_store *store)
 {
         struct kept_events *kept, *next;

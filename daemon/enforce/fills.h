@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* MapFillHigh=: which maps are nearly full, as the last measurement has them. */
+/* MapFillHigh=: finds the maps that are nearly full, by their last measurement. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 #include "policy/config.h"
 #include "policy/event.h"
 
-/* Between two looks at all maps, at least. */
+/* The minimum time between two checks of all maps. */
 #define FILLS_INTERVAL_USEC (1ULL * 1000 * 1000)
 
 /* Private to fills.c. */
@@ -21,9 +21,9 @@ struct fills {
 bool fills_wanted(const struct config *config);
 
 /*
- * Looks at all maps, if any budget of @config wants that and FILLS_INTERVAL_USEC are over at @now (CLOCK_MONOTONIC),
- * and gives @sink each that came over MapFillHigh= of its cgroup's budget (or of the next one above that has it), once,
- * and each that fell below it again. @dry_run is passed on.
+ * Checks all maps, if any budget of @config has MapFillHigh= and FILLS_INTERVAL_USEC have passed at @now
+ * (CLOCK_MONOTONIC). Calls @sink once for each map that exceeded MapFillHigh= of its cgroup's budget (or of the next
+ * one above that has it), and for each that fell below it again. @dry_run is copied to the events.
  */
 void fills_flush(struct fills *fills, const struct monitor *monitor, const struct config *config, uint64_t now,
                 bool dry_run, budget_sink_t sink, void *context);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cgroup.freeze of cgroup v2, and the record of what is frozen by it: written before a cgroup is frozen and taken back
- * after it is thawed, so that whoever comes after a daemon that died thaws what it has left.
+ * cgroup.freeze of cgroup v2, and the record of what is frozen by it: written before a cgroup is frozen and removed
+ * after it is thawed, so that the successor of a daemon that died can thaw what was left frozen.
  *
- * The kernel does not say who froze a cgroup. One that is frozen already, itself or by a cgroup above it, is left as it
- * is. When somebody else writes its cgroup.freeze while we have it frozen, or has the service manager freeze its unit,
- * it is theirs: our pause is over, and nothing is written to it any more.
+ * The kernel does not report who froze a cgroup. A cgroup that is frozen already, itself or by a cgroup above it, is
+ * left alone. If somebody else writes its cgroup.freeze during our pause, or has the service manager freeze its unit,
+ * the cgroup is theirs: our pause is over, and we do not write to its cgroup.freeze again.
  */
 #pragma once
 
@@ -20,14 +20,14 @@
 
 struct frozen {
         uint64_t id;         /* of the cgroup */
-        uint64_t payer;      /* the caller's: the cgroup whose budget it is frozen for */
+        uint64_t payer;      /* the caller's: the cgroup whose budget caused the pause */
         char *directory;     /* of the cgroup */
         int fd;              /* its cgroup.freeze */
         int watch;           /* of that file; negative: it is not watched */
         bool theirs;         /* somebody else has written it since */
         uint64_t since_usec; /* CLOCK_MONOTONIC */
         uint64_t until_usec;
-        int error; /* the caller's: that the last thaw failed with, 0: none */
+        int error; /* the caller's: of the last failure to thaw it; 0: none */
         struct frozen *next;
 };
 
@@ -35,7 +35,7 @@ struct freezer {
         const char *file;     /* the record */
         struct frozen *first; /* what is frozen, the next to be thawed first */
 
-        bool watching; /* there is the next, which tells of writes to cgroup.freeze: freezer_watch() */
+        bool watching; /* the next member is valid; it reports writes to cgroup.freeze: freezer_watch() */
         int inotify;
         struct unit_state units; /* private */
 };
@@ -45,24 +45,27 @@ enum freezer_answer {
         FREEZER_GONE = 1, /* there is no such cgroup any more */
         FREEZER_ALREADY,  /* somebody else has frozen it, or a cgroup above it */
         FREEZER_EMPTY,    /* no process is in it */
-        FREEZER_INNER,    /* memory is counted by its children: what it has itself is of none of its processes */
+        FREEZER_INNER,    /* its memory is accounted to its children, so none of its own processes caused the growth */
 };
 
 /*
  * Freezes the cgroup @id at @directory, absolute and of any length, from @now for @usec; the caller thaws it in time,
- * and knows that nothing below it must not be frozen. Returns 0 with *frozen, an enum freezer_answer, -ENOMEM, or what
- * record or cgroup failed with; it is not frozen then.
+ * and has made sure that nothing below it is protected. Returns 0 with *frozen, an enum freezer_answer, or a negative
+ * errno of the record or the cgroup; unless it returns 0, the cgroup is not frozen.
  */
 int freezer_freeze(struct freezer *freezer, uint64_t id, const char *directory, uint64_t now, uint64_t usec,
                 struct frozen **frozen);
 
 /*
- * Has writes of others to what is frozen noticed, once: freezer->inotify is readable then if freezer->watching. Where
- * that cannot be, they are not noticed.
+ * Starts to watch for writes of others to cgroup.freeze of frozen cgroups; called once. If freezer->watching is set
+ * afterwards, freezer->inotify becomes readable on such a write; otherwise they are not noticed.
  */
 void freezer_watch(struct freezer *freezer);
 
-/* Makes what others have written cgroup.freeze of due: freezer_thaw() gives it up to them. */
+/*
+ * Makes the pauses of those cgroups due whose cgroup.freeze others have written; freezer_thaw() then leaves these
+ * cgroups to them.
+ */
 void freezer_take_writes(struct freezer *freezer);
 
 /*
@@ -71,21 +74,22 @@ void freezer_take_writes(struct freezer *freezer);
  */
 int freezer_thaw(struct freezer *freezer, struct frozen *frozen);
 
-/* Moves the time that @frozen is to be thawed at. */
+/* Changes the time at which @frozen is to be thawed. */
 void freezer_set_until(struct freezer *freezer, struct frozen *frozen, uint64_t until_usec);
 
-/* What is frozen of the cgroup @id itself, or NULL. */
+/* The entry of the cgroup @id if it is frozen itself, else NULL. */
 struct frozen *freezer_find(const struct freezer *freezer, uint64_t id);
 
-/* Frees what it has. What is in the list stays frozen, and in the record. */
+/* Frees @freezer. Cgroups in the list remain frozen, and in the record. */
 void freezer_deinit(struct freezer *freezer);
 
 /*
- * Thaws what the record @file says that a daemon has left, and removes it. A cgroup that took the place of one in the
- * record is left alone, and so is one whose unit the service manager was told to freeze. Damaged lines are logged.
- * Returns how many cgroups were thawed, or a negative errno, logged: then some may be frozen, and the record stays.
+ * Thaws the cgroups in the record @file that a previous daemon left, and removes the file. A cgroup that took the place
+ * of one in the record is left alone, and so is one whose unit the service manager was told to freeze. Damaged lines
+ * are logged. Returns how many cgroups were thawed, or a negative errno, logged: then some may be frozen, and the
+ * record stays.
  */
 int freezer_release(const char *file);
 
-/* Takes a line of the record apart, without its newline. Returns 0; -EINVAL: it is damaged. */
+/* Parses a line of the record, without its newline. Returns 0; -EINVAL: it is damaged. */
 int freezer_parse(const char *line, uint64_t *id, const char **directory);

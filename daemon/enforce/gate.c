@@ -295,7 +295,7 @@ static int attach_hook(struct gate *gate, size_t i)
         return r;
 }
 
-/* One that is missing makes the gate less exact where the kernel is preemptible. */
+/* Without one of them, the gate is less exact on a preemptible kernel. */
 static void attach_fallback(struct gate *gate, size_t i)
 {
         const char *target = fallback_target(gate, i);
@@ -475,8 +475,8 @@ static int pin_all_beside(const struct gate *gate)
 }
 
 /*
- * Whenever the daemon dies, all programs of the gate that is in force are pinned: the old ones before the settings say
- * that this one is, this one's, beside or in their place, after that.
+ * Whenever the daemon dies, all programs of the gate in force are pinned: those of the old gate until the settings
+ * switch to this one, and from then on those of this one, next to or in place of the old.
  */
 int gate_start(struct gate *gate)
 {
@@ -484,7 +484,10 @@ int gate_start(struct gate *gate)
 
         gate->settings->instance = gate->skeleton->rodata->instance;
         gate->settings->enforcing = 1;
-        /* One with other tables that goes, program by program, is to refuse nothing on its way. */
+        /*
+         * A previous gate with other tables, whose programs are detached one by one, must not refuse anything
+         * meanwhile.
+         */
         if (!gate->started)
                 gate_pins_stop_enforcing();
         gate->started = true;
@@ -658,8 +661,9 @@ uint64_t gate_untold(const struct gate *gate)
         return gate->skeleton->bss->cgroups_untold;
 }
 
-/* Calls that nobody decided on at hook @i: at most those that the probe missed, and those that the hook's own program
- * did.
+/*
+ * The number of calls on which no program decided at hook @i: at most those that the probe missed, and those that the
+ * hook's own program did.
  */
 static uint64_t undecided(const struct gate *gate, size_t i)
 {

@@ -10,8 +10,10 @@
 
 #include "enforce/gate.h"
 
-/* Makes the domains of removed cgroups that @old has in @new too, with nothing booked in them. Returns 0 or a negative
- * errno. */
+/*
+ * Creates in @new the domains of removed cgroups that @old has, with nothing booked in them. Returns 0 or a negative
+ * errno.
+ */
 int leftovers_carry(const struct gate *old, struct gate *new);
 
 /* The domain of a removed cgroup in which @old has booked the object with the entry @key; 0: in none. */

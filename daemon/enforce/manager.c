@@ -113,7 +113,7 @@ void manager_adopt_added(struct manager *manager)
                         log_error("%s is without its budget: out of memory", cgroup->path ?: "a cgroup");
 }
 
-/* A cgroup that was removed keeps no events: its id never comes back. */
+/* Events of a removed cgroup are dropped, because its ID is never reused. */
 static void forget(struct manager *manager, struct cgroup *cgroup)
 {
         enforce_forget(&manager->enforce, cgroup->id);
@@ -281,7 +281,7 @@ void manager_evaluate(struct manager *manager, struct cgroup *cgroup)
                 evaluate(manager, cgroup);
 }
 
-/* The rate limit must not leave the reader with a state that is not so any more. */
+/* The last alert that a reader sees must not show an outdated state because of the rate limit. */
 static void emit_held(struct manager *manager)
 {
         struct cgroup *cgroup, *next;
@@ -478,7 +478,7 @@ static void take_refusal(struct manager *manager, const struct gate_event *refus
         tree_mark_changed(&manager->monitor->tree, cgroup);
         event = refusal_event(cgroup, refused, comm);
         event.grower = tree_find(&manager->monitor->tree, refused->cgroup_id);
-        /* Of a process that was killed the journal hears in any case. */
+        /* The kill of a process is always logged. */
         event.alert = may_alert(manager, cgroup, LEVEL_MAX, &event.suppressed) || event.killed;
         if (event.alert) {
                 take_denied(manager, cgroup);
@@ -604,7 +604,7 @@ static int adopt_all(struct manager *manager)
         return r;
 }
 
-/* What is there at the start has grown before: it costs no pause. */
+/* Objects that exist at the start do not count as growth, and cause no pause. */
 static void forgive_growth(struct tree *tree)
 {
         uint64_t grown;
@@ -677,7 +677,7 @@ int manager_reload(struct manager *manager, struct config *config)
         r = adopt_all(manager);
         if (r < 0)
                 return r;
-        /* Strict=yes is about the start; a daemon that runs goes on with what it can do. */
+        /* Strict=yes applies only at the start; a running daemon continues with what it can do. */
         set_gate(manager);
         return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Applies budgets: finds the budget of each cgroup that appears, lets policy.c decide when usage changed, and passes
- * on what happens. Events are counted over restarts: they are kept in a file, and mirrored in an xattr of the cgroup.
+ * Applies budgets: finds the budget of each new cgroup, lets policy.c decide when usage changed, and emits events. The
+ * counts of events survive restarts: they are stored in a file, and mirrored in an xattr of the cgroup.
  */
 #pragma once
 
@@ -20,24 +20,24 @@
 #include "policy/event.h"
 #include "policy/policy.h"
 
-/* Between two measurements of what shrinks without notice, while a cgroup is over High. */
+/* The time between two measurements of objects that can shrink without notice, while a cgroup is over High. */
 #define MANAGER_REMEASURE_INTERVAL_USEC (5ULL * 1000 * 1000)
 
-/* How a manager begins. */
+/* Parameters of manager_init(). */
 struct manager_options {
         struct monitor *monitor;     /* whose tree it watches */
-        struct workloads *workloads; /* of that tree; NULL: they have no names */
-        const char *state_file;      /* is read if it exists; NULL: events are not kept */
+        struct workloads *workloads; /* of that tree; NULL: workloads have no names */
+        const char *state_file;      /* is read if it exists; NULL: events do not survive a restart */
         const char *frozen_file;     /* record of what is paused; NULL: nothing can be */
         uint64_t ram;                /* bytes, for values in percent */
-        bool dry_run;                /* decide, and do nothing */
-        budget_sink_t sink;          /* gets all that happens */
+        bool dry_run;                /* only decide; neither pause nor refuse */
+        budget_sink_t sink;          /* receives all events */
         void *sink_context;
 };
 
 struct manager {
         struct monitor *monitor;
-        struct workloads *workloads; /* NULL: they have no names */
+        struct workloads *workloads; /* NULL: workloads have no names */
         struct config config;
         bool dry_run;
         uint64_t ram;         /* bytes, for values in percent */
@@ -48,7 +48,7 @@ struct manager {
         /* Private to manager.c. */
         budget_sink_t sink;
         void *sink_context;
-        uint64_t held_due_usec; /* when the first alert that was held back is to be sent; UINT64_MAX: there is none */
+        uint64_t held_due_usec;      /* when the first delayed alert is to be sent; UINT64_MAX: there is none */
         bool rss_asked, rss_unknown; /* in this manager_apply(): whether RSS was read, and whether that failed */
         uint64_t remeasured_usec;    /* when the cgroups over High were measured again */
         struct enforce enforce;
@@ -61,7 +61,7 @@ struct manager {
 
 /*
  * Begins with @options, which are copied, and @config, which it takes over. Returns 0, -ENOMEM, or -EOPNOTSUPP:
- * Strict=yes, and a budget refuses what this kernel does not let refuse (logged). @manager is to be given to
+ * Strict=yes, and a budget has OnMax=deny, which this kernel does not permit (logged). @manager is to be given to
  * manager_deinit() in any case, before the monitor ends.
  */
 int manager_init(struct manager *manager, const struct manager_options *options, struct config *config);
@@ -87,21 +87,21 @@ void manager_evaluate(struct manager *manager, struct cgroup *cgroup);
 void manager_adopt_added(struct manager *manager);
 
 /*
- * After workloads_resolve(): gives the cgroups whose names are known since the budget that they have with it. To be
- * followed by manager_apply().
+ * After workloads_resolve(): gives the cgroups that got a name the budgets that match it. manager_apply() must follow.
  */
 void manager_take_names(struct manager *manager);
 
-/* When manager_prepare() and a flush have to come though nothing is updated: CLOCK_MONOTONIC; UINT64_MAX: never. */
+/* When manager_prepare() and a flush are due although nothing is updated: CLOCK_MONOTONIC; UINT64_MAX: never. */
 uint64_t manager_due_usec(const struct manager *manager);
 
 /*
- * Before such a flush. No sensor reports when single elements are freed that came from kmalloc() (tries, local
- * storage): so the cgroups that are over High are measured again now and then, to see when they are not any more.
+ * Called before such a flush. No sensor reports when single elements that kmalloc() allocated are freed (tries, local
+ * storage). The cgroups that are over High are therefore measured again from time to time, to find out when they no
+ * longer are.
  */
 void manager_prepare(struct manager *manager);
 
-/* Whether any budget goes by holders, who come and go without notice. */
+/* Whether any budget has Attribution=holder; holders change without notice. */
 bool manager_needs_holders(const struct manager *manager);
 
 /* When manager_thaw() is to be called next (CLOCK_MONOTONIC in microseconds); UINT64_MAX: nothing is paused. */
@@ -112,14 +112,15 @@ void manager_thaw(struct manager *manager);
 /* Whether manager_apply() has to be called again after MONITOR_FLUSH_INTERVAL_USEC. */
 bool manager_wants_flush(const struct manager *manager);
 
-/* A file descriptor that polls readable when the gate has something to report; -1 without a gate. */
+/* A file descriptor that becomes readable when the gate has something to report; -1 without a gate. */
 int manager_gate_fd(const struct manager *manager);
-/* Takes what the gate reports: refusals, and new cgroups. */
+/* Processes what the gate reports: refusals, and new cgroups. */
 void manager_take_gate(struct manager *manager);
 
 /*
  * Lowers the limits of @cgroup, which has a budget, to @high and @max (bytes; BUDGET_INFINITY: not) as its owner asks,
- * until the machine boots. Limits that are lower already stay. To be followed by manager_apply(). Returns 0 or -ENOMEM.
+ * until the machine boots. Limits that are already lower do not change. manager_apply() must follow. Returns 0 or
+ * -ENOMEM.
  */
 int manager_lower(struct manager *manager, struct cgroup *cgroup, uint64_t high, uint64_t max);
 

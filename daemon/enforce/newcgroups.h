@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * New cgroups, which the gate reports before they hold anything: those whose first object may be refused already are
- * put into the tree, so that they get their budget and the gate its limits. A cgroup cannot be found by its id until a
- * moment after it was reported, so it is looked for again.
+ * New cgroups, which the gate reports before they hold anything: those whose first object may have to be refused are
+ * added to the tree, so that they get their budget, and the gate gets their limits. A cgroup can be found by its id
+ * only a moment after it was reported, so the search is repeated.
  */
 #pragma once
 
@@ -17,24 +17,24 @@
 struct new_cgroups {
         struct monitor *monitor;
         const struct config *config;
-        struct unfound_cgroup *unfound; /* made a moment ago, and not to be found yet */
+        struct unfound_cgroup *unfound; /* created a moment ago, and not found yet */
         size_t unfound_count;
-        uint64_t unreported; /* that the gate had no room to report, when all were visited last */
+        uint64_t unreported; /* how many the gate had not reported when all were last visited */
 };
 
 /* Both must outlive it. */
 void new_cgroups_init(struct new_cgroups *new, struct monitor *monitor, const struct config *config);
 void new_cgroups_deinit(struct new_cgroups *new);
 
-/* The cgroup @id was made. */
+/* Processes the report that the cgroup @id was created. */
 void new_cgroups_take(struct new_cgroups *new, uint64_t id);
 
 /* Visits all cgroups that there are. */
 void new_cgroups_find_all(struct new_cgroups *new);
 
 /*
- * Looks again for those that were not found. @unreported: how many the gate could not report so far; if there are more
- * than the last time, all are visited.
+ * Looks again for those that were not found. @unreported: how many the gate could not report so far; if the number has
+ * risen since the last call, all cgroups are visited.
  */
 void new_cgroups_flush(struct new_cgroups *new, uint64_t unreported);
 /* Whether it has to be called again a flush interval later. */

@@ -7,7 +7,7 @@
 #include "bpf/pathhash.h"
 
 /*
- * The hash of the cgroup @path with the key @seed, as the gate has it of a cgroup that it has seen made. Zeroes if
- * @path is NULL: not known.
+ * The hash of the cgroup @path with the key @seed, equal to the one that the gate computes when a cgroup is created.
+ * Zeroes if @path is NULL (not known).
  */
 struct path_hash hash_path(const uint64_t seed[2], const char *path);

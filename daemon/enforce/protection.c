@@ -61,8 +61,8 @@ static int add_with_ancestors(const struct cgroupfs *fs, struct id_entry **set, 
 /* --- What is always protected ------------------------------------------------------------------------------------- */
 
 /*
- * PID 1, and the journal, which everybody waits for who writes to it; @below: with what is in it. They come and go, so
- * it is asked each time which ids they have.
+ * The cgroups of PID 1, and of the journal, for which every process that logs waits; @below: with all cgroups below.
+ * They can be created again, so their ids are looked up each time.
  */
 static const struct {
         const char *path;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Which cgroups must not be paused, by their ids: the daemon's own, PID 1's, the journal's, what NeverThrottle=
- * matches, and all that are above these, as they would be frozen with them. What NeverThrottle= matches is looked for
- * in the whole hierarchy now and then, and never below a cgroup that is to be paused: its owner could make that take as
- * long as he likes.
+ * matches, and all cgroups above these, because freezing one of those freezes them, too. Matches of NeverThrottle= are
+ * looked for in the whole hierarchy from time to time, and not when a cgroup is about to be paused: its owner could
+ * make a search below it take arbitrarily long.
  */
 #pragma once
 
@@ -15,7 +15,10 @@
 #include "kernel/cgroupfs.h"
 #include "policy/config.h"
 
-/* Between two walks of the hierarchy: so many times what the last one took, as it keeps the daemon from all else. */
+/*
+ * The time between two walks of the hierarchy, as a multiple of the duration of the last one, because the daemon does
+ * nothing else meanwhile.
+ */
 #define PROTECTION_SHARE 20
 
 /* A set of ids. */
@@ -28,27 +31,27 @@ struct id_entry {
 struct protection {
         const struct cgroupfs *cgroupfs;
         struct id_entry *own;   /* the daemon's cgroup and those above it */
-        struct id_entry *never; /* what NeverThrottle= matches, and what is above it */
-        uint64_t due_usec;      /* CLOCK_MONOTONIC: when to look for it again at the earliest; 0: at once */
+        struct id_entry *never; /* matches of NeverThrottle=, and the cgroups above them */
+        uint64_t due_usec;      /* CLOCK_MONOTONIC: the earliest time of the next search; 0: at once */
 };
 
 /*
- * Finds the daemon's own cgroup in @cgroupfs, which must outlive it. Returns 0, -ENOMEM, or another negative errno:
- * that is not known. @protection is to be given to protection_deinit() in any case.
+ * Finds the daemon's own cgroup in @cgroupfs, which must outlive it. Returns 0, -ENOMEM, or another negative errno: the
+ * daemon's own cgroup is not known. @protection is to be given to protection_deinit() in any case.
  */
 int protection_init(struct protection *protection, const struct cgroupfs *cgroupfs);
 void protection_deinit(struct protection *protection);
 
-/* NeverThrottle= has changed: protection_refresh() is due. */
+/* Makes protection_refresh() due, because NeverThrottle= has changed. */
 void protection_reload(struct protection *protection);
 
 /*
- * Looks for what @never matches, if that is due at @now (CLOCK_MONOTONIC in microseconds). What fails is logged, and
- * what was known before stays.
+ * Looks for matches of @never, if that is due at @now (CLOCK_MONOTONIC in microseconds). A failure is logged; the
+ * previous result then remains valid.
  */
 void protection_refresh(struct protection *protection, const struct patterns *never, uint64_t now);
 
-/* Whether @cgroup itself must not be paused, or one above those that are always protected. */
+/* Whether @cgroup itself must not be paused, or is above a cgroup that is always protected. */
 bool protection_covers(const struct protection *protection, const struct cgroup *cgroup, const struct patterns *never);
 
 /* Whether something below @cgroup matched NeverThrottle= at the last protection_refresh(), or @cgroup itself did. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the daemon can do on this host: the level of accounting, alerts, throttle and refusal, the reason for each
- * restriction, and the literal remedy. A pure decision.
+ * restriction, and the literal remedy. The decision only; nothing is read here.
  */
 #pragma once
 
@@ -10,14 +10,14 @@
 #include "kernel/capability.h"
 #include "kernel/host.h"
 
-/* Their numbers are exit statuses. */
+/* The values are exit statuses. */
 enum readiness_level {
         READINESS_FULL,
         READINESS_PARTIAL,
         READINESS_NONE,
 };
 
-/* What it is that the daemon does. Without accounting it does not start, and there is nothing of the others either. */
+/* The facilities of the daemon. Without accounting it does not start, so the others are not available either. */
 enum facility {
         FACILITY_ACCOUNTING,
         FACILITY_ALERTS,
@@ -29,20 +29,23 @@ enum facility {
 extern const char *const facility_names[FACILITIES];
 extern const char *const readiness_level_names[];
 
-/* What the judgement is by. */
+/* The facts for the decision. */
 struct readiness_facts {
         const struct host *host;
         const struct capability *capabilities; /* CAPABILITIES entries, as probe() and kernel_open() leave them */
-        /* Why a daemon that runs does not throttle, or refuse, though it is asked to; NULL: it does, or it is not. */
+        /*
+         * Why a running daemon does not throttle, or refuse, although a budget requires it; NULL: it does, or no budget
+         * requires it.
+         */
         const char *throttle_obstacle, *refusal_obstacle;
 };
 
-/* Something that takes away from facilities. */
+/* Something that restricts facilities. */
 struct finding {
         const char *name;                        /* for programs: "no-btf" */
-        enum readiness_level levels[FACILITIES]; /* what it leaves of each */
+        enum readiness_level levels[FACILITIES]; /* the level to which it restricts each */
         char reason[384];                        /* a sentence */
-        char action[160]; /* what to do with the remedy, without a colon; "": nothing is known to help */
+        char action[160]; /* what to do with the remedy, without a colon; "": no remedy is known */
         char remedy[320]; /* a command, or a line of an option, to be taken literally */
 };
 
@@ -55,5 +58,5 @@ struct readiness {
         size_t count;
 };
 
-/* Judges. The deeper causes come first; what only follows from one of them is not listed. */
+/* Decides the levels. Root causes come first; mere consequences of one of them are not listed. */
 void readiness_judge(const struct readiness_facts *facts, struct readiness *readiness);

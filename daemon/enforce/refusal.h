@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the gate refused, as an event. */
+/* Converts refusals by the gate to events. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,12 +7,12 @@
 #include "enforce/gate.h"
 #include "policy/event.h"
 
-/* Whether @refused is a record that this version knows, whatever wrote it. */
+/* Whether @refused is a record that this version knows, whichever version wrote it. */
 bool is_refusal(const struct gate_event *refused);
 
 /*
- * What the gate's record @refused about @cgroup, which has a budget, says as an event. @comm: room for the name of the
- * process, which the event has.
+ * The event for the gate's record @refused about @cgroup, which has a budget. @comm: buffer for the name of the
+ * process, to which the event refers.
  */
 struct budget_event refusal_event(
                 const struct cgroup *cgroup, const struct gate_event *refused, char comm[OBJECT_NAME_SIZE + 1]);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The hooks and features of this kernel: one entry each, whether this process can use it, and if not, why. */
+/*
+ * The hooks and features of this kernel. Each has one entry, which says whether this process can use it, and if not,
+ * why.
+ */
 #pragma once
 
 #include <stdbool.h>
 
 struct capability {
         const char *name;    /* "tracepoint:rss_stat": kind and target in the kernel */
-        const char *purpose; /* what it gives, and so what is missing without it */
+        const char *purpose; /* what it provides, and so what is missing without it */
         bool available;
         bool essential;   /* without it nothing can be measured */
         bool refused;     /* it is not available though the kernel has it: no option of the kernel is missing */

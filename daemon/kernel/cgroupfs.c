@@ -99,7 +99,7 @@ static bool is_part(const char *directory)
         return stat(directory, &st) < 0 || st.st_ino != ROOT_ID;
 }
 
-/* Takes the mount @entry, of @version, instead of one before, if there is any. Returns 0 or -ENOMEM. */
+/* Uses the mount @entry, of @version, instead of the previous one, if any. Returns 0 or -ENOMEM. */
 static int take_mount(struct cgroupfs *fs, const struct mntent *entry, int version, bool part)
 {
         char *mount = strdup(entry->mnt_dir);
@@ -160,8 +160,8 @@ static DIR *open_directory(int fd, const char *name)
 }
 
 /*
- * What was read of a directory beside the name that was looked for. The others in it are likely to be looked for as
- * well, each once, and to read it again for each of N cgroups would take N * N.
+ * The other names that were read from a directory in a search for one. They are likely to be looked up, too, once each,
+ * and reading the directory again for each of N cgroups would take time in proportion to N * N.
  */
 struct directory_name {
         uint64_t id;
@@ -219,7 +219,7 @@ static void keep_name(struct directory_names *names, uint64_t id, const char *te
                 free(name);
 }
 
-/* Takes the name of @id out of the directory above @fd, and keeps the others. */
+/* Reads the name of @id from the directory above @fd, and caches the others. */
 static int read_names(struct directory_names *names, int fd, uint64_t id, char **name)
 {
         _cleanup_closedir_ DIR *directory = open_directory(fd, "..");
@@ -296,7 +296,7 @@ static int parent_of(const struct cgroupfs *fs, int fd, uint64_t id, uint64_t *p
 {
         int r = id_at(fd, "..", parent_id);
 
-        /* From outside of a part no path leads up to its root (fs/namei.c, path_connected()). */
+        /* From outside of the visible part, no path leads up to its root (fs/namei.c, path_connected()). */
         if (r == -ENOENT)
                 return fs->part ? -EXDEV : -ESTALE;
         if (r < 0)
@@ -426,7 +426,7 @@ struct walk {
         struct pending *pending; /* stack: what is in a directory comes before what is beside it */
 };
 
-/* Puts what is in the directory where @walk is on the stack. Returns 0, also if it was removed; or a negative errno. */
+/* Pushes the children of @walk's directory on the stack. Returns 0, also if it was removed; or a negative errno. */
 static int push_children(struct walk *walk)
 {
         _cleanup_closedir_ DIR *directory = open_directory(walk->fd, ".");
@@ -473,7 +473,7 @@ static int go_up(struct walk *walk, size_t depth)
         return r;
 }
 
-/* Makes the path of @walk that of what has the name @name in it. */
+/* Appends @name to the path of @walk. */
 static int append_name(struct walk *walk, const char *name)
 {
         size_t size = walk->length + strlen(name) + 2;

@@ -44,13 +44,13 @@ int core_types_open(char path[static CORE_TYPES_PATH_MAX])
         return fd;
 }
 
-/* Whether a relocation can be about a type such as @type, and not only about what contains it. */
+/* Whether a relocation can refer to a type such as @type directly, not only to a type that contains it. */
 static bool can_be_named(const struct btf_type *type)
 {
         return btf_is_composite(type) || btf_is_any_enum(type) || btf_is_typedef(type) || btf_is_int(type);
 }
 
-/* The new id of the type that is @id in the kernel's BTF; takes it over if it is not yet. void stays void. */
+/* The new id of the type @id of the kernel's BTF, which is copied if necessary. void stays void. */
 static uint32_t take(struct subset *subset, uint32_t id)
 {
         if (id != 0 && subset->ids[id] == 0) {
@@ -60,7 +60,7 @@ static uint32_t take(struct subset *subset, uint32_t id)
         return subset->ids[id];
 }
 
-/* Puts new ids in place of the kernel's ones into @type, a copy, and takes over what they stand for. */
+/* Replaces the kernel's ids in @type, a copy, by new ones, and copies the types that they refer to. */
 static void redirect(struct subset *subset, struct btf_type *type)
 {
         struct btf_member *members = btf_members(type);
@@ -94,7 +94,7 @@ static int take_named(struct subset *subset, struct name *names)
                 if (name)
                         take(subset, id);
         }
-        /* Taking over may find more to take over. */
+        /* Copying a type may add more types to copy. */
         for (size_t i = 0; i < subset->count; i++) {
                 int id = btf__add_type(
                                 subset->taken, subset->kernel, btf__type_by_id(subset->kernel, subset->queue[i]));

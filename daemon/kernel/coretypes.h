@@ -18,10 +18,10 @@
 int core_types_open(char path[static CORE_TYPES_PATH_MAX]);
 
 /*
- * Writes to @fd what @kernel, the BTF of vmlinux, has of the types that @object names, flavours (name___flavour)
- * included, with all types that are within those. What they merely point to is omitted: no relocation follows a
- * pointer (bpf_core_fields_are_compat() and bpf_core_parse_spec() in libbpf's relo_core.c). Returns 0 or a negative
- * errno.
+ * Writes to @fd what @kernel, the BTF of vmlinux, has of the types that @object names, including flavours
+ * (name___flavour), and of all types that these contain. Types that they merely point to are omitted, because no
+ * relocation follows a pointer (bpf_core_fields_are_compat() and bpf_core_parse_spec() in libbpf's relo_core.c).
+ * Returns 0 or a negative errno.
  */
 int core_types_write(int fd, const struct btf *kernel, const struct btf *object);
 

@@ -82,7 +82,7 @@ static void read_cgroups(struct host *host, const struct cgroupfs *cgroupfs)
         host->cgroup_part = cgroupfs->part;
         host->cgroup_handles = cgroupfs->by_handle;
         host->freeze_error = cgroupfs_may_freeze(cgroupfs);
-        /* From outside of the mount it is above nothing that is visible: that is known, too. */
+        /* A cgroup outside the mount is above nothing that is visible; in this case it is known well enough. */
         r = cgroupfs_own(cgroupfs, &own, &alone);
         host->own_cgroup = r == 0 || r == -EXDEV;
 }
@@ -105,7 +105,7 @@ static void read_mounts(struct host *host)
         host->confidentiality = security_obstacle();
 }
 
-/* A kernel does not change in this while it runs, and it is costly to find out. */
+/* This does not change while the kernel runs, and the test is expensive. */
 static void read_preemption(struct host *host, const struct gate_target *gate)
 {
         static enum { UNKNOWN, NO, YES } preemptible, entry_probes;

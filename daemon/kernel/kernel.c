@@ -27,14 +27,14 @@
 #define ITERATOR_BUFFER_SIZE (64 * 1024)
 
 /*
- * Tables by cgroup have room for twice the cgroups of the start, but a daemon that starts with the machine sees few: so
- * also for some hundreds a CPU that is online, as larger machines run more. Within these bounds.
+ * Tables by cgroup have room for twice the cgroups that exist at the start, and at least for some hundreds per online
+ * CPU, because a daemon that starts at boot sees few, and larger machines run more. These are the bounds.
  */
 #define CGROUPS_PER_CPU 512
 #define CGROUPS_MIN     1024
 #define CGROUPS_MAX     65536
 
-/* A kernel that refuses one program after the other is given up after as many attempts. */
+/* The maximum number of attempts if the kernel refuses one program after the other. */
 #define LOAD_ATTEMPTS_MAX HOOKS
 
 struct kernel {
@@ -55,7 +55,7 @@ struct kernel {
         void *update_context;
 };
 
-/* libbpf's messages are for debugging; what matters is said by whoever handles the error. */
+/* libbpf's messages are for debugging only; the code that handles an error logs what matters. */
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list ap)
 {
         _cleanup_free_ char *text = NULL;
@@ -86,7 +86,7 @@ static uint32_t cgroup_table_size(const struct machine *machine)
 
 /*
  * Whether the program of hook @i is to be loaded. mod_memcg_state is hit by every kernel allocation of every cgroup: it
- * is left alone where the functions of BPF's own allocator tell the same.
+ * is not used if hooks in BPF's own allocator report the same.
  */
 static bool wanted(const struct kernel *kernel, size_t i)
 {
@@ -152,8 +152,8 @@ static bool note_refused(struct kernel *kernel, const struct verifier_log *log, 
 }
 
 /*
- * Loads what is wanted. All programs are in one object and one that is refused fails it whole, in spite of the trial:
- * then the object is loaded again without that one.
+ * Loads the selected programs. All are in one object, and a single one that the kernel refuses, although the trial
+ * succeeded, fails the whole load: the object is then loaded again without that program.
  */
 static int load(struct kernel *kernel, const struct cgroupfs *cgroupfs, const struct btf *btf)
 {
@@ -174,7 +174,7 @@ static int load(struct kernel *kernel, const struct cgroupfs *cgroupfs, const st
                 if (r < 0)
                         return r;
                 r = bpfbudget__load(kernel->skeleton);
-                /* A probe of libbpf's has failed for a moment: it takes the kernel for one without mmap() of arrays. */
+                /* A probe in libbpf failed temporarily, so that it assumes a kernel without mmap() of arrays. */
                 if (r == 0 && !kernel->skeleton->bss)
                         return -ENOMEM;
                 if (r == 0 || !note_refused(kernel, &log, r))
@@ -267,7 +267,7 @@ static int open_sensors(struct kernel *kernel)
                         &kernel->flushed, kernel->skeleton->maps.flushed, kernel->skeleton->progs.clean_cgroups);
 }
 
-/* Says in one line why nothing can be measured: BTF, which comes after the hooks, is the deeper reason. */
+/* Logs in one line why nothing can be measured. BTF, which is after the hooks in the table, is the root cause. */
 static void log_missing(const struct kernel *kernel)
 {
         for (size_t i = CAPABILITIES; i > 0; i--) {
@@ -379,7 +379,7 @@ bool kernel_tells_objects(const struct kernel *kernel)
 
 bool kernel_tells_growth(const struct kernel *kernel)
 {
-        /* percpu_alloc_percpu alone tells of few maps. */
+        /* percpu_alloc_percpu alone reports the growth of only few maps. */
         return (kernel->links[HOOK_MEM_REFILL] && kernel_tells_objects(kernel)) || kernel->links[HOOK_MOD_MEMCG_STATE];
 }
 
@@ -426,7 +426,7 @@ static int read_records(
         }
 }
 
-/* A type that objsize.h does not know: what the kernel says of it, which is better than nothing. */
+/* Uses the kernel's own figure for a type that objsize.h does not know. */
 static void take_memlock(struct object_record *record)
 {
         uint64_t bytes = map_memlock(record->id);
@@ -516,7 +516,7 @@ int kernel_updates_fd(const struct kernel *kernel)
         return kernel->ring ? ring_buffer__epoll_fd(kernel->ring) : -1;
 }
 
-/* How often updates are taken again that came while others were taken. */
+/* The maximum number of repetitions if updates arrive while others are taken. */
 #define TAKE_MAX 8
 
 int kernel_take_updates(struct kernel *kernel, kernel_update_t callback, void *context)
@@ -528,9 +528,9 @@ int kernel_take_updates(struct kernel *kernel, kernel_update_t callback, void *c
         kernel->update = callback;
         kernel->update_context = context;
         /*
-         * Clean first: what is queued from here on wakes again. But if it is taken right away, there is nothing left to
-         * be woken for, and the kernel side would stay dirty, and silent, for ever: so it must be clean when the queue
-         * is empty.
+         * Mark the kernel side clean first, so that later updates wake the daemon again. But if such an update is taken
+         * right away, the kernel side would stay dirty, and never wake the daemon again. It must therefore be clean
+         * when the queue is empty.
          */
         for (int i = 0; i < TAKE_MAX; i++) {
                 int n;
@@ -564,7 +564,7 @@ int kernel_clean_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n)
         if (!kernel->ring)
                 return 0;
         if (!kernel->capabilities[HOOK_CLEAN].available) {
-                /* Clean all the same: what has no entry is queued again. */
+                /* Nevertheless clean: a cgroup without an entry is queued again. */
                 for (size_t i = 0; i < n; i++)
                         bpf_map_delete_elem(bpf_map__fd(kernel->skeleton->maps.cgroups), &ids[i]);
                 return 0;
@@ -581,8 +581,10 @@ int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_popped_t callba
 
         if (!kernel->ring || !kernel_tells_rss(kernel))
                 return -EAGAIN;
-        /* First: a task that moves from here on, with its old cgroup marked by then, is in the next pass, which has
-         * all. */
+        /*
+         * This comes first: a task that moves to another cgroup after this point is found by the next pass, which reads
+         * all tasks.
+         */
         all = __atomic_exchange_n(&kernel->skeleton->bss->rss_full, 0, __ATOMIC_SEQ_CST);
         do {
                 for (n = 0; n < FLUSH_MAX; n++)
@@ -630,7 +632,10 @@ int kernel_forget_cgroups(struct kernel *kernel, bool (*gone)(void *context, uin
         ids = calloc(bpf_map__max_entries(kernel->skeleton->maps.cgroups), sizeof(*ids));
         if (!ids)
                 return -ENOMEM;
-        /* The key that was deleted last has no next one. One that goes meanwhile begins anew, within the bound. */
+        /*
+         * The key that was deleted last has no next one. If a key disappears meanwhile, the iteration starts again,
+         * within the bound.
+         */
         while (count < bpf_map__max_entries(kernel->skeleton->maps.cgroups) &&
                         bpf_map_get_next_key(fd, previous, &id) == 0) {
                 ids[count] = id;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The kernel side: probes what this kernel allows, loads and attaches the BPF programs, reads snapshots, and takes what
- * the sensors queued. The only file that talks to BPF.
+ * The kernel side: probes what this kernel allows, loads and attaches the BPF programs, reads snapshots, and takes
+ * updates from the queue of the sensors. The only file that talks to BPF.
  */
 #pragma once
 
@@ -24,9 +24,9 @@ struct kernel_options {
 };
 
 /*
- * Probes, loads and attaches. What the kernel refuses is noted in the capability table and does without. Returns 0;
- * -EOPNOTSUPP: no BTF, or no iterator, so nothing can be measured; -EPERM: CAP_BPF and CAP_PERFMON are missing; another
- * negative errno. It has logged why.
+ * Probes, loads and attaches. Programs that the kernel refuses are noted in the capability table, and the daemon works
+ * without them. Returns 0; -EOPNOTSUPP: no BTF, or no iterator, so nothing can be measured; -EPERM: CAP_BPF and
+ * CAP_PERFMON are missing; another negative errno. It has logged why.
  */
 int kernel_open(const struct kernel_options *options, const struct cgroupfs *cgroupfs, struct kernel **kernel);
 void kernel_close(struct kernel *kernel);
@@ -51,13 +51,13 @@ bool kernel_is_own(const struct kernel *kernel, const struct object_record *reco
 
 /* Whether creation and release of maps and programs are reported by hooks; else only a full pass finds them. */
 bool kernel_tells_objects(const struct kernel *kernel);
-/* Whether any sensor tells of growth. */
+/* Whether any sensor reports growth. */
 bool kernel_tells_growth(const struct kernel *kernel);
-/* Whether sensors tell of RSS changes now. */
+/* Whether sensors currently report RSS changes. */
 bool kernel_tells_rss(const struct kernel *kernel);
 /*
- * Attaches these sensors, which kernel_open() does as well, or detaches them: they cost each page fault something. One
- * that cannot be attached again stays detached; kernel_tells_rss() is false then.
+ * Attaches the sensors of RSS, as kernel_open() does, or detaches them, because they slow down each page fault. If one
+ * of them cannot be attached again, kernel_tells_rss() returns false.
  */
 void kernel_watch_rss(struct kernel *kernel, bool watch);
 
@@ -66,15 +66,15 @@ typedef int (*kernel_object_t)(void *context, const struct object_record *record
 typedef int (*kernel_record_t)(void *context, const void *record);
 
 /*
- * One pass over all maps and programs: @callback for each; a negative return ends it and is returned. A map of a type
- * that objsize.h does not know comes with the kernel's memlock figure and OBJECT_MEMLOCK, one of the daemon's own with
- * OBJECT_OWN.
+ * One pass over all maps and programs: @callback for each; a negative return ends it and is returned. The record of a
+ * map whose type objsize.h does not know has the kernel's memlock figure and OBJECT_MEMLOCK; that of an object of the
+ * daemon has OBJECT_OWN.
  */
 int kernel_read_objects(struct kernel *kernel, kernel_object_t callback, void *context);
 
 /*
- * Measures @n objects again, of which kind, id and address are set; those that are gone get OBJECT_GONE. Returns 0 or a
- * negative errno.
+ * Measures @n objects again. The caller sets kind, id and address; those of objects that are gone get OBJECT_GONE.
+ * Returns 0 or a negative errno.
  */
 int kernel_measure(struct kernel *kernel, struct object_record *records, size_t n);
 
@@ -86,7 +86,7 @@ int kernel_read_rss(struct kernel *kernel, uint32_t epoch, kernel_record_t callb
 
 /*
  * All open files that are maps or programs, with a struct holder_record each, and all maps that programs use, with a
- * struct use_record; only if opened with relations. -EOPNOTSUPP: this kernel does not tell.
+ * struct use_record; only if opened with relations. -EOPNOTSUPP: this kernel does not report them.
  */
 int kernel_read_holders(struct kernel *kernel, kernel_record_t callback, void *context);
 int kernel_read_uses(struct kernel *kernel, kernel_record_t callback, void *context);
@@ -94,14 +94,17 @@ int kernel_read_uses(struct kernel *kernel, kernel_record_t callback, void *cont
 typedef int (*kernel_update_t)(void *context, const struct update *update);
 typedef void (*kernel_popped_t)(void *context, uint64_t cgroup_id);
 
-/* A file descriptor that polls readable when the sensors woke the daemon; -1 without sensors. */
+/* A file descriptor that becomes readable when a sensor wakes the daemon; -1 without sensors. */
 int kernel_updates_fd(const struct kernel *kernel);
 /*
  * Marks the kernel side clean and takes all queued updates. Returns their number or a negative errno. Under a constant
- * stream of them it stops after a while, and kernel_is_dirty() then.
+ * stream of updates it stops after a while; then kernel_is_dirty() is true.
  */
 int kernel_take_updates(struct kernel *kernel, kernel_update_t callback, void *context);
-/* Whether there may be updates that nobody will wake the daemon for: it has to take them by itself, a little later. */
+/*
+ * Whether there may be updates for which no sensor will wake the daemon, so that it has to take them by itself a little
+ * later.
+ */
 bool kernel_is_dirty(const struct kernel *kernel);
 /* Marks the @n cgroups @ids clean: what changes in them from now on is reported again. Returns 0 or a negative errno.
  */
@@ -112,10 +115,10 @@ int kernel_clean_cgroups(struct kernel *kernel, const uint64_t *ids, size_t n);
  * errno.
  */
 int kernel_pop_rss(struct kernel *kernel, uint32_t epoch, kernel_popped_t callback, void *context);
-/* Asks for a report of the removal of the cgroup @id, in which nothing has happened yet. */
+/* Requests a report when the cgroup @id, which has no objects yet, is removed. */
 void kernel_watch_cgroup(struct kernel *kernel, uint64_t id);
 
-/* Whether the removal of some cgroup may not be reported, as the table was full, since this was asked last. */
+/* Whether, since the last call, the table was full, so that the removal of some cgroup may not be reported. */
 bool kernel_lost_cgroups(struct kernel *kernel);
 
 /* Has the sensors forget the cgroups that are @gone. Returns 0 or -ENOMEM. */

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * Bytes of the smallest size class. @directory is where the kernel has a directory or link for each slab cache,
- * /sys/kernel/slab. Without it (no CONFIG_SLUB_DEBUG, or not visible from here) the architecture's: 128 on arm64 before
- * Linux 6.5, else 8.
+ * The smallest size class of kmalloc(), in bytes. @directory is /sys/kernel/slab, where the kernel has a directory or
+ * link for each slab cache. If it is not available (no CONFIG_SLUB_DEBUG, or not visible from here), returns the
+ * default of the architecture: 128 on arm64 before Linux 6.5, else 8.
  */
 uint32_t kmalloc_smallest(const char *directory);

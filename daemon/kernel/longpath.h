@@ -4,8 +4,8 @@
 
 /*
  * Opens @path relative to the directory @fd (AT_FDCWD: the current one; an absolute path needs neither) with the @flags
- * of open() and O_CLOEXEC; what is no directory on the way, or a link in a place where a piece ends, is an error. A
- * path without names is @fd's directory, or the root. Returns a file descriptor or a negative errno (-ENAMETOOLONG: a
- * name is longer than any can be).
+ * of open() and O_CLOEXEC; a component on the way that is not a directory, or that is a symlink where a piece ends, is
+ * an error. A path without names is the directory @fd, or the root. Returns a file descriptor or a negative errno
+ * (-ENAMETOOLONG: a name is longer than any can be).
  */
 int open_long_path(int fd, const char *path, int flags);

@@ -10,5 +10,5 @@ enum namespace {
         NAMESPACE_CGROUP,
 };
 
-/* Whether the namespace of this process is not the host's first one; false if that cannot be told. */
+/* Whether the namespace of this process differs from the initial one of the host; false if that is not known. */
 bool in_other_namespace(enum namespace which);

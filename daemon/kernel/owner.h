@@ -5,13 +5,13 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-/* Whether only root can have made or changed what @st is of, or set a user.* xattr of it. */
+/* Whether only root can have created or changed the file that @st describes, or set its user.* xattrs. */
 static inline bool stat_is_roots(const struct stat *st)
 {
         return st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* The same of what is at @path; of a symlink, itself. */
+/* The same for the file at @path; symlinks are not followed. */
 static inline bool is_roots(const char *path)
 {
         struct stat st;
@@ -19,7 +19,7 @@ static inline bool is_roots(const char *path)
         return lstat(path, &st) == 0 && stat_is_roots(&st);
 }
 
-/* The same of what is open as @fd. */
+/* The same for the open file @fd. */
 static inline bool is_roots_at(int fd)
 {
         struct stat st;

@@ -131,7 +131,7 @@ static const struct {
                         { "cgroup_rmdir" } },
 };
 
-/* What needs a capability(7) of the process and nothing of the kernel. */
+/* Features that require a capability(7) of the process, and no kernel feature. */
 static const struct permission {
         size_t index;
         unsigned int cap;
@@ -274,7 +274,7 @@ bool probe_entry(const char *function)
         return link >= 0;
 }
 
-/* The kernel's function that attaches a trampoline; without CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS it is none. */
+/* The kernel's function that attaches a trampoline; only with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS. */
 #define DIRECT_CALLS "register_ftrace_direct"
 
 /* Of a target's name, with the 0 at its end. */
@@ -340,8 +340,8 @@ static int add_targets(struct targets *targets)
 }
 
 /*
- * Finds all targets in one way through the kernel's BTF: btf__find_by_name_kind() goes through its 100,000 types for
- * each. The caller clears targets->by_name.
+ * Finds all targets in one pass over the kernel's BTF: btf__find_by_name_kind() would visit its 100,000 types for each.
+ * The caller clears targets->by_name.
  */
 static int find_targets(const struct btf *btf, struct targets *targets)
 {
@@ -376,8 +376,8 @@ static int find_target(const struct targets *targets, enum hook_kind kind, const
 }
 
 /*
- * As trial_load(), but one tracepoint that exists stands for all: their loads take the longest, since 6.12.117 at the
- * latest a search of the kernel's whole BTF each.
+ * As trial_load(), but tries only one existing tracepoint for all, because their loads take the longest: each searches
+ * the kernel's whole BTF (since 6.12.117 at the latest).
  */
 static int trial(struct targets *known, enum hook_kind kind, int btf_id, char reason[static VERIFIER_REASON_MAX])
 {
@@ -581,8 +581,8 @@ static uint32_t read_memory_cgroups(const struct cgroupfs *cgroupfs)
 }
 
 /*
- * Where the functions of the workers are that free maps and programs. Of use only where mod_memcg_state has to stand in
- * for hooks that need trampolines.
+ * Finds the addresses of the workers that free maps and programs. They are used only if mod_memcg_state replaces hooks
+ * that require trampolines.
  */
 static void read_free_functions(uint64_t addresses[2])
 {

@@ -32,7 +32,7 @@ struct hook {
         const char *purpose;
         bool essential;
         bool sensor;   /* for a daemon that goes on running */
-        bool relation; /* who holds and uses objects: only when asked for */
+        bool relation; /* who holds and uses objects; loaded only on request */
 };
 
 enum {
@@ -122,10 +122,10 @@ struct machine {
  */
 int probe(const struct btf *btf, const struct cgroupfs *cgroupfs, struct capability *table, struct machine *machine);
 
-/* Whether this process may load a program that traces, on any kernel: 0 or a negative errno. */
+/* Tests whether this process may load a tracing program, on any kernel. Returns 0 or a negative errno. */
 int probe_bpf(void);
 
-/* Whether a task can be preempted while it is in the kernel; true as well if that is not known. */
+/* Whether a task can be preempted while it is in the kernel; also true if that is not known. */
 bool probe_preemption(void);
 
 /* Whether a BPF program can be run at the entry of the kernel's @function: kprobe.multi, which requires CONFIG_FPROBE.
@@ -135,5 +135,8 @@ bool probe_entry(const char *function);
 /* Notes that @capability cannot be used, and why. */
 void capability_lost(struct capability *capability, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same, as the kernel refuses its program with @error, a negative errno. @reason: what the verifier says, or "". */
+/*
+ * The same, because the kernel refuses its program with @error, a negative errno. @reason: the verifier's message, or
+ * "".
+ */
 void capability_refused(struct capability *capability, int error, const char *reason);

@@ -39,7 +39,7 @@ static bool find_build_id(const unsigned char *notes, size_t size, char buffer[B
 }
 
 /*
- * Whether to open and read the file @fd (O_PATH) waits for a local disk at most. A server of FUSE, which anybody may
+ * Whether opening and reading the file @fd (O_PATH) waits at most for a local disk. A server of FUSE, which anybody may
  * have in a user namespace, or of a network file system can let a reader hang that not even SIGKILL ends, and overlayfs
  * may be on top of one. A file system on a block device has its number (st_dev), others have anonymous ones, whose
  * major is 0. AT_STATX_DONT_SYNC asks no server.
@@ -51,7 +51,10 @@ static bool is_on_disk(int fd)
         return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) == 0 && st.stx_dev_major != 0;
 }
 
-/* Opens the program that process @pid runs. Returns a descriptor, or -1: there is none, or to read it may not end. */
+/*
+ * Opens the program that process @pid runs. Returns a descriptor, or -1 if there is none, or if reading it could block
+ * forever.
+ */
 static int open_program(uint32_t pid)
 {
         _cleanup_close_ int file = -1;

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * The build id of the program that process @pid runs, in hexadecimal; "" if there is none, or the program is not on a
- * file system with a block device: to read it could take for ever. Returns @buffer.
+ * The build id of the program that process @pid runs, in hexadecimal; "" if there is none, or if the program is on a
+ * file system without a block device, where reading could block forever. Returns @buffer.
  */
 #define BUILD_ID_MAX 41
 char *read_build_id(uint32_t pid, char buffer[BUILD_ID_MAX]);

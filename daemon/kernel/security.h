@@ -6,17 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether bpf is among the LSMs that run; without it programs attach to the LSM's hooks and are never called. */
+/* Whether bpf is among the active LSMs; without it, programs can be attached to LSM hooks but are never called. */
 bool security_has_bpf(void);
 
 /*
- * Why programs cannot read the kernel's memory, NULL: they can, or nobody tells. With lockdown=confidentiality the
- * verifier does not know bpf_probe_read_kernel() (security/lockdown/lockdown.c, LOCKDOWN_BPF_READ_KERNEL); empty
- * programs are taken.
+ * Why programs cannot read the kernel's memory; NULL: they can, or it is not known. With lockdown=confidentiality the
+ * verifier does not know bpf_probe_read_kernel() (security/lockdown/lockdown.c, LOCKDOWN_BPF_READ_KERNEL); it still
+ * accepts empty programs.
  */
 const char *security_obstacle(void);
 
-/* The list of LSMs that run, separated by commas, in @list of @size bytes; "" if nobody tells. */
+/* Writes the names of the active LSMs, separated by commas, into @list of @size bytes; "" if they are not known. */
 void security_list(char *list, size_t size);
 
 /* Whether @word is in the value of @option, such as "cgroup_disable=", on the kernel's command line. */

@@ -19,8 +19,10 @@ const void *skeleton_unpack(const void *packed, size_t packed_size, size_t size)
  */
 void skeleton_free_unpacked(void);
 
-/* Runs @program, one of those that are not attached, with @context of @size bytes, which it may change. Returns 0 or a
- * negative errno. */
+/*
+ * Runs @program, which must not be attached, with @context of @size bytes, which the program may change. Returns 0 or a
+ * negative errno.
+ */
 int skeleton_run(const struct bpf_program *program, void *context, size_t size);
 
 /*
@@ -51,5 +53,5 @@ void skeleton_array_deinit(struct skeleton_array *array);
 int skeleton_array_run(const struct skeleton_array *array, void *request, size_t request_size, const void *elements,
                 void *results, size_t n);
 
-/* Entries of a table that @wanted shall fit into: @min doubled until they do, or @max is reached. */
+/* The number of entries of a table for @wanted entries: @min, doubled until it suffices or reaches @max. */
 uint32_t skeleton_table_size(size_t wanted, uint32_t min, uint32_t max);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whether programs can be attached to functions of the kernel: a kernel may load what it cannot attach. */
+/* Whether programs can be attached to functions of the kernel: a kernel may load a program that it cannot attach. */
 #pragma once
 
 #include <errno.h>
@@ -9,8 +9,8 @@
 
 /*
  * Attaches a program that does nothing to the function @btf_id of the kernel, and detaches it. Returns 0 or a negative
- * errno; it is -ENOTSUPP, which has no text, where ftrace has no direct calls. It takes a while where it works: an RCU
- * grace period of tasks.
+ * errno; -ENOTSUPP (for which strerror() has no text) if ftrace has no direct calls. If it succeeds, it takes as long
+ * as a grace period of RCU tasks.
  */
 int trampoline_try(int btf_id);
 

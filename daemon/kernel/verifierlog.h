@@ -22,10 +22,14 @@ int verifier_log_init(struct verifier_log *log, struct bpf_object *object);
 void verifier_log_deinit(struct verifier_log *log);
 
 /*
- * After a load that failed: the program that the verifier refused, with why in @reason. NULL: it was none; the kernel
- * refuses without a log what does not get as far as the verifier (bpf_prog_load(), kernel/bpf/syscall.c).
+ * After a load that failed: the program that the verifier refused, with why in @reason. NULL: the verifier refused
+ * none. There is no log of a program that the kernel refuses before the verifier runs (bpf_prog_load(),
+ * kernel/bpf/syscall.c).
  */
 const struct bpf_program *verifier_log_refused(const struct verifier_log *log, char reason[static VERIFIER_REASON_MAX]);
 
-/* Why the verifier, whose log is @text, refused a program: the last line that is no statistics. "" if there is none. */
+/*
+ * Why the verifier, whose log is @text, refused a program: the last line of the log that is not part of the statistics,
+ * or "".
+ */
 void verifier_reason(const char *text, char reason[static VERIFIER_REASON_MAX]);

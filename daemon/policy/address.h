@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Addresses that are listened at, as they are written in files. */
+/* Addresses to listen on, as written in configuration files. */
 #pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* Bytes of an address as text, with its NUL: a path that fits into a socket's address with a suffix of four bytes. */
+/*
+ * Bytes of an address as text, with its NUL: the longest is a path that, with a suffix of four bytes, fits into a
+ * socket's address.
+ */
 #define LISTEN_ADDRESS_SIZE (sizeof(((struct sockaddr_un *) NULL)->sun_path) - 4)
 
-/* Numbers: no name is resolved. */
+/* Numeric addresses only: no name is resolved. */
 struct listen_address {
         char text[LISTEN_ADDRESS_SIZE]; /* as it was given; "": none */
         struct sockaddr_storage socket; /* AF_UNIX, AF_INET or AF_INET6 */
-        socklen_t length;               /* of what is used of it, in bytes */
+        socklen_t length;               /* of the part that is used, in bytes */
 };
 
 /*
@@ -22,7 +25,7 @@ struct listen_address {
  */
 int listen_address_parse(const char *text, struct listen_address *address);
 
-/* Whether only this host reaches @address. */
+/* Whether @address can be reached only from this host. */
 bool listen_address_is_local(const struct listen_address *address);
 
 /* Whether @x and @y have the same port, in whatever family: one may be in use because of the other. */

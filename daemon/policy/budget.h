@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Budgets and settings, as they are in force, and what they are if nothing is given. */
+/* Budgets and settings that are in force, and their defaults. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,18 +13,20 @@
 /* Default of ClearPercent=: a state is left when usage is this far below its limit, so that it does not flap. */
 #define BUDGET_CLEAR_PERCENT 90
 
-/* Default of PollSec=: what an operator still takes for "now", while a pass over 10,000 maps takes 4 ms of it. */
+/* Default of PollSec=: an operator still considers this to be "now", and a pass over 10,000 maps takes only 4 ms. */
 #define SETTINGS_POLL_USEC (5ULL * 1000 * 1000)
 
-/* Defaults of AlertIntervalSec= and AlertBurst=: ok → high → max and back are four, so two full rounds a minute. */
+/*
+ * Defaults of AlertIntervalSec= and AlertBurst=: ok → high → max and back are four alerts, so this permits two full
+ * rounds a minute.
+ */
 #define SETTINGS_ALERT_INTERVAL_USEC (60ULL * 1000 * 1000)
 #define SETTINGS_ALERT_BURST         8
 
-/* Default of ThrottleMaxSec=: the pause that memory.high makes at most (MEMCG_MAX_HIGH_DELAY_JIFFIES, mm/memcontrol.c).
- */
+/* Default of ThrottleMaxSec=: the longest pause of memory.high (MEMCG_MAX_HIGH_DELAY_JIFFIES, mm/memcontrol.c). */
 #define SETTINGS_THROTTLE_MAX_USEC (2ULL * 1000 * 1000)
 
-/* Default of MaxCgroups=: twice the memory cgroups that there are, and some a CPU (kernel.c). */
+/* Default of MaxCgroups=: twice the number of existing memory cgroups, and some for each CPU (kernel.c). */
 #define SETTINGS_CGROUPS_MAX 0
 
 /* Default of FailMode=: stopping the service on purpose opens the gate; an outage is worse than a missed limit. */
@@ -33,7 +35,7 @@
 /* Default of Strict=: what the kernel cannot do is reported in the capability table, and the rest still works. */
 #define SETTINGS_STRICT false
 
-/* Default of History=: a question about last week comes when it is too late to begin. */
+/* Default of History=: when somebody asks about last week, it is too late to begin recording. */
 #define SETTINGS_HISTORY true
 
 /* Defaults of MetricsCgroupsMax= and MetricsMapsMax=: a busy node has some hundred cgroups; each has 12 series. */
@@ -48,19 +50,19 @@ enum budget_action {
 
 enum budget_attribution {
         BUDGET_CHARGED, /* by the charged cgroup */
-        BUDGET_HOLDER,  /* by the cgroup of who holds the object, where the charged one is gone or another */
+        BUDGET_HOLDER,  /* by the cgroup of the holder, if the charged one is gone or another */
 };
 
 enum budget_count {
         COUNT_ALLOCATED,
         COUNT_CHARGED,
-        COUNT_COMMITTED, /* what the objects can grow to without anybody creating anything */
+        COUNT_COMMITTED, /* what the objects can grow to while nobody creates another one */
 };
 
 /* What OnMax=deny with Count=committed does with objects that can grow without a limit. */
 enum budget_unbounded {
         UNBOUNDED_REFUSE,
-        UNBOUNDED_ALLOW, /* they count with what they have */
+        UNBOUNDED_ALLOW, /* they count with their current size */
 };
 
 /* One *.budget file. */
@@ -102,7 +104,7 @@ static inline bool budget_has_names(const struct budget *budget)
         return budget->pods.count > 0 || budget->containers.count > 0;
 }
 
-/* Whether the path does not tell if a cgroup has @budget. */
+/* Whether the path alone does not determine if a cgroup has @budget. */
 static inline bool budget_needs_more_than_path(const struct budget *budget)
 {
         return budget->users.count > 0 || budget_has_names(budget);
@@ -110,7 +112,7 @@ static inline bool budget_needs_more_than_path(const struct budget *budget)
 
 /* bpfbudgetd.conf, section [Daemon]. */
 struct settings {
-        uint64_t poll_usec;           /* PollSec=: between passes where no sensor tells of growth; 0: none */
+        uint64_t poll_usec;           /* PollSec=: between passes if no sensor reports growth; 0: none */
         uint64_t alert_interval_usec; /* AlertIntervalSec=: at most AlertBurst= alerts a cgroup in this time */
         uint32_t alert_burst;
         uint64_t throttle_max_usec;           /* ThrottleMaxSec= */
@@ -118,10 +120,10 @@ struct settings {
         uint32_t cgroups_max;                 /* MaxCgroups=: size of the tables in the kernel; 0: from the machine */
         bool fail_closed;                     /* FailMode=open|closed */
         bool strict;                          /* Strict=: refuse to start where OnMax=deny is not available */
-        uint64_t orphans_high;                /* OrphansHigh=: bytes; BUDGET_INFINITY: not looked at */
+        uint64_t orphans_high;                /* OrphansHigh=: bytes; BUDGET_INFINITY: not checked */
         bool history;                         /* History= */
         struct listen_address metrics_listen; /* MetricsListen= */
-        uint32_t metrics_cgroups_max;         /* MetricsCgroupsMax=: of those without a budget */
+        uint32_t metrics_cgroups_max;         /* MetricsCgroupsMax=: of cgroups without a budget */
         uint32_t metrics_maps_max;            /* MetricsMapsMax= */
 };
 

@@ -5,7 +5,7 @@
 #include "policy/budget.h"
 #include "policy/source.h"
 
-/* Reports limits of @budget, of which @source knows where each was given, that do not go together. */
+/* Reports limits of @budget that contradict each other. @source knows where each was given. */
 void check_limits(struct source *source, const struct budget *budget);
 
 /* The same of @settings. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Settings and budgets from configuration files (and budgets in unit files, unitbudgets.h): files.h has precedence,
- * lines.h lines, keys.h the table of keys, values.h values, match.h which budget is a cgroup's.
+ * lines.h lines, keys.h the table of keys, values.h values, match.h the choice of a cgroup's budget.
  *
  * Directories, the first one wins for files of the same name: /etc/bpfbudget, /run/bpfbudget, /usr/lib/bpfbudget.
  * bpfbudgetd.conf, then bpfbudgetd.conf.d/NAME.conf hold the settings; NAME.budget, then the drop-ins
@@ -24,8 +24,8 @@ uint64_t config_read_ram(void);
 /*
  * Reads everything below @root ("" for the system; a test directory otherwise) from the three directories, or only the
  * one directory @directory if that is not NULL (--check-config DIR). All files are read to their end, so that all that
- * is wrong is reported at once. Returns 0; -EINVAL if there was anything fatal, then *config is empty; -ENOMEM. What is
- * wrong in a unit file is reported as fatal, too, but costs only its own budget. @config is to be given to
+ * is wrong is reported at once. Returns 0; -EINVAL if there was anything fatal, then *config is empty; -ENOMEM. Errors
+ * in a unit file are reported as fatal, too, but disable only the budget of that unit. @config is to be given to
  * config_deinit() in any case.
  */
 int config_load(struct config *config, const char *root, const char *directory, const struct config_machine *machine,

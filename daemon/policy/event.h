@@ -17,23 +17,23 @@ enum event_kind {
         EVENT_REFUSAL,  /* a growth past Max was refused */
         EVENT_THROTTLE, /* a cgroup over High was paused */
         EVENT_FILL,     /* a map is nearly full, or is not any more */
-        EVENT_ORPHANS,  /* what nobody holds is too much, or is not any more; @policy is NULL, @cgroup the root */
+        EVENT_ORPHANS,  /* orphans exceed OrphansHigh=, or no longer do; @policy is NULL, @cgroup the root */
         EVENT_KINDS,
 };
 
-/* What is 0 or NULL is not known, or not of this kind. */
+/* Members that are 0 or NULL are not known, or do not apply to this kind. */
 struct budget_event {
         enum event_kind kind;
         const struct cgroup *cgroup; /* where it happened */
-        const struct policy *policy; /* whose limits were passed: of @cgroup, or of one above it */
-        const struct cgroup *payer;  /* the cgroup that @policy is of */
-        uint64_t usage;              /* bytes that the limits are about */
+        const struct policy *policy; /* whose limits were exceeded: that of @cgroup, or of one above it */
+        const struct cgroup *payer;  /* the cgroup that has @policy */
+        uint64_t usage;              /* bytes that are compared with the limits */
         bool dry_run;                /* it was not done, only decided */
 
-        /* Who is to hear of it. An alert that the rate limit holds back comes later, for the journal alone. */
+        /* The receivers. An alert that the rate limit delays is sent later, to the journal only. */
         bool publish;        /* subscribers, and the counters */
         bool alert;          /* the journal */
-        bool quiet;          /* it is not one for the journal: none is missing there */
+        bool quiet;          /* it is not for the journal: no alert is suppressed */
         uint32_t suppressed; /* alerts of this kind and cgroup that were not sent before this one */
 
         /* The process that caused it. */
@@ -43,21 +43,24 @@ struct budget_event {
         /* EVENT_STATE, EVENT_FILL (LEVEL_HIGH: over MapFillHigh=) */
         enum budget_level from, to;
 
-        /* EVENT_STATE, EVENT_REFUSAL, EVENT_FILL: the limit that was passed, or would have been */
+        /* EVENT_STATE, EVENT_REFUSAL, EVENT_FILL: the limit that was exceeded, or would have been */
         enum budget_limit limit;
 
-        /* EVENT_STATE: bytes since the last flush; EVENT_THROTTLE: bytes that it grew by */
+        /* EVENT_STATE: bytes since the last flush; EVENT_THROTTLE: growth in bytes */
         int64_t delta;
 
-        /* EVENT_REFUSAL: what was to be made or to grow. kind is 0 if nothing is known of it. EVENT_FILL: the map. */
+        /*
+         * EVENT_REFUSAL: the object that was to be created or to grow; kind is 0 if nothing is known about it.
+         * EVENT_FILL: the map.
+         */
         struct object_record object;
         bool growth;                 /* elements of a map, not a new object */
-        bool killed;                 /* which could not be refused: the process was killed instead */
+        bool killed;                 /* the growth could not be refused: the process was killed instead */
         const struct cgroup *grower; /* of the process */
-        uint64_t size;               /* bytes that it would have taken; 0: it is about a number of objects */
-        uint64_t used, max;          /* of @limit, when it was refused: bytes, or a number of objects */
+        uint64_t size;               /* bytes that were requested; 0: @limit is a number of objects */
+        uint64_t used, max;          /* of @limit at the time of the refusal: bytes, or a number of objects */
 
-        /* EVENT_ORPHANS: @usage is bytes, @used how many objects that is, @max OrphansHigh=. */
+        /* EVENT_ORPHANS: @usage is in bytes, @used the number of orphans, @max OrphansHigh=. */
 
         /* EVENT_THROTTLE */
         uint64_t pause_usec;

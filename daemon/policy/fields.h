@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Values of files into the fields of struct budget and struct settings, by the types of keys. */
+/* Parses values of files into the fields of struct budget and struct settings, by the types of keys. */
 #pragma once
 
 #include "policy/source.h"

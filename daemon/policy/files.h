@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The files of the configuration: which directories, which file overrides which, and what is in one. */
+/* The files of the configuration: the directories, which file overrides which, and reading a file. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,13 +8,16 @@
 
 #include "policy/source.h"
 
-/* No budget file that people write is near it; it bounds what somebody else's file costs the daemon. Bytes. */
+/* In bytes. Budget files that people write are far smaller; the limit bounds the cost of an arbitrary file. */
 #define FILE_SIZE_MAX (1024 * 1024)
 
 #define SETTINGS_FILE "bpfbudgetd.conf"
 #define BUDGET_SUFFIX ".budget"
 
-/* Drop-ins of a file have the second suffix, in the directory of its name with the first one; units have them, too. */
+/*
+ * Drop-ins of a file have the second suffix, in the directory named after the file with the first suffix; the same
+ * applies to units.
+ */
 #define DROPIN_DIRECTORY_SUFFIX ".d"
 #define DROPIN_SUFFIX           ".conf"
 
@@ -23,7 +26,7 @@ bool has_suffix(const char *name, const char *suffix);
 
 /*
  * Whether the file @name in the directory @directory (AT_FDCWD) is a link to /dev/null or an empty file: it only hides
- * those of the same name below it.
+ * files of the same name in directories of lower precedence.
  */
 bool is_mask(int directory, const char *name);
 
@@ -48,7 +51,7 @@ void listing_deinit(struct listing *listing);
 void list_all(struct loader *loader, const char *root, const char *directory, struct listing *files,
                 struct listing *dropins);
 
-/* Orders by name and leaves of each name the file that has precedence, if that is not a mask. */
+/* Orders the files by name, and keeps for each name only the file that has precedence, if that is not a mask. */
 void listing_resolve(struct listing *listing);
 
 /* Whether @entry, of all directories, is in that of the vendor. */
@@ -57,7 +60,7 @@ bool is_vendors(const struct entry *entry);
 /* Whether @dropin is one of the file of settings or budgets @name. */
 bool is_dropin_of(const struct entry *dropin, const char *name);
 
-/* Warns of drop-ins of budgets that none of @files is, which has to have those that are masked, too. */
+/* Warns of drop-ins of budgets that are not in @files, which must contain the masked ones, too. */
 void warn_of_strays(struct loader *loader, const struct listing *files, const struct listing *dropins);
 
 /* Reads @file into the loader's buffer. Returns its size in bytes, or a negative errno after reporting. */

@@ -11,7 +11,7 @@ struct pattern {
         char *glob;
         bool exclude;
 
-        /* What of @glob stands for itself, in bytes: at its start, at its end, and the longest in between. */
+        /* The literal parts of @glob, in bytes: at its start, at its end, and the longest in between. */
         uint32_t prefix, suffix, needle, needle_length;
 };
 
@@ -23,17 +23,17 @@ struct patterns {
 
 /*
  * Whether @path matches @glob, both UTF-8: "?" and "[…]" one character, "*" any within a path component, "**" any
- * across components; where "**" is a whole component it may also be none, so that the children of "/a" and "/a" itself
- * match one glob. "[!…]" and "[^…]" are the other characters. A backslash stands for itself, as names of systemd units
- * have it. The root has no component: "*" as first component does not match it, "**" does. Time is linear in the length
- * of the path, and a client may ask for any glob: one of more than 255 bytes from its first wildcard on matches
- * nothing.
+ * across components; "**" as a whole component may also match no component, so that one glob can match "/a" and all
+ * that is below it. "[!…]" and "[^…]" match the characters that are not listed. A backslash stands for itself, as names
+ * of systemd units have it. The root has no component: "*" as first component does not match it, "**" does. Time is
+ * linear in the length of the path, and a client may ask for any glob: one of more than 255 bytes from its first
+ * wildcard on matches nothing.
  */
 bool glob_match(const char *glob, const char *path);
 
 /*
  * A glob that matches @path, of a cgroup, and nothing else, for a line of a budget file. Returns 0 and *glob, to be
- * freed; -EINVAL: the path has blanks, control characters, or is not UTF-8; -ENAMETOOLONG: a line has no room for it;
+ * freed; -EINVAL: the path has blanks or control characters, or is not UTF-8; -ENAMETOOLONG: it is too long for a line;
  * -ENOMEM.
  */
 int glob_escape(const char *path, char **glob);
@@ -45,15 +45,16 @@ int glob_escape(const char *path, char **glob);
  */
 int glob_approximate(const char *path, char **glob);
 
-/* Finds what the matches of @pattern's glob begin and end with, and the longest that they have in between. */
+/*
+ * Finds the literal text with which all matches of @pattern's glob begin and end, and the longest literal text in
+ * between.
+ */
 void pattern_compile(struct pattern *pattern);
 
-/* Whether @length bytes of @text match @pattern, which was compiled; whether it excludes is the caller's business. */
+/* Whether @length bytes of @text match @pattern, which was compiled; the caller handles pattern->exclude. */
 bool pattern_match(const struct pattern *pattern, const char *text, size_t length);
 
-/*
- * The length in bytes of the brackets at @glob, 0 if they are not closed; *found says whether @character is in them.
- */
+/* The length in bytes of the brackets at @glob, 0 if they are not closed; *found: whether @character is in them. */
 size_t glob_brackets(const char *glob, uint32_t character, bool *found);
 
 /* Whether all brackets in @glob are closed. */
@@ -71,10 +72,10 @@ int patterns_add(struct patterns *patterns, const char *glob, bool exclude);
 void patterns_deinit(struct patterns *patterns);
 
 /*
- * Whether any including pattern matches @text, @length bytes, or all are excluding ones, and no excluding one does;
- * false if there are none.
+ * Whether no excluding pattern matches @text (@length bytes), and an including one does or there are only excluding
+ * ones. False if there are no patterns.
  */
 bool patterns_match_text(const struct patterns *patterns, const char *text, size_t length);
 
-/* The same of @path, which ends in NUL. */
+/* The same for @path, which ends in NUL. */
 bool patterns_match(const struct patterns *patterns, const char *path);

@@ -9,13 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a glob that ends at a node says of its budget. */
+/* What it means for a budget that a glob of it ends at a node. */
 enum mark_kind {
         MARK_CGROUP,
         MARK_NOT_CGROUP,
         MARK_UNIT,
         MARK_NOT_UNIT,
-        MARK_IS_UNIT, /* of whatever budget: the path is that of a unit */
+        MARK_IS_UNIT, /* of no budget: the path is that of a unit */
 };
 
 struct mark {
@@ -28,7 +28,7 @@ enum edge_kind {
         EDGE_ANY,       /* any but "/" */
         EDGE_STEM,      /* any but "/" and "@": what the name of a unit begins with */
         EDGE_BRACKETS,  /* those in brackets */
-        EDGE_DEEP,      /* "/" to a node that loops: what "**" stands for where it is a component that may be none */
+        EDGE_DEEP,      /* "/" to a node that loops: a "**" that is a whole component, and may match none */
         EDGE_NOTHING,   /* without a character */
 };
 
@@ -44,13 +44,13 @@ enum loop_kind {
         LOOP_NONE,
         LOOP_COMPONENT, /* any character but "/" leads back */
         LOOP_ALL,       /* any character does */
-        LOOP_ESCAPE,    /* none does; "_" is taken off the name of a unit once (cg_escape() of systemd) */
+        LOOP_ESCAPE,    /* none does; one "_" is removed from the name of a unit (cg_escape() of systemd) */
         LOOP_STEM,      /* any character but "/" and "@" does */
 };
 
 struct node {
         enum loop_kind loop;
-        bool of_name; /* only budgets that go by Unit= alone are here and behind */
+        bool of_name; /* here and behind are only budgets that match by Unit= alone */
         struct edge *edges;
         size_t edge_count;
         struct mark *marks;
@@ -63,10 +63,13 @@ struct globtree {
         size_t count;
         uint32_t paths; /* node where globs of paths begin */
 
-        /* Of budgets that go by Unit= alone: where paths begin with slices, and globs of units behind them. */
+        /*
+         * For budgets that match by Unit= alone: the node where the slices of a path begin, and that where globs of
+         * units begin.
+         */
         uint32_t names, name_units;
 
-        /* The same of budgets that go by Cgroup= too. 0: there are none. */
+        /* The same for budgets that match by Cgroup=, too. 0: there are none. */
         uint32_t slices, units;
 };
 
@@ -76,11 +79,11 @@ void globtree_deinit(struct globtree *tree);
 
 /*
  * Adds @glob, which must outlive the tree, of a path (MARK_CGROUP, MARK_NOT_CGROUP) or of a unit; @of_name: the budget
- * goes by units alone. Returns 0 or -ENOMEM.
+ * matches by Unit= alone. Returns 0 or -ENOMEM.
  */
 int globtree_add(struct globtree *tree, const char *glob, uint32_t budget, enum mark_kind kind, bool of_name);
 
-/* After the last glob. */
+/* Completes the tree after the last glob was added. */
 void globtree_finish(struct globtree *tree);
 
 /* Whether @edge, which takes a character, takes @character. */

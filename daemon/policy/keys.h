@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table of keys. One more of [Budget] is a row there, a field of struct budget, and a paragraph in the manual:
- * files, SetBudget, ListBudgets, bpfbudgetctl set-budget and the tests of manuals and completion go by the table.
+ * The table of keys. A new key of [Budget] requires a row there, a field in struct budget, and a paragraph in the
+ * manual. Files, SetBudget, ListBudgets, bpfbudgetctl set-budget and the tests of manuals and completion use the table.
  */
 #pragma once
 
@@ -11,10 +11,10 @@
 
 #include "policy/budget.h"
 
-/* No kind of file has more. */
+/* The maximum number of keys of one kind of file. */
 #define KEYS_MAX 32
 
-/* Of a key's name and its NUL, and of the text of a value that is no list. Bytes. */
+/* Sizes in bytes, with the NUL: of a key's name, and of the text of a value that is not a list. */
 #define KEY_NAME_SIZE 32
 #define KEY_TEXT_SIZE 32
 
@@ -23,7 +23,7 @@ enum key_type {
         KEY_COUNT,   /* uint64_t; BUDGET_INFINITY */
         KEY_NUMBER,  /* uint32_t */
         KEY_PERCENT, /* uint32_t; the sign is optional */
-        KEY_RATIO,   /* uint32_t, percent; 0: infinity, which is no ratio at all */
+        KEY_RATIO,   /* uint32_t, percent; 0: infinity, that is, no limit */
         KEY_TIME,    /* uint64_t, microseconds */
         KEY_WORD,    /* an enum */
         KEY_FLAG,    /* bool */
@@ -45,11 +45,11 @@ struct key {
         enum key_type type;
         size_t offset, size;       /* of the field; size 0: a list or an address */
         uint64_t minimum, maximum; /* of numbers */
-        uint64_t initial;          /* what it is if nothing is given, as key_get() has it */
+        uint64_t initial;          /* the default, as key_get() returns it */
         const struct word *words;  /* of words, up to one without text */
-        bool runtime;              /* SetBudget takes it */
+        bool runtime;              /* SetBudget accepts it */
         const char *unit, *help;   /* of a value, in a word; what the key is for, in a few */
-        const char *expected;      /* in messages: what is right */
+        const char *expected;      /* in messages: what is valid */
 };
 
 /* One kind of file. */
@@ -79,18 +79,20 @@ void name_sections(const struct format *format, char *text, size_t size);
 /* Writes "Cgroup=, Unit=, User=" into @text, @size bytes. */
 void name_keys(const struct format *format, const char *section, char *text, size_t size);
 
-/* Gets or sets the field of @key in @target, a struct of its format; BUDGET_INFINITY is no limit. Lists are passed
- * over. */
+/* Gets or sets the field of @key in @target, a struct of its format; BUDGET_INFINITY is no limit. Lists are skipped. */
 uint64_t key_get(const struct key *key, const void *target);
 void key_set(const struct key *key, void *target, uint64_t value);
 
-/* Sets all fields of @target but lists to what they are if nothing is given. */
+/* Sets all fields of @target except lists to their defaults. */
 void keys_reset(const struct format *format, void *target);
 
-/* The word of @key that stands for @value, NULL: there is none. */
+/* The word for @value of @key; NULL: there is none. */
 const char *key_word(const struct key *key, uint64_t value);
 
-/* Writes @value as a file has it. Returns whether it can be in one: it is no list, and not below the minimum. */
+/*
+ * Writes @value in the syntax of files. Returns whether a file can contain it: it is not a list, and not below the
+ * minimum.
+ */
 bool key_format(const struct key *key, uint64_t value, char text[static KEY_TEXT_SIZE]);
 
 /* Writes the name that @key has in the varlink interface: "mapsMax" for "MapsMax". */

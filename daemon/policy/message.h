@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 /*
- * One thing wrong: @file and @line (0: the file as a whole), and what, in words, in one line of valid UTF-8. @fatal is
- * false for a warning.
+ * Reports one error in @line of @file (0: the file as a whole), described by one line of valid UTF-8. @fatal is false
+ * for a warning.
  */
 typedef void (*config_message_t)(void *context, const char *file, unsigned int line, bool fatal, const char *message);

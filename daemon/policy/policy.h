@@ -17,7 +17,7 @@ enum budget_level {
         LEVEL_MAX,  /* over Max=, MapsMax= or ProgramsMax= */
 };
 
-/* What happened in a cgroup since it has a budget; only grows, also over restarts of the daemon. */
+/* Counts of what happened in a cgroup since it has had a budget. They only grow, and survive restarts of the daemon. */
 struct budget_events {
         uint64_t high;      /* times that High was passed */
         uint64_t max;       /* times that Max was passed */
@@ -35,7 +35,7 @@ enum budget_limit {
         LIMIT_HIGH,
         LIMIT_FOOTPRINT_RATIO,
         LIMITS,
-        LIMIT_UNBOUNDED = LIMITS, /* no usage passes it: maps without a ceiling are refused by it */
+        LIMIT_UNBOUNDED = LIMITS, /* not a limit of usage: the refusal of maps without a ceiling */
         LIMIT_MAP_FILL,           /* of single maps, not of a cgroup: enforce/fills.h */
         LIMIT_ORPHANS,            /* of all orphans: enforce/orphanwatch.h */
 };
@@ -43,7 +43,7 @@ enum budget_limit {
 /* The answer of policy_update(). */
 struct policy_change {
         enum budget_level from, to;
-        enum budget_limit limit; /* that is passed now; the one that was, if to is LEVEL_OK */
+        enum budget_limit limit; /* that is exceeded now, or that was if to is LEVEL_OK */
 };
 
 /* The limits that a cgroup's owner may set by xattrs. */
@@ -60,54 +60,54 @@ struct policy {
         uint64_t lowered_high, lowered_max; /* what the owner asked the daemon for; BUDGET_INFINITY: nothing */
         char *ignored[OWNER_LIMITS]; /* what is wrong with an xattr of the owner's, which is ignored; NULL: nothing */
         enum budget_level level;
-        enum budget_limit limit; /* that is passed; of several the first of the highest level */
-        uint32_t over;           /* bit n: limit n is passed and not yet clear again */
+        enum budget_limit limit; /* that is exceeded; of several, the first of the highest level */
+        uint32_t over;           /* bit n: limit n was exceeded and is not clear again */
         struct budget_events events;
-        uint64_t last_usage; /* bytes, when it was last looked at */
-        bool refused;        /* by the gate since it was last looked at: its count is to be read */
+        uint64_t last_usage; /* bytes, at the last evaluation */
+        bool refused;        /* the gate has refused since the last evaluation: read its count */
         bool has_domain;     /* the gate knows its limits */
-        bool rss_unknown;    /* an RSS of 0 means that nobody has read it, and is not compared with */
+        bool rss_unknown;    /* RSS was not read: 0 is not compared with limits */
 
         /* Rate limit of the alerts. */
         uint64_t window_start_usec;
         uint32_t sent, suppressed;
         enum budget_level reported; /* the highest one in this window */
 
-        /* The same of the alerts of maps that are nearly full. */
+        /* The same for alerts about maps that are nearly full. */
         uint64_t fills_start_usec;
         uint32_t fills, fills_suppressed;
 
-        /* The same of the warnings of ignored. */
+        /* The same for warnings about ignored xattrs. */
         uint64_t warnings_start_usec;
         uint32_t warnings;
-        struct policy_change held; /* the last one that was not reported; from is to: none */
+        struct policy_change held; /* the last one that was not reported; none if from equals to */
 };
 
 /* Frees what @policy has of its own. */
 void policy_deinit(struct policy *policy);
 
 /*
- * Sets the limits in force: those of @budget, lowered to @own_high and @own_max (bytes; BUDGET_INFINITY: not set) where
- * these are below. A Max below High lowers High with it. Level and events are kept.
+ * Sets the limits in force: those of @budget, lowered to @own_high and @own_max (bytes; BUDGET_INFINITY: not set) if
+ * those are lower. A Max below High lowers High with it. Level and events are kept.
  */
 void policy_set(struct policy *policy, const struct budget *budget, uint64_t own_high, uint64_t own_max);
 
-/* Goes on at @level, where a predecessor has left the cgroup. */
+/* Continues at @level, at which a previous daemon left the cgroup. */
 void policy_resume(struct policy *policy, enum budget_level level, const struct budget_events *events);
 
-/* The bytes of @usage that @policy's limits are about. */
+/* The part of @usage, in bytes, that is compared with @policy's limits. */
 uint64_t policy_usage(const struct policy *policy, const struct usage *usage);
 
 /*
- * Takes the cgroup's new usage. Upwards a level begins when a limit is passed; it ends when usage is at most
- * ClearPercent= of that limit (counts: when they are at most the limit). Counts events. Returns whether the level
+ * Evaluates the cgroup's new usage. A level begins when a limit is exceeded, and ends when usage is at most
+ * ClearPercent= of that limit (for numbers of objects: at most the limit). Counts events. Returns whether the level
  * changed, with *change.
  */
 bool policy_update(struct policy *policy, const struct usage *usage, struct policy_change *change);
 
 /*
- * Whether an alert may be sent now; at most @burst in @interval_usec. If so *suppressed is how many were not since the
- * last.
+ * Whether an alert may be sent now; at most @burst in @interval_usec. If so, *suppressed is the number of alerts that
+ * were suppressed since the last one.
  */
 bool policy_may_alert(struct policy *policy, enum budget_level level, uint64_t now_usec, uint64_t interval_usec,
                 uint32_t burst, uint32_t *suppressed);

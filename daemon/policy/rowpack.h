@@ -18,8 +18,8 @@ struct rowpack {
 int rowpack_add(struct rowpack *pack, const uint32_t row[256]);
 
 /*
- * Packs them, with room for the labels. Returns 0 and *entries, to be freed, *count of them; -E2BIG: it takes more than
- * @max; -ENOMEM.
+ * Packs the rows, with room for the labels. Returns 0 and *entries, to be freed, *count of them; -E2BIG: more than @max
+ * entries are necessary; -ENOMEM.
  */
 int rowpack_finish(struct rowpack *pack, size_t max, struct automaton_entry **entries, size_t *count);
 

@@ -11,7 +11,7 @@
 #include "policy/utf8.h"
 #include "policy/values.h"
 
-/* Two excerpts, all keys of a section, and the words around them. Bytes. */
+/* In bytes: room for two excerpts, all keys of a section, and the words around them. */
 #define MESSAGE_SIZE 1024
 
 /* What all files of one configuration share. */
@@ -30,7 +30,7 @@ struct loader {
 struct given {
         const char *file;
         unsigned int line;  /* 0: not given, or not valid */
-        unsigned int order; /* of what was given, over all files */
+        unsigned int order; /* among all values given, over all files */
         struct excerpt text;
 };
 
@@ -46,7 +46,7 @@ struct source {
         const struct format *format;
         void *target; /* struct settings or struct budget */
         unsigned int messages, errors, given_count;
-        bool matched;                 /* anything was given in [Match], right or wrong */
+        bool matched;                 /* [Match] has a key, valid or not */
         struct given given[KEYS_MAX]; /* by the key's place in the format */
 
         /* Of this file. */
@@ -56,15 +56,15 @@ struct source {
         struct line rest;    /* of the value of a long line: what inih has not seen yet */
         size_t value_length; /* of the pieces of it in the loader's value */
         bool crlf;
-        bool extension; /* in a section [X-...], which is other programs' */
-        bool refused;   /* the value of this line was reported already and is not handed over */
+        bool extension; /* in a section [X-...], which belongs to other programs */
+        bool refused;   /* the value of this line was already reported, and is not used */
 };
 
 /* Reports what is wrong with the file or directory @file as a whole. */
 __attribute__((format(printf, 3, 4))) void report_file(
                 struct loader *loader, const char *file, const char *format, ...);
 
-/* Reports what is doubtful about it. */
+/* Warns about the file or directory @file as a whole. */
 __attribute__((format(printf, 3, 4))) void warn_file(struct loader *loader, const char *file, const char *format, ...);
 
 /* Reports what is wrong in @line of the file of @source, up to a number of messages. */
@@ -74,7 +74,7 @@ __attribute__((format(printf, 4, 5))) void report_at(
 #define report_error(source, ...)   report_at(source, (source)->line, true, __VA_ARGS__)
 #define report_warning(source, ...) report_at(source, (source)->line, false, __VA_ARGS__)
 
-/* Reports that the value of the key @name has @comment behind it, which only a line of its own may have. */
+/* Reports that @comment follows the value of the key @name; comments must be on a line of their own. */
 void report_comment(struct source *source, const char *name, const char *comment);
 
 /* Reports how many messages about @source were not reported. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The subset construction that makes the glob tree deterministic; private to policy/automaton.c and its parts. Where
- * nothing else is said functions return 0, -E2BIG (the automaton would be larger than its bounds) or -ENOMEM.
+ * The subset construction that makes the glob tree deterministic; private to policy/automaton.c and its parts. Unless
+ * stated otherwise, functions return 0, -E2BIG (the automaton would be larger than its bounds) or -ENOMEM.
  */
 #pragma once
 
@@ -15,12 +15,12 @@
 #include "policy/globtree.h"
 
 /*
- * States are sets of nodes of the glob tree. An item of at least PENDING, the last one of a set, says that the path is
- * in the middle of a character: how many bytes of it there were, and what they were where that matters.
+ * States are sets of nodes of the glob tree. If the last item of a set is at least PENDING, the path is in the middle
+ * of a character; the item encodes how many bytes of it were read, and which ones if that matters.
  */
 #define PENDING 0x80000000U
 
-/* Items of all states together: what the making of an automaton may take. */
+/* Items of all states together: bounds the memory for the construction of an automaton. */
 #define ITEMS_MAX (1U << 20)
 
 struct items {
@@ -35,7 +35,7 @@ struct state {
         UT_hash_handle hh;
 };
 
-/* Characters beyond ASCII, from @first to the next one's first, that all globs treat alike. */
+/* Characters beyond ASCII, from @first up to the first of the next range, that all globs treat alike. */
 struct range {
         uint32_t first;
 };
@@ -50,11 +50,11 @@ struct builder {
         struct state *by_items; /* uthash */
         struct state **states;  /* by number */
         size_t count, item_count;
-        uint32_t *stamps; /* of nodes: the run of close() that has seen it last */
+        uint32_t *stamps; /* by node: the last run of close() that saw it */
         uint32_t stamp;
         struct items closed; /* what close() makes */
-        uint32_t *decided;   /* of nodes: the first budget that all paths from there on match */
-        uint32_t *always;    /* budgets that match though no glob of theirs does */
+        uint32_t *decided;   /* by node: the first budget that matches all paths that continue from there */
+        uint32_t *always;    /* budgets that match although none of their globs does */
         size_t always_count;
         struct items candidates;
         struct items lists; /* of all labels */
@@ -69,7 +69,7 @@ int items_add(struct items *items, uint32_t item);
 /* For qsort() of numbers. */
 int compare_numbers(const void *a, const void *b);
 
-/* Before the first set, after globtree_finish(). */
+/* Prepares @builder; called after globtree_finish() and before the first set. */
 int subsets_begin(struct builder *builder);
 
 /* Begins a set in builder->closed; adds @node; adds what is reached without a character, and orders it. */
@@ -77,16 +77,16 @@ void begin_set(struct builder *builder);
 int add_item(struct builder *builder, uint32_t node);
 int close_set(struct builder *builder);
 
-/* The number of the state that the set is, which is made if there is none. */
+/* The number of the state for this set, which is created if it does not exist. */
 int intern(struct builder *builder, const uint32_t *items, size_t count, uint32_t *number);
 
 /* The state after the @count nodes @items, without one that is pending, and @character. */
 int step(struct builder *builder, const uint32_t *items, size_t count, uint32_t character, uint32_t *number);
 
 bool only_excludes(const struct patterns *patterns);
-/* Whether @budget goes by the names of units alone. */
+/* Whether @budget matches by the names of units alone. */
 bool goes_by_name(const struct budget *budget);
-/* Whether it goes by these and by paths. */
+/* Whether @budget matches by these and by paths. */
 bool goes_by_both(const struct budget *budget);
 
 /* --- Characters of several bytes (subsetcharacters.c) ------------------------------------------------------------- */
@@ -103,9 +103,9 @@ int find_ranges(struct builder *builder);
 /* The range that @character, beyond ASCII, is in. */
 size_t range_index(const struct builder *builder, uint32_t character);
 
-/* What @byte begins; false: it begins no character. */
+/* Sets *pending to the character that @byte begins; false: it begins none. */
 bool begin_character(uint8_t byte, struct pending *pending);
-/* Goes on by @byte; false: it is no byte of such a character. */
+/* Advances *pending by @byte; false: it cannot follow. */
 bool continue_character(struct pending *pending, uint8_t byte);
 
 /* @pending as an item of a set, and back. */
@@ -114,7 +114,7 @@ struct pending item_pending(uint32_t item);
 
 /* --- Rows (subsetrows.c) ------------------------------------------------------------------------------------------ */
 
-/* The state after the set of @state, which is in the middle of no character, and whole characters beyond ASCII. */
+/* The states that follow a state that is not in the middle of a character, by whole characters beyond ASCII. */
 struct targets {
         uint32_t invalid;
         uint32_t *ranges; /* as those of the builder */

@@ -20,12 +20,12 @@ extern const char *const unit_directories[];
 struct unit_budgets {
         struct budget *list; /* of units before those of templates, and so on */
         size_t count;
-        uint64_t fingerprint; /* of all the sections there are: another one means that they have changed */
+        uint64_t fingerprint; /* of all these sections; it differs if any of them changed */
 };
 
 /*
- * Reads those of the directories below @root. What is wrong in one is reported as an error, and that one is skipped: a
- * package whose unit has a slip must not cost all others their limits. Returns 0 or -ENOMEM. @budgets is to be given to
+ * Reads those of the directories below @root. An invalid section is reported as an error and skipped: a mistake in the
+ * unit of one package must not remove the limits of all others. Returns 0 or -ENOMEM. @budgets is to be given to
  * unit_budgets_deinit() in any case.
  */
 int unit_budgets_load(struct unit_budgets *budgets, struct loader *loader, const char *root);

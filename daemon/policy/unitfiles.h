@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which unit files of systemd and drop-ins of them there are, those that systemd would read. */
+/* Lists the unit files and drop-ins that systemd would read. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Notices that something has changed in the directories of unit files, and of their drop-ins. */
+/* Watches the directories of unit files, and of their drop-ins, for changes. */
 #pragma once
 
 /* All zeroes but fd = -1: nothing is watched. */
@@ -8,9 +8,9 @@ struct unit_watch {
         const char *root;
 };
 
-/* Begins below @root, which must outlive it. Returns 0 or a negative errno; then nothing is noticed. */
+/* Starts to watch below @root, which must outlive @watch. Returns 0, or a negative errno; then nothing is watched. */
 int unit_watch_init(struct unit_watch *watch, const char *root);
 void unit_watch_deinit(struct unit_watch *watch);
 
-/* Takes what was noticed, and watches the directories that are new. */
+/* Reads the pending notifications, and watches new directories. */
 void unit_watch_take(struct unit_watch *watch);

@@ -8,8 +8,8 @@
 #include "base/utf8.h"
 
 /*
- * The offset of the first character of @text, @length bytes, that is not UTF-8 or is a control character but a tab;
- * @length if there is none. *character is the last one that was decoded.
+ * The offset of the first character of @text, @length bytes, that is not UTF-8, or is a control character other than
+ * tab; @length if there is none. *character is the last one that was decoded.
  */
 size_t utf8_find_bad(const char *text, size_t length, uint32_t *character);
 
@@ -20,7 +20,7 @@ struct excerpt {
         char text[EXCERPT_LENGTH_MAX + sizeof("…")];
 };
 
-/* Of @text, @length bytes of UTF-8: all, or as many whole characters as there is room for and "…". */
+/* An excerpt of @text, @length bytes of UTF-8: all of it, or as many whole characters as fit, followed by "…". */
 struct excerpt excerpt_of(const char *text, size_t length);
 
 /* The same of @text, which ends in NUL. */

@@ -5,13 +5,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The longest line of a file, in bytes, without its end and the blanks around it. Comments may be longer. */
+/* The longest line of a file, in bytes, without the newline and the blanks around it. Comments may be longer. */
 #define LINE_LENGTH_MAX (64 * 1024)
 
 /* Values that are not set, and "infinity". */
 #define BUDGET_INFINITY UINT64_MAX
 
-/* What a value needs to know of the machine. */
+/* What parsing a value requires to know about the machine. */
 struct config_machine {
         uint64_t ram; /* bytes, for values in percent; 0: not known, such values are errors */
 };
@@ -23,7 +23,7 @@ struct config_machine {
  */
 int parse_bytes(const char *text, uint64_t ram, uint64_t *bytes);
 
-/* Whether @text is a size in "MB" or the like, which some take for a power of 1000 and others for one of 1024. */
+/* Whether @text is a size in "MB" or the like, which can mean a power of 1000 or of 1024. */
 bool is_decimal_size(const char *text);
 
 /*
@@ -34,6 +34,7 @@ int parse_whole(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *
 
 /*
  * Parses a time as systemd.time(7) has it ("500ms", "1min 30s", "1d"; seconds without a unit) of at most @maximum
- * microseconds, which is 0 or at least @minimum: what is between them is a slip of the unit. Returns as parse_whole().
+ * microseconds, which is 0 or at least @minimum: a value between 0 and @minimum is probably a wrong unit. Returns as
+ * parse_whole().
  */
 int parse_usec(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *usec);

@@ -9,7 +9,7 @@
 
 #include "serve/metrictext.h"
 
-/* OpenMetrics where it is named and not liked less than plain text. */
+/* Returns OpenMetrics if the client names it and does not prefer plain text. */
 enum metrics_format accept_format(const char *accept);
 
 /* Whether a reply may be compressed. */

@@ -12,8 +12,8 @@
 #define ALERT_TOP 3
 
 /*
- * Sends @event to the journal, with OBJECT_SYSTEMD_UNIT= so that journalctl -u shows it; to stderr where there is no
- * journal. It is the unit whose level changed, that is paused, or that wanted to grow. @ledger: of the objects that a
- * change of level names. It waits for nobody (base/log.h). Returns 0, or -ENOMEM: it was sent without its fields.
+ * Sends @event to the journal, with OBJECT_SYSTEMD_UNIT= so that journalctl -u shows it; to stderr if there is no
+ * journal. The unit is the one whose level changed, that is paused, or that tried to grow. @ledger has the objects that
+ * an alert about a level names. Never blocks (base/log.h). Returns 0, or -ENOMEM: it was sent without its fields.
  */
 int alert_send(const struct budget_event *event, const struct ledger *ledger);

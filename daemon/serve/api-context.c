@@ -9,8 +9,8 @@
 #include "serve/varlink.h"
 
 /*
- * An answer may be so old, or so many times as old as it takes to bring it up to date, if the sensors report nothing
- * new: many small calls must not each pay for a pass, nor keep the daemon busy with nothing else.
+ * The maximum age of an answer if the sensors report nothing new, also as a multiple of the time that a refresh takes,
+ * so that many small calls do not each cause a pass, and do not keep the daemon busy.
  */
 #define FRESH_USEC  (10 * 1000)
 #define FRESH_SHARE 4

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the methods of the API share: whom they ask, how old an answer may be, parameters and errors. */
+/*
+ * What the methods of the API share: the sources of their answers, the maximum age of an answer, parameters and errors.
+ */
 #pragma once
 
 #include <stddef.h>
@@ -31,8 +33,8 @@ struct api_options {
         struct monitor *monitor;
         struct manager *manager;
         struct api_hooks hooks;
-        struct event *flushed; /* is made active after a flush or refresh, which sets what is due anew; NULL: none is */
-        struct history *const *history; /* it comes and goes with History=; NULL: there is none */
+        struct event *flushed;          /* is activated after a flush or refresh, to set timers again; NULL: none */
+        struct history *const *history; /* set or NULL depending on History= */
         const char *directory; /* of budgets that are set at run time; the configuration is read from there, too */
 };
 
@@ -40,27 +42,29 @@ struct api {
         struct api_options options;
         struct varlink_server *server;
         struct subscriber *subscribers;
-        struct writer writer;     /* of the reply that is being made */
-        uint64_t fresh_usec;      /* when it was brought up to date last; CLOCK_MONOTONIC, as now_usec() */
-        uint64_t cost_usec;       /* how long that took */
-        uint64_t unreported_usec; /* when what no sensor reports was, too */
+        struct writer writer;     /* of the current reply */
+        uint64_t fresh_usec;      /* the time of the last refresh; CLOCK_MONOTONIC, as now_usec() */
+        uint64_t cost_usec;       /* the duration of that refresh */
+        uint64_t unreported_usec; /* the time of the last refresh of what no sensor reports */
         uint64_t events[EVENT_KINDS];
         uint64_t dropped[ALERT_DROPS]; /* alerts, by enum alert_drop */
         struct refusal_log refusals;
 };
 
-/* What follows when usage or limits have changed: decisions at once, so that answers have them. */
+/* Applies budgets immediately after usage or limits changed, so that answers include the result. */
 void api_apply(struct api *api);
 
-/* Brings all up to date, or only if an answer would be too old otherwise. */
+/* Refreshes all figures; the other function does so only if an answer would otherwise be too old. */
 void api_refresh(struct api *api);
 void api_refresh_if_old(struct api *api);
 
 /* The string parameter @name, NULL: it was not given. */
 const char *parameter_string(const json_t *parameters, const char *name);
-/* The parameter "cgroup", a path or a glob, below the mount point that it may have been given with; NULL likewise. */
+/*
+ * The parameter "cgroup", a path or a glob, without the mount point if it was given with one; NULL: it was not given.
+ */
 const char *parameter_cgroup(const json_t *parameters);
-/* The index of @word in @words, which it is one of. */
+/* The index of @word in @words, which must contain it. */
 size_t word_index(const char *const *words, const char *word);
 
 /* Each replies with an error of io.bpfbudget. Returns as varlink_error(). */

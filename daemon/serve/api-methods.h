@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The methods of io.bpfbudget that have a source of their own, by noun; @context is the struct api. What they take is
- * in a table beside each. For api.c, whose table lists them all.
+ * The methods of io.bpfbudget that have a source of their own, by noun; @context is the struct api. A table next to
+ * each method describes its parameters. The table in api.c lists all methods.
  */
 #pragma once
 
 #include "serve/api-context.h"
 
-/* api-cgroup.c: a cgroup that a caller names */
+/* api-cgroup.c: the cgroup that a caller names */
 extern const struct varlink_parameter cgroup_parameter[];
 int api_get_cgroup(void *context, struct varlink_call *call, json_t *parameters);
 
@@ -25,8 +25,9 @@ int api_check_path(struct varlink_call *call, const char *path);
 int api_check_form(struct api *api, struct varlink_call *call, const char *glob);
 
 /*
- * Whether the glob in the parameter "cgroup" can match anything: it begins as a path does, and what has no wildcards is
- * there, or is gone and still charged. Returns 0 if so, or if none was given; API_ANSWERED; a negative errno.
+ * Checks whether the glob in the parameter "cgroup" can match anything: it begins like a path, and a glob without
+ * wildcards must name a cgroup that exists, or that was removed and is still charged. Returns 0 if so, or if none was
+ * given; API_ANSWERED; a negative errno.
  */
 int api_check_glob(struct api *api, struct varlink_call *call, const json_t *parameters);
 
@@ -64,5 +65,5 @@ int api_suggest(void *context, struct varlink_call *call, json_t *parameters);
 extern const struct varlink_parameter get_metrics_parameters[];
 int api_get_metrics(void *context, struct varlink_call *call, json_t *parameters);
 
-/* Sends @event to those who subscribed to such. */
+/* Sends @event to the clients that subscribed to such events. */
 void subscribers_send(struct api *api, const struct budget_event *event);

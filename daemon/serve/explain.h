@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The memory of a cgroup by use: the kernel's own figures, with the part of BPF as a share of its own. */
+/* The memory of a cgroup by use: the kernel's own figures, with BPF as a separate share. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,8 +13,8 @@
 #include "policy/config.h"
 
 /*
- * Bytes. On cgroup v2 of memory.stat, which includes the subtree; on v1 of the total_ lines there and of the counters
- * of kernel memory. What the hierarchy does not report is 0.
+ * In bytes. The figures are from memory.stat, including the subtree: on cgroup v1, from its total_ lines and the
+ * counters of kernel memory. Figures that the hierarchy does not report are 0.
  */
 struct memory {
         uint64_t current; /* BUDGET_INFINITY: not reported, as for the root of v2 */
@@ -23,16 +23,16 @@ struct memory {
         uint64_t file; /* with shmem */
         uint64_t shmem;
         uint64_t sockets;
-        uint64_t kernel; /* all that is charged as kernel memory: what follows, and more */
+        uint64_t kernel; /* all memory that is charged as kernel memory, including the members below */
         uint64_t page_tables, kernel_stack, slab, percpu, vmalloc;
-        uint64_t bpf; /* for BPF objects, whoever holds them; the caller sets it */
+        uint64_t bpf; /* of BPF objects, regardless of their holders; the caller sets it */
 };
 
-/* A line of the answer; the interface says what each is. */
+/* A line of the answer; io.bpfbudget(7) describes each. */
 struct share {
         const char *name;
         uint64_t bytes;
-        bool detail; /* in others, too */
+        bool detail; /* also included in other shares */
 };
 
 #define SHARES_MAX 16
@@ -47,7 +47,7 @@ void memory_parse_stat(FILE *file, int version, struct memory *memory);
 size_t memory_split(const struct memory *memory, struct share shares[SHARES_MAX]);
 
 /*
- * One sentence about @cgroup. @largest, of its subtree, has the most uncharged bytes; NULL: there are none. To be
- * freed; NULL: no memory.
+ * The summary of @cgroup, one sentence. @largest is the object in its subtree with the most uncharged bytes; NULL:
+ * there is none. To be freed; NULL: no memory.
  */
 char *explain_summary(const struct cgroup *cgroup, const struct memory *memory, const struct object *largest);

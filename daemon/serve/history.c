@@ -492,7 +492,7 @@ static void free_all(struct history *history)
         free(history);
 }
 
-/* The batch that is with the thread may fail: then what is in it is to be in the last one. */
+/* The batch that the thread has may fail, and its data must then be in the last one. */
 static void wait_for_batch(const struct history *history, uint64_t usec)
 {
         struct pollfd done = { .fd = history_thread_fd(history->thread), .events = POLLIN };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How what is gathered becomes a batch to be written, and what becomes of that. */
+/* Makes batches of the collected data for writing, and handles their results. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,20 +7,23 @@
 
 #include "serve/historystate.h"
 
-/* Has @note, of an hour of @entry that is over, written with the next batch; without effect if too many wait. */
+/* Adds @note, about a past hour of @entry, to the next batch; does nothing if too many wait. */
 void history_keep_hour(struct history *history, struct history_entry *entry, const struct history_hour_note *note);
 
-/* Adds an event of @entry to what is written with the next batch. NULL: too many wait, or no memory. */
+/* Adds an event of @entry to the next batch. NULL: too many wait, or no memory. */
 struct history_pending_event *history_add_event(struct history *history, struct history_entry *entry);
 
-/* What is to be written now. NULL: no memory. To be given to history_batch_end(), then freed. */
+/*
+ * Makes the batch that is to be written now. NULL: no memory. The batch must be passed to history_batch_end(), and then
+ * freed.
+ */
 struct history_batch *history_batch_make(struct history *history, bool last);
 
-/* @batch was written, or has failed: then it is to be written with the next one. */
+/* Must be called when @batch was written, or has failed; in the latter case, its data is written with the next one. */
 void history_batch_end(struct history *history, const struct history_batch *batch, int error);
 
 /*
- * Adds what was not written yet to @result, if that goes on until now: it was asked for when so many @batches had been
- * made.
+ * Adds data that was not written yet to @result, if the queried time includes the present. @batches is the number of
+ * batches at the time of the query.
  */
 void history_overlay(const struct history *history, struct history_result *result, uint64_t batches);

@@ -46,7 +46,7 @@ struct history_store {
         uint64_t began_sec;    /* of this daemon, which still runs; 0: nothing of it was written yet */
 };
 
-/* The negative errno that the result @code of SQLite stands for; 0: none. */
+/* The negative errno for the result @code of SQLite; 0: no error. */
 int store_error(int code);
 
 /* Runs @statement, which has no rows, and resets it. Returns 0 or a negative errno. */

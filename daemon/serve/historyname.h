@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * By what name a workload is found again in the history when it has been restarted, or the machine: its unit, its pod
- * without what the controller adds to each one's name, its container or machine, else the path of its cgroup.
+ * The name by which the history recognizes a workload after a restart of the workload or the machine: its unit; its
+ * pod, without the suffix that the controller adds; its container or machine; else the path of its cgroup.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 
 #include "account/tree.h"
 
-/* They are in the database: a new one comes at the end. */
+/* The values are stored in the database: new ones must be added at the end. */
 enum history_kind {
         HISTORY_UNIT,
         HISTORY_POD,       /* NAMESPACE/NAME */
@@ -20,24 +20,24 @@ enum history_kind {
         HISTORY_KINDS,
 };
 
-/* Bytes of a name at most, with the NUL: a longer one has its hash at the end. */
+/* The maximum size of a name in bytes, with the NUL. A longer one is cut, and ends with its hash. */
 #define HISTORY_NAME_SIZE 512
 
 struct history_name {
         enum history_kind kind;
-        bool outer; /* it is there for others in it: a slice, the root, a cgroup without objects of its own */
+        bool outer; /* it only contains others: a slice, the root, a cgroup without objects of its own */
         char text[HISTORY_NAME_SIZE];
 };
 
 /*
- * The name of @cgroup. Returns whether it has one: what is inside of a unit or a container is a part of that, and what
- * waits for its name (workload->pending) has none yet.
+ * The name of @cgroup. Returns false if it has none: a cgroup inside a unit or container is part of that, and a
+ * workload that is pending has no name yet.
  */
 bool history_name(const struct cgroup *cgroup, struct history_name *name);
 
 /*
- * How many bytes of the name of a pod, @length bytes, its controller gave to all of its pods: without the "-x7k2p" that
- * the API server makes up (k8s.io/apimachinery, util/rand), nor the hash of a ReplicaSet or the time of a CronJob.
+ * The length of the part of a pod's name (@length bytes) that all pods of its controller share: without the "-x7k2p"
+ * that the API server generates (k8s.io/apimachinery, util/rand), the hash of a ReplicaSet, or the time of a CronJob.
  */
 size_t history_pod_stem(const char *name, size_t length);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Hours that are over, packed: all rows of an hour are one text of numbers, which takes a third of the room and of the
- * time to read that thousands of rows do. A row that comes late stays one, beside what is packed.
+ * Packs past hours: all rows of an hour become one blob of numbers, which takes a third of the space, and of the time
+ * to read, of thousands of rows. A row that is written late remains a row.
  */
 #pragma once
 
@@ -31,18 +31,18 @@ int unpack_row(const uint8_t **at, const uint8_t *end, struct history_row *row);
 /* Takes the row of @statement that has hour, series, peak, last, steps and step. */
 void store_take_row(sqlite3_stmt *statement, struct history_row *row);
 
-/* @row of @hour; what it is of comes in the order of hours, and each of their parts in the order of series. */
+/* Receives @row of @hour. Rows come in the order of hours, and within each part of an hour in the order of series. */
 typedef void (*row_sink_t)(void *context, uint64_t hour, const struct history_row *row);
 
 /*
- * Passes the rows of workloads, or of @maps, up to the hour @until to @sink, oldest first: of each hour what is packed,
- * then what came late or is not over yet. Returns 0 or a negative errno.
+ * Passes the rows of workloads, or of @maps, up to the hour @until to @sink, oldest first: for each hour the packed
+ * rows, then those that were written late, or whose hour is not over. Returns 0 or a negative errno.
  */
 int store_read_rows(struct history_store *store, bool maps, uint64_t until, row_sink_t sink, void *context);
 
 /*
- * Each series begins with what it had at the end of the hours up to @hour, which are about to be forgotten: what does
- * not change has no row after them. Returns 0 or a negative errno.
+ * Sets the initial usage of each series to its usage at the end of @hour, because hours up to @hour are about to be
+ * deleted, and a series that does not change has no later row. Returns 0 or a negative errno.
  */
 int store_carry(struct history_store *store, uint64_t hour);
 

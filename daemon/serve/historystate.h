@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is gathered of workloads, in memory: history.h has what is done with it. */
+/* The data about workloads in memory; history.h has the functions. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,12 +18,14 @@
 /* Between two writes. */
 #define HISTORY_INTERVAL_USEC (60ULL * 1000 * 1000)
 
-/* Workloads that there are at a time. Only root and the service managers make units, pods and containers; the owner of
- * a delegated cgroup makes others, which are known by their path, and are at most the half. */
+/*
+ * The maximum number of workloads at a time. Only root and the service managers create units, pods and containers. The
+ * owner of a delegated cgroup can create others, which are known by their path; these are at most half of all.
+ */
 #define HISTORY_WORKLOADS_MAX 4096
 #define HISTORY_PATHS_MAX     (HISTORY_WORKLOADS_MAX / 2)
 
-/* Maps of a workload, by name and type, that are followed: its largest. */
+/* The number of largest maps of a workload, by name and type, that are recorded. */
 #define HISTORY_MAPS 3
 
 /* Kinds of events that wait to be written. */
@@ -59,19 +61,19 @@ struct history_member {
         UT_hash_handle hh;
 };
 
-/* A workload that has something, or about which something is to be written. */
+/* A workload that has objects, or about which something is to be written. */
 struct history_entry {
         char *cgroup; /* path of the latest; NULL: no memory */
         bool outer, dirty;
-        uint64_t level, initial;   /* bytes: now, and when we began */
+        uint64_t level, initial;   /* bytes: now, and when this daemon started */
         uint64_t hour, peak, step; /* of this hour */
-        uint32_t steps, sent;      /* in this hour, not written yet; those in the batch that is with the thread */
+        uint32_t steps, sent;      /* in this hour, not written yet; those in the batch that the thread has */
         struct history_facts facts;
         struct history_map maps[HISTORY_MAPS];
         size_t map_count;
         struct history_member *members;
         size_t references; /* by hours, events and a batch that have it */
-        uint32_t place;    /* 1 + that in the batch that is made; 0: it is not in it */
+        uint32_t place;    /* 1 + its index in the batch that is being made; 0: not in it */
         UT_hash_handle hh;
         char key[]; /* 'a' + its kind, and its name */
 };
@@ -100,13 +102,13 @@ struct history {
         uint64_t began_sec;
         uint64_t written_usec; /* CLOCK_MONOTONIC; 0: never */
         uint64_t batches;      /* that were made */
-        bool beginning;        /* what is there is taken */
-        bool complete;         /* all that there is was written once */
-        bool sampled;          /* maps were looked at once */
+        bool beginning;        /* the initial usage is being read */
+        bool complete;         /* everything was written once */
+        bool sampled;          /* maps were read once */
         bool unwritten;        /* something changed since the last batch was made */
         bool in_flight;        /* a batch is with the thread */
         int off;               /* the error for which there will be no history */
-        bool full;             /* of workloads, which was logged */
+        bool full;             /* there are too many workloads, and that was logged */
 };
 
 /* Whether @entry is known by its path. */
@@ -118,5 +120,5 @@ static inline bool history_entry_is_path(const struct history_entry *entry)
 /* NULL: it is no workload's. */
 struct history_member *history_member(const struct history *history, uint64_t id);
 
-/* Frees @entry if nothing is left that anybody wants of it. */
+/* Frees @entry if nothing refers to it and nothing of it is to be written. */
 void history_entry_drop(struct history *history, struct history_entry *entry);

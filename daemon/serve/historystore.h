@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The history on disk: one SQLite database, history.db, of one process at a time. All of it may wait for the disk. It
- * has no clock: times are given, in hours and seconds since 1970, and may run backwards.
+ * The history on disk: one SQLite database, history.db, of one process at a time. All functions may block on the disk.
+ * They do not read a clock: the caller passes times, in hours and seconds since 1970, which may go backwards.
  *
- * A workload is a series of hours, and so is each of its largest maps. There is a row for an hour in which something
- * changed; in one without, the usage is what it was at the end of the row before, as long as a daemon ran.
+ * A workload is a series of hours, and so is each of its largest maps. An hour in which something changed has a row. In
+ * an hour without a row, the usage is that at the end of the previous row, if a daemon was running.
  */
 #pragma once
 
@@ -16,7 +16,7 @@
 
 #define HISTORY_FILE "history.db"
 
-/* Of the format of the database: a file of a later one is left alone. */
+/* The version of the database format. A file of a later version is not touched. */
 #define HISTORY_VERSION 1
 
 /* What is kept. */
@@ -27,7 +27,7 @@
 /* The kind of a series of maps of one name and type is HISTORY_MAP + its type; those of workloads are below. */
 #define HISTORY_MAP 1000
 
-/* What is known of a workload beside its hours, in bytes; as it was when it was written last and was not gone. */
+/* Facts about a workload, in bytes, as of the last write before it was gone. */
 struct history_facts {
         uint64_t allocated;
         uint64_t ceiling;   /* the sum of ceilings; of objects without one what they have */
@@ -43,7 +43,7 @@ struct history_series_note {
                           */
         bool outer;
         char *name, *cgroup; /* freed with the batch; cgroup: the path of the last one, NULL: of a map */
-        uint64_t initial;    /* bytes that it had when this daemon began, and had it not seen it grow */
+        uint64_t initial;    /* bytes when this daemon started */
         uint64_t level;      /* bytes now */
         struct history_facts facts;
         void *cookie; /* the caller's */
@@ -93,7 +93,7 @@ struct history_query {
         uint64_t sec, usec; /* now; and by CLOCK_MONOTONIC */
 };
 
-/* An hour or more of which nothing is known. */
+/* The value for a time about which nothing is known. */
 #define HISTORY_UNKNOWN UINT64_MAX
 
 struct history_series {
@@ -137,8 +137,7 @@ struct history_store;
  * be tried again.
  */
 int history_store_open(const char *directory, struct history_store **ret);
-/* Renames the database in @directory, closed and damaged, as history_store_open() does. Returns 0 or a negative errno.
- */
+/* Renames the damaged, closed database in @directory, as history_store_open() does. Returns 0 or a negative errno. */
 int history_store_set_aside(const char *directory);
 
 /* NULL is none. */

@@ -25,12 +25,12 @@ void history_job_free(struct history_job *job);
 
 struct history_thread;
 
-/* Makes it; @directory is the database's. Returns 0 or a negative errno. */
+/* Creates the thread; @directory is that of the database. Returns 0 or a negative errno. */
 int history_thread_new(const char *directory, struct history_thread **ret);
 
 /*
- * Does what is left, for at most @usec, hands it back, and ends the thread; what is not done by then is lost. NULL is
- * none.
+ * Processes the remaining jobs for at most @usec, returns them, and ends the thread; jobs that are not done by then are
+ * lost. NULL is none.
  */
 void history_thread_free(struct history_thread *thread, uint64_t usec);
 
@@ -42,5 +42,5 @@ int history_thread_fd(const struct history_thread *thread);
 /* Calls done() of the jobs that are done. */
 void history_thread_take(struct history_thread *thread);
 
-/* What the error of a job is to people: why there is no history. */
+/* The text of a job's error: why there is no history. */
 const char *history_error(int error);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A long list as the answer of a method: made in pieces, as the client takes them, in one reply or in several. */
+/*
+ * A long list as the answer of a method: written in pieces, as fast as the client reads them, in one reply or in
+ * several.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -9,7 +12,9 @@
 #include "account/relations.h"
 #include "serve/api-context.h"
 
-/* What is to be listed, by key: between two pieces an object may go, and another may take its place. */
+/*
+ * The elements to list, by key, because an object may be freed, and another may take its address, between two pieces.
+ */
 struct listing {
         struct api *api;
         const char *name; /* of the array */
@@ -18,13 +23,13 @@ struct listing {
         uint64_t *keys;
         size_t count, at;
         struct relations relations;
-        void *state;                     /* of who lists; NULL: none */
+        void *state;                     /* of the caller; NULL: none */
         void (*free_state)(void *state); /* frees it */
         size_t state_size;               /* bytes that it takes */
-        bool many;                       /* in several replies, else in one, of which must be known before: */
-        bool fits;                       /* it is no larger than a reply may be */
-        bool first;                      /* nothing is in the array yet */
-        size_t length;                   /* of the reply, until now, in bytes */
+        bool many;     /* in several replies; else in one, for which the next member must be known in advance */
+        bool fits;     /* it is no larger than a reply may be */
+        bool first;    /* nothing is in the array yet */
+        size_t length; /* of the reply so far, in bytes */
 };
 
 /* A listing with room for @room keys, NULL: no memory. */

@@ -15,7 +15,7 @@
 /* Why an alert did not reach the journal. */
 enum alert_drop {
         ALERT_DROP_RATE_LIMIT,
-        ALERT_DROP_JOURNAL, /* which did not take it */
+        ALERT_DROP_JOURNAL, /* the journal did not accept it */
         ALERT_DROPS,
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Metrics as they are sent, to any number of clients at a time: the text, and the same compressed. */
+/* The body of a reply with metrics, shared by any number of clients: the text, and its compressed form. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,24 +12,26 @@
 struct metrics_body {
         size_t references;
         char *text;
-        size_t size, room; /* bytes of the text, and that there is memory for */
-        void *gzip;        /* NULL: nobody has wanted it yet */
+        size_t size, room; /* bytes of the text, and allocated bytes */
+        void *gzip;        /* NULL: no client has requested it yet */
         size_t gzip_size;
 };
 
-/* Makes a body of what @writer has, which is empty then. NULL: no memory. */
+/* Makes a body of the text in @writer, which is empty afterwards. NULL: no memory. */
 struct metrics_body *metrics_body_new(struct writer *writer);
 struct metrics_body *metrics_body_ref(struct metrics_body *body);
 /* Frees it with the last reference; takes NULL. */
 void metrics_body_unref(struct metrics_body *body);
-/* The same, but the memory of its text goes to @writer, which is empty, for the next one: new memory costs more than to
- * write to it. */
+/*
+ * The same, but returns the memory of the text to @writer, which must be empty, because allocating it again takes
+ * longer than writing to it.
+ */
 void metrics_body_reuse(struct metrics_body *body, struct writer *writer);
 
 /* Bytes of all bodies that there are: libevent frees the last references of a server after it has gone. */
 size_t metrics_bodies_size(void);
 
-/* Whether it is what @writer has. */
+/* Whether @body has the same text as @writer. */
 bool metrics_body_is(const struct metrics_body *body, const struct writer *writer);
 
 /* Adds it to @buffer without a copy. Returns 0 or -ENOMEM. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which cgroups have metrics of their own: the root, those with a budget, and the largest of the others. What the rest
- * have is summed up, so that a sum over all is right: the rest as cgroup="(rest)", those that were removed and still
+ * Which cgroups have metrics of their own: the root, those with a budget, and the largest of the others. The others are
+ * summed up, so that a sum over all series is correct: the rest as cgroup="(rest)", those that were removed and still
  * hold something as cgroup="(removed)".
  */
 #pragma once
@@ -12,11 +12,13 @@
 #include "serve/metrictext.h"
 #include "serve/writer.h"
 
-/* Of the labels of all: a cgroup whose labels have no room is one of the rest. Whoever makes cgroups chooses their
- * names. Bytes. */
+/*
+ * The maximum size of all labels, in bytes, because the names of cgroups are chosen by whoever creates them. A cgroup
+ * whose labels do not fit belongs to the rest.
+ */
 #define METRICS_LABELS_MAX (1024 * 1024)
 
-/* What a path, which begins with a slash, cannot be. */
+/* No path has these values, because paths begin with a slash. */
 #define LABELS_REST    "cgroup=\"(rest)\""
 #define LABELS_REMOVED "cgroup=\"(removed)\""
 
@@ -35,7 +37,7 @@ struct metric_selection {
 };
 
 /*
- * Selects of @tree's cgroups; of those without a budget, and not the root, @others_max at most. Returns 0 or -ENOMEM.
+ * Selects cgroups of @tree: the root, those with a budget, and at most @others_max others. Returns 0 or -ENOMEM.
  * @selection is to be given to metric_selection_deinit() in any case. It is valid until @tree changes.
  */
 int metric_selection_init(struct metric_selection *selection, const struct tree *tree, size_t others_max);

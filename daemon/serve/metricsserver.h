@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Metrics over HTTP, at /metrics, by libevent's evhttp. Its clients are not trusted: they have bounds of their own, and
- * nothing that they do keeps the loop from its work.
+ * Metrics over HTTP, at /metrics, by libevent's evhttp. Its clients are not trusted: they have separate limits, and
+ * cannot keep the loop from its work.
  */
 #pragma once
 
@@ -13,22 +13,28 @@
 #include "serve/metrictext.h"
 #include "serve/writer.h"
 
-/* Connections; for one more the oldest is closed. */
+/* The maximum number of connections; for one more, the oldest is closed. */
 #define METRICS_CLIENTS_MAX 32
 
-/* Of the first line and all headers of a request, and of its body, which nobody looks at. Bytes. */
+/* The maximum size in bytes of the first line and all headers of a request, and of its body, which is ignored. */
 #define METRICS_HEADERS_MAX (16 * 1024)
 #define METRICS_BODY_MAX    (4 * 1024)
 
-/* A connection ends when nothing has moved for so long, and after so long whatever happens. */
+/*
+ * A connection is closed when no data was transferred for the first of these times, and in any case after the second.
+ */
 #define METRICS_STALL_SEC    5
 #define METRICS_DEADLINE_SEC 30
 
-/* Of replies that were not sent yet, all clients together: beyond that a request is answered with 503. Bytes. */
+/*
+ * The maximum size, in bytes, of unsent replies to all clients together. Beyond that, a request is answered with 503.
+ */
 #define METRICS_OUTPUT_MAX (64 * 1024 * 1024)
 
-/* The last reply is sent again if it is not so many times as old as it took to make it: clients cannot keep the daemon
- * busy with nothing else. */
+/*
+ * The previous reply is sent again until its age is this many times the time that it took to generate, so that clients
+ * cannot keep the daemon busy.
+ */
 #define METRICS_FRESH_SHARE 4
 
 struct metrics_server;

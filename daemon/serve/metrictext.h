@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Metrics as text: OpenMetrics 1.0 (https://prometheus.io/docs/specs/om/open_metrics_spec/), or the older format of
- * Prometheus, 0.0.4. What differs between the two is here only.
+ * Prometheus, 0.0.4. The differences between the two are only in this file.
  */
 #pragma once
 
@@ -33,7 +33,7 @@ struct metric {
 struct metric_text {
         struct writer *writer;
         enum metrics_format format;
-        const struct metric *metric; /* that samples are of */
+        const struct metric *metric; /* to which samples belong */
         char name[128];              /* of its samples */
         size_t name_size;
 };
@@ -52,5 +52,5 @@ void metric_sample(struct metric_text *text, struct label_text labels, const cha
 /* The same in microseconds; the sample is in seconds. */
 void metric_sample_usec(struct metric_text *text, struct label_text labels, const char *more, uint64_t usec);
 
-/* Nothing follows. */
+/* Ends the text; nothing may follow. */
 void metrics_end(struct metric_text *text);

@@ -10,7 +10,7 @@
 struct object_summary {
         const struct object **largest; /* maps whose entries are known, largest first */
         size_t count;
-        uint64_t orphaned; /* bytes of objects that are there though the cgroup that was charged for them is gone */
+        uint64_t orphaned; /* bytes of objects whose charged cgroup was removed */
 };
 
 /* Sums up @ledger, with @maps_max maps at most. Returns 0 or -ENOMEM. @summary is to be given to

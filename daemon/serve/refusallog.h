@@ -10,14 +10,14 @@
 #include "account/tree.h"
 #include "policy/event.h"
 
-/* How many are kept: what one looks for is recent, and each is in the journal, too. */
+/* The number of refusals that are kept. The recent ones are of interest, and all are in the journal, too. */
 #define REFUSALS_KEPT 128
 
 #define REFUSAL_NAME_SIZE 64
 
 struct kept_refusal {
         uint64_t usec;                  /* CLOCK_REALTIME */
-        uint64_t grower_id, payer_id;   /* kernfs ids: who was refused, and whose limit it was; 0: not known */
+        uint64_t grower_id, payer_id;   /* kernfs ids: of the refused process, and of the limit; 0: not known */
         char budget[REFUSAL_NAME_SIZE]; /* cut where it is longer */
         enum budget_limit limit;
         struct object_record object;
@@ -39,7 +39,7 @@ void refusal_log_add(struct refusal_log *log, const struct budget_event *event);
 uint64_t refusal_log_since_usec(const struct refusal_log *log);
 
 /*
- * Those of processes in @cgroup's subtree of @tree, and where that is not known those of its own budget, the last one
- * first, as an array; NULL: no memory.
+ * The refusals of processes in @cgroup's subtree of @tree, or, if the process's cgroup is not known, those by its own
+ * budget, as an array, latest first; NULL: no memory.
  */
 json_t *refusal_log_to_json(const struct refusal_log *log, const struct tree *tree, const struct cgroup *cgroup);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the daemon knows, as JSON. All sizes are bytes. Tables of it are made by ctl/. */
+/* What the daemon knows, as JSON. All sizes are bytes. ctl/ makes tables of it. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +19,7 @@
 
 /* New references, or NULL if there is no memory. io.bpfbudget(7) describes their fields. */
 json_t *cgroup_to_json(const struct cgroup *cgroup);
-/* @runtime: it was set at run time; @cgroups: how many it is in force for. */
+/* @runtime: it was set at run time; @cgroups: the number of cgroups to which it applies. */
 json_t *budget_to_json(const struct budget *budget, bool runtime, size_t cgroups);
 /* Null for BUDGET_INFINITY. */
 json_t *limit_to_json(uint64_t limit);
@@ -50,7 +50,7 @@ int report_capabilities(const struct capability *capabilities, size_t count, boo
 /* Writes @readiness the same way. Returns 0 or a negative errno. */
 int report_readiness(const struct readiness *readiness, bool pretty, FILE *file);
 
-/* Enough for the name of a type that has none. */
+/* The size of a buffer for the name of an unknown type. */
 #define TYPE_NAME_MAX 16
 
 /* The name of a map or program type, "type-N" if it has none yet. Returns @buffer or a constant. */

@@ -9,6 +9,8 @@ enum service_end {
         SERVICE_FAILED,     /* it has crashed, hung or was killed */
 };
 
-/* Reads $SERVICE_RESULT (systemd.exec(5)) and asks the manager for the unit's job. Where it does not answer: stopped.
+/*
+ * Reads $SERVICE_RESULT (systemd.exec(5)) and asks the manager for the unit's job. If the manager does not answer:
+ * SERVICE_STOPPED.
  */
 enum service_end service_end(void);

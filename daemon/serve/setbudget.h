@@ -11,7 +11,7 @@
 const struct varlink_parameter *set_budget_parameters(void);
 
 /*
- * Fills @budget from @parameters, which were checked against set_budget_parameters(); what is not in them is as if no
- * file gave it. Returns what is wrong, and with which *field; NULL: nothing.
+ * Fills @budget from @parameters, which were checked against set_budget_parameters(); missing ones get their defaults.
+ * Returns an error text, with the *field that it is about; NULL: no error.
  */
 const char *take_budget(const json_t *parameters, struct budget *budget, const char **field);

@@ -7,22 +7,22 @@
 
 #include "serve/historystore.h"
 
-/* With less than a day, nobody has seen what the workload does at night. */
+/* A shorter history does not show what the workload does at night. */
 #define SUGGEST_HOURS_MIN 24
 
-/* High= is so much above the peak, and Max= at least so much: in percent. */
+/* The margin of High=, and the minimum margin of Max=, above the peak, in percent. */
 #define SUGGEST_HIGH_MARGIN 10
 #define SUGGEST_MAX_MARGIN  25
 
-/* A lower limit would be passed by a single small map. */
+/* The minimum of a suggested limit: a single small map would exceed a lower one. */
 #define SUGGEST_HIGH_MIN (256ULL * 1024)
 
 struct suggestion {
         uint64_t high, max;
-        uint64_t peak, p95;       /* of the hours that were seen, here */
-        uint64_t step;            /* what Max= has room for above High=, there */
+        uint64_t peak, p95;       /* of the recorded hours, here */
+        uint64_t step;            /* the room of Max= above High=, there */
         uint64_t ceiling;         /* there; HISTORY_UNKNOWN: there is none */
-        uint64_t percpu;          /* the part of peak that there is for each CPU, here */
+        uint64_t percpu;          /* the part of peak that exists for each CPU, here */
         uint64_t hours;           /* in which it had something */
         uint64_t paused, refused; /* of these hours, those above High= and Max= */
 };
@@ -35,5 +35,5 @@ struct suggestion {
  */
 struct suggestion suggest(const struct history_series *series, size_t points, uint32_t here, uint32_t there);
 
-/* @bytes, at most 6 % more, as a number that people can read. */
+/* @bytes, rounded up by at most 6 % to a number that is easy to read. */
 uint64_t suggest_round(uint64_t bytes);

@@ -17,8 +17,8 @@
 #define ACCEPTS_AT_ONCE 64
 
 /*
- * So many connections wait to be accepted, also at a socket that was passed. Those who are turned away wait there as
- * well: behind thousands of them it would be a long time until root is accepted.
+ * The number of connections that can wait to be accepted, also on a passed socket. It is small, because connections
+ * that will be closed wait there as well, and thousands of them would delay root.
  */
 #define BACKLOG 64
 

@@ -13,15 +13,15 @@
 
 struct varlink_call {
         struct client *client;
-        bool active; /* not answered to its end */
+        bool active; /* not completely answered */
         bool more, oneway;
-        bool suspended;                      /* its stream has nothing to say yet */
+        bool suspended;                      /* its stream has nothing to send yet */
         const struct varlink_stream *stream; /* NULL: none */
         void *state;
         size_t state_size; /* bytes that @state takes */
 };
 
-/* Somebody with connections, or whose use of CPU time is not forgotten yet. */
+/* A user with connections, or whose use of CPU time still counts. */
 struct user {
         uid_t uid;
         size_t clients;
@@ -36,9 +36,9 @@ struct client {
         struct bufferevent *connection;
         struct user *user;
         size_t scanned; /* bytes of input in which there is no NUL */
-        size_t held;    /* bytes of memory that it was counted with: received, unsent, state of a stream */
-        bool half;      /* a part of a call is there, and the time for the rest runs */
-        bool ended;     /* nothing more will come */
+        size_t held;    /* bytes of memory that were counted for it: received, unsent, state of a stream */
+        bool half;      /* part of a call was received, and the time limit for the rest runs */
+        bool ended;     /* the client sends nothing more */
         bool waiting;   /* for a turn */
         bool dead;      /* to be freed */
         struct varlink_call call;
@@ -57,9 +57,9 @@ struct varlink_server {
         size_t client_count;
         struct user *users;
         size_t user_count;
-        struct event *turn;              /* comes to serve those who wait, and to free the dead, from the loop */
+        struct event *turn;              /* serves waiting clients, and frees dead ones, from the loop */
         uint64_t due_usec;               /* of the next turn of all users but root, as in struct user */
-        uint64_t root_usec, others_usec; /* when a turn of root's, and of another user's, was over last */
+        uint64_t root_usec, others_usec; /* when the last turn of root, and of another user, ended */
         size_t held;                     /* bytes, of all users but root */
 };
 
@@ -69,40 +69,43 @@ static inline struct evbuffer *client_output(const struct client *client)
 }
 
 /*
- * The user @uid, for one connection more; to be given to user_leave() when it ends. Returns 0; -EUSERS: this user, or
- * all, have as many as they may; -ENOMEM.
+ * Counts one more connection of the user @uid; user_leave() must be called when it ends. Returns 0; -EUSERS: this user,
+ * or all users together, have the maximum; -ENOMEM.
  */
 int user_join(struct varlink_server *server, uid_t uid, struct user **ret);
 void user_leave(struct varlink_server *server, struct user *user);
 void users_free(struct varlink_server *server);
 
-/* Whether it is root, who has a share of everything that others cannot take. */
+/* Whether @user is root, for whom a share of everything is reserved. */
 bool user_is_root(const struct user *user);
 
-/* Puts @client at the end of those of its user that wait for a turn; nothing if it waits already. Or takes it out. */
+/* Appends @client to the clients of its user that wait for a turn, unless it already waits; and removes it. */
 void user_wait(struct client *client);
 void user_wait_no_more(struct client *client);
 
-/* Who has the next turn, of root's (@root) or of the others', at @now (now_usec()); NULL: nobody yet. */
+/* The user who has the next turn at @now (now_usec()): root (@root), or one of the others; NULL: nobody yet. */
 struct user *user_next(struct varlink_server *server, bool root, uint64_t now);
-/* When that will be somebody; UINT64_MAX: nobody waits. */
+/* When the next turn is due; UINT64_MAX: nobody waits. */
 uint64_t users_due_usec(const struct varlink_server *server);
-/* @user has had a turn, which took @usec until @now. */
+/* Notes that a turn of @user ended at @now, after @usec. */
 void user_served(struct varlink_server *server, struct user *user, uint64_t now, uint64_t usec);
-/* Whether a reply may be pushed to @user now: each takes some of its time. */
+/* Whether a reply may be pushed to @user now; each push uses up some of the user's time. */
 bool user_takes_push(struct varlink_server *server, struct user *user);
 
-/* Counts what @client holds now. If all hold too much, who holds most is disconnected. */
+/*
+ * Updates the memory that is counted for @client. If all clients together hold too much, the one that holds most is
+ * disconnected.
+ */
 void client_count_held(struct client *client);
 
-/* Disconnects @client; it is freed from the loop: whoever calls may have it in hand. */
+/* Disconnects @client. It is freed later from the loop, because the caller may still use it. */
 void client_drop(struct client *client);
 
 /* Parses @size bytes of @text, a call, and answers it. Returns 0, or a negative errno: the connection is to be closed.
  */
 int varlink_answer(struct client *client, const char *text, size_t size);
 
-/* Nothing more is replied to @call; its stream ends. */
+/* Ends @call, without further replies, and its stream. */
 void varlink_end_call(struct varlink_call *call);
 
 /* Closes all sockets that @server listens at, and removes those that it made. */

@@ -11,17 +11,17 @@
 #include "base/log.h"
 
 /*
- * A user keeps the daemon busy for a quarter of the time at most, and all but root together for half of it, so that
- * nobody who asks as fast as it can takes a whole CPU or makes others wait. Who was quiet has the share of a second at
- * once: what people and their scripts ask is never slowed down.
+ * A user keeps the daemon busy for a quarter of the time at most, and all but root together for half of it, so that a
+ * client that sends calls as fast as it can neither uses a whole CPU nor makes others wait. A user who was idle has the
+ * share of one second available at once, so that people and their scripts are not slowed down.
  */
 #define USER_SHARE 4
 #define ALL_SHARE  2
 #define BURST_USEC (1000 * 1000)
 
 /*
- * Root's next call comes so soon after the last one: a user who has used half of its burst does not get in between, as
- * root would wait for it each time. Not for longer, though: others are served so often whatever root does.
+ * After a call of root, a user who has used half of its burst waits this long for root's next call, because root would
+ * otherwise wait for that user each time. The second limits this: others are served at least this often.
  */
 #define ROOT_PAUSE_USEC  (5 * 1000)
 #define OTHERS_WAIT_USEC (100 * 1000)

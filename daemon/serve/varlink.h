@@ -13,26 +13,33 @@
 #include <event2/event.h>
 #include <jansson.h>
 
-/* Of one call, with its NUL. Beyond that, or of deeper nesting, or of more values, the connection is closed. */
+/* Limits of one call, with its NUL. If it is longer, nested deeper, or has more values, the connection is closed. */
 #define VARLINK_MESSAGE_MAX (1024 * 1024)
 #define VARLINK_DEPTH_MAX   16
 #define VARLINK_VALUES_MAX  10000
 
-/* One more is closed at once: of all users but root, and of any one. Those of root come on top. */
+/*
+ * The maximum number of connections, of all users except root, and of any one user; one more is closed immediately.
+ * Those of root are additional.
+ */
 #define VARLINK_CLIENTS_MAX      256
 #define VARLINK_USER_CLIENTS_MAX 64
 
-/* Bytes that wait for a client: no reply may be larger, and pushed ones are lost from VARLINK_BACKLOG_MAX on. */
+/*
+ * The maximum size of a reply, in bytes, and the number of unsent bytes (VARLINK_BACKLOG_MAX) from which on pushed
+ * replies are lost.
+ */
 #define VARLINK_OUTPUT_MAX  (4 * 1024 * 1024)
 #define VARLINK_BACKLOG_MAX (256 * 1024)
 
 /*
- * Bytes that all clients together may hold: received, unsent, and state of streams; root's clients the same again.
- * Beyond that the client that holds most, of the user who holds most, is disconnected, unless it is the only one.
+ * Bytes that all clients together may hold: received, unsent, and state of streams; root's clients have the same amount
+ * in addition. Beyond that the client that holds most, of the user who holds most, is disconnected, unless it is the
+ * only one.
  */
 #define VARLINK_HELD_MAX (8 * 1024 * 1024)
 
-/* A client that leaves a call half sent, or takes nothing of a reply, for so long is closed. */
+/* A client that does not complete a call, or does not read a reply, for this long is disconnected. */
 #define VARLINK_STALL_SEC 60
 
 struct varlink_server;
@@ -55,8 +62,8 @@ struct varlink_parameter {
 };
 
 /*
- * Answers @call. @parameters, an object, was checked against the method's table; what is null is not in it. It is the
- * server's. Returns 0 if it has replied, or made a stream of the call; a negative errno closes the connection.
+ * Answers @call. @parameters, an object, was checked against the method's table; members that are null are omitted. The
+ * server owns it. Returns 0 if it has replied, or made a stream of the call; a negative errno closes the connection.
  */
 typedef int (*varlink_handle_t)(void *context, struct varlink_call *call, json_t *parameters);
 
@@ -79,15 +86,15 @@ struct varlink_info {
 };
 
 /*
- * Makes a server on @base for the @count @interfaces; @context is what methods are called with. All that is given must
- * outlive it. Returns 0 or -ENOMEM. varlink_server_free() closes all that was opened, and takes NULL.
+ * Creates a server on @base for the @count @interfaces; @context is passed to the methods. All arguments must outlive
+ * it. Returns 0 or -ENOMEM. varlink_server_free() closes all that was opened, and takes NULL.
  */
 int varlink_server_new(struct event_base *base, const struct varlink_info *info,
                 const struct varlink_interface *interfaces, size_t count, void *context, struct varlink_server **ret);
 void varlink_server_free(struct varlink_server *server);
 
 /*
- * Listens at @path, with @mode, for root and @group if there is such a group. A socket there that nobody listens at is
+ * Listens at @path, with @mode, for root and @group if there is such a group. An existing socket without a listener is
  * replaced. Returns 0; -EADDRINUSE: somebody listens there; another negative errno.
  */
 int varlink_listen(struct varlink_server *server, const char *path, mode_t mode, const char *group);
@@ -97,10 +104,10 @@ int varlink_listen_fd(struct varlink_server *server, int fd);
  */
 int varlink_serve_fd(struct varlink_server *server, int fd);
 
-/* Connections. */
+/* The number of connections. */
 size_t varlink_clients(const struct varlink_server *server);
 
-/* Whether the client takes several replies. */
+/* Whether the client accepts several replies. */
 bool varlink_wants_more(const struct varlink_call *call);
 /* The user at the other end, from SO_PEERCRED. */
 uid_t varlink_uid(const struct varlink_call *call);
@@ -113,8 +120,8 @@ int varlink_reply(struct varlink_call *call, json_t *parameters, bool continues)
 /* The same with @size bytes of JSON @text, an object. */
 int varlink_reply_text(struct varlink_call *call, const char *text, size_t size, bool continues);
 /*
- * The same in pieces, for the next() of a stream: @text has the next @size bytes of the parameters, @which tells what
- * they are. VARLINK_CONTINUES goes with the last one. Returns as varlink_reply().
+ * The same in pieces, for the next() of a stream: @text has the next @size bytes of the parameters, @which says whether
+ * they are the first or the last ones. VARLINK_CONTINUES is set together with VARLINK_LAST. Returns as varlink_reply().
  */
 enum { VARLINK_FIRST = 1, VARLINK_LAST = 2, VARLINK_CONTINUES = 4 };
 int varlink_reply_piece(struct varlink_call *call, const char *text, size_t size, unsigned int which);
@@ -126,19 +133,19 @@ int varlink_invalid_parameter(struct varlink_call *call, const char *parameter);
 /* A call with several replies. */
 struct varlink_stream {
         /*
-         * Replies once more, or with the next piece: called when the client has taken nearly all that was sent. It is
-         * called again when it has sent nothing. Others are served in between: it should take a millisecond at most.
-         * Returns 0 or a negative errno, which closes the connection. NULL: replies are pushed as they come up, and the
-         * call ends with the connection.
+         * Sends another reply, or the next piece of one. It is called when the client has read nearly all that was
+         * sent, and again if it sent nothing. Other clients are served in between, so it should take at most a
+         * millisecond. Returns 0 or a negative errno, which closes the connection. NULL: replies are pushed as they
+         * come up, and the call ends with the connection.
          */
         int (*next)(void *state, struct varlink_call *call);
-        /* The client has taken all that was pushed; NULL: not of interest. */
+        /* Called when the client has read everything that was pushed; may be NULL. */
         void (*drained)(void *state);
         /* The call is over: @state may be freed. */
         void (*end)(void *state);
 };
 
-/* Goes on with @call as a stream; to be called by its method. @stream must outlive it. */
+/* Makes a stream of @call; to be called by its method. @stream must outlive it. */
 void varlink_make_stream(struct varlink_call *call, const struct varlink_stream *stream, void *state);
 
 /* next() of the stream is not called before varlink_resume(), which is called from the loop, before the stream's end().
@@ -150,13 +157,13 @@ void varlink_resume(struct varlink_call *call);
 void varlink_stream_holds(struct varlink_call *call, size_t size);
 
 /*
- * A reply to a stream at any time, "continues" in it; @parameters are taken over. Returns 0; -ENOBUFS: the client is
- * too slow, or its user has so many clients that it has used up its time; nothing was sent; another negative errno.
+ * Sends a reply to a stream at any time, with "continues"; @parameters are taken over. Returns 0; -ENOBUFS: the client
+ * is too slow, or its user has so many clients that it has used up its time; nothing was sent; another negative errno.
  */
 int varlink_push(struct varlink_call *call, json_t *parameters);
 
 /*
  * Whether the @size bytes of @text have brackets nested deeper than VARLINK_DEPTH_MAX, or more than VARLINK_VALUES_MAX
- * values; to be asked before they are parsed. What is no JSON may pass.
+ * values; to be checked before parsing. Text that is not JSON may pass.
  */
 bool varlink_is_excessive(const char *text, size_t size);

@@ -13,7 +13,7 @@
 json_t *workload_to_json(const struct cgroup *cgroup);
 
 /*
- * What people call @cgroup: "kube-system/cilium-x7k/cilium-agent" with what is below the workload's own cgroup behind
- * it; its path if its workload has no name, or it is in none. To be freed; NULL: nothing is known of it, or no memory.
+ * The title of @cgroup for people: "kube-system/cilium-x7k/cilium-agent" followed by the path below the workload's own
+ * cgroup; or its path if it is in no workload with a name. To be freed; NULL: nothing is known of it, or no memory.
  */
 char *cgroup_title(const struct cgroup *cgroup);

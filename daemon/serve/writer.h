@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * JSON written as text, piece by piece: for lists of thousands, which take ten times as long when each value is an
- * object of jansson first.
+ * JSON written as text, piece by piece: for lists of thousands of elements, for which creating jansson objects first
+ * takes ten times as long.
  */
 #pragma once
 
@@ -23,7 +23,7 @@ void writer_deinit(struct writer *writer);
 /* Forgets what was written, and keeps the memory for more. */
 void writer_reset(struct writer *writer);
 
-/* Each adds to the text; what is wrong is in writer->error. */
+/* Each function appends to the text; errors are in writer->error. */
 /* Makes room for @size bytes more and returns where they go; they are part of the text when writer->size has them.
  * NULL: no memory, which writer->error says, too. */
 char *writer_room(struct writer *writer, size_t size);
@@ -38,7 +38,7 @@ void writer_json(struct writer *writer, json_t *json);
 /* Begins and ends an object ("{" and "}") or an array. */
 void writer_open(struct writer *writer, char bracket);
 void writer_close(struct writer *writer, char bracket);
-/* To be called before the value of a member, and before each element. @key has nothing to escape. */
+/* Must be called before the value of a member, and before each element. @key must not require escaping. */
 void writer_key(struct writer *writer, const char *key);
 void writer_element(struct writer *writer);
 /* A member and its value; of an optional one that is not there null. */
