@@ -32,7 +32,8 @@ static bool next_character(const char **text, mbstate_t *state, struct character
 
         if (!**text)
                 return false;
-        /* Nearly all there is, in each charset that a locale may have: a table of 10,000 rows takes a third less time. */
+        /* Nearly all there is, in each charset that a locale may have: a table of 10,000 rows takes a third less time.
+         */
         if (**text >= ' ' && **text <= '~') {
                 *character = (struct character){ (*text)++, 1, 1, true };
                 return true;

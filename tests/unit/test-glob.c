@@ -155,7 +155,9 @@ static void test_glob_approximate(void **state)
                 { "/\xc3\xa9\nz", "/\xc3\xa9?z", NULL },
                 { "/\xff\xfez", "/??z", NULL },
                 /* What JSON has of the path behind it. */
-                { "/z????" "/?", "/z?*/?*", "/z\xc3\xa9\xff\xff/?" },
+                { "/z????"
+                  "/?",
+                                "/z?*/?*", "/z\xc3\xa9\xff\xff/?" },
         };
         char *glob;
 
