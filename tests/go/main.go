@@ -262,7 +262,7 @@ func typedErrors() error {
 	if !errors.As(err, &noCgroup) || noCgroup.Cgroup != "/no-such-cgroup" {
 		return fmt.Errorf("not the error that should come: %v", err)
 	}
-	_, _, _, _, _, _, _, _, _, _, err = iobpfbudget.Explain().Call(ctx, conn, nil, &unit)
+	_, _, _, _, _, _, _, _, _, _, _, err = iobpfbudget.Explain().Call(ctx, conn, nil, &unit)
 	if !errors.As(err, &noUnit) || noUnit.Unit != unit {
 		return fmt.Errorf("not the error that should come: %v", err)
 	}
