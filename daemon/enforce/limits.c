@@ -98,6 +98,31 @@ static uint64_t own_limit(const struct cgroup *cgroup, enum owner_limit limit, c
         return bytes;
 }
 
+static bool has_xattr(int fd, const char *name)
+{
+        char text[64];
+
+        return fgetxattr(fd, name, text, sizeof(text)) >= 0 || errno == ERANGE;
+}
+
+void limits_warn_of_unused(
+                struct limits_warnings *warnings, const struct cgroup *cgroup, const struct cgroupfs *cgroupfs)
+{
+        _cleanup_close_ int fd = cgroupfs_open(cgroupfs, cgroup->id);
+        const char *name = fd < 0                      ? NULL
+                           : has_xattr(fd, XATTR_HIGH) ? XATTR_HIGH
+                           : has_xattr(fd, XATTR_MAX)  ? XATTR_MAX
+                                                       : NULL;
+
+        if (!name)
+                return;
+        if (warnings->count == 0 || now_usec() - warnings->start_usec >= WARNINGS_INTERVAL_USEC)
+                *warnings = (struct limits_warnings){ .start_usec = now_usec() };
+        if (warnings->count++ < WARNINGS_MAX)
+                log_warning("%s%s: %s has no effect, as no budget applies to this cgroup", cgroupfs->mount,
+                                cgroup->path ?: "/(unknown)", name);
+}
+
 static uint32_t owner_of(const struct cgroupfs *cgroupfs, uint64_t id)
 {
         _cleanup_close_ int fd = cgroupfs_open(cgroupfs, id);

@@ -13,6 +13,12 @@
 #define XATTR_HIGH "user.bpfbudget.high"
 #define XATTR_MAX  "user.bpfbudget.max"
 
+/* How many warnings were logged since when (CLOCK_MONOTONIC). */
+struct limits_warnings {
+        uint64_t start_usec;
+        unsigned int count;
+};
+
 /*
  * The budget in @config for the cgroup @id, by its complete @path, by the owner of its directory, and by the @workload
  * whose own cgroup it is (NULL: of none); NULL: it has no budget.
@@ -27,3 +33,10 @@ const struct budget *limits_find_budget(const struct config *config, const struc
  */
 bool limits_set(const struct cgroup *cgroup, const struct budget *budget, const struct cgroupfs *cgroupfs,
                 uint64_t ram);
+
+/*
+ * Logs that an xattr of @cgroup has no effect, if it has one: @cgroup has no budget that its owner could lower. Owners
+ * may make many cgroups, so *warnings, zeroed at first, bounds this to a few a minute.
+ */
+void limits_warn_of_unused(
+                struct limits_warnings *warnings, const struct cgroup *cgroup, const struct cgroupfs *cgroupfs);

@@ -52,6 +52,8 @@ static int adopt(struct manager *manager, struct cgroup *cgroup)
         const struct budget *budget;
         int r = find_budget(manager, cgroup, &budget);
 
+        if (r == 0 && !budget)
+                limits_warn_of_unused(&manager->unused_warnings, cgroup, &manager->monitor->cgroupfs);
         if (r < 0 || !budget)
                 return r;
         cgroup->policy = calloc(1, sizeof(*cgroup->policy));
@@ -171,12 +173,6 @@ static void hold(struct manager *manager, struct policy *policy, const struct po
                 manager->held_due_usec = due;
 }
 
-static const struct growth_cause *find_change_cause(
-                const struct manager *manager, const struct cgroup *cgroup, const struct policy_change *change)
-{
-        return change->to > change->from ? find_cause(manager->monitor, cgroup) : NULL;
-}
-
 static void emit(const struct manager *manager, const struct budget_event *event)
 {
         manager->sink(manager->sink_context, event);
@@ -199,7 +195,7 @@ static bool may_alert(
 static void emit_change(struct manager *manager, struct cgroup *cgroup, const struct policy_change *change,
                 uint64_t usage, uint64_t before, bool publish)
 {
-        const struct growth_cause *cause = find_change_cause(manager, cgroup, change);
+        const struct growth_cause *cause = change->to > change->from ? find_cause(manager->monitor, cgroup) : NULL;
         struct policy *policy = cgroup->policy;
         struct budget_event event = {
                 .kind = EVENT_STATE,
@@ -242,8 +238,7 @@ static void take_denied(struct manager *manager, struct cgroup *cgroup)
         event_store_note(&manager->events, cgroup);
 }
 
-/* Whether the RSS of @cgroup is 0 only because it has processes since it was read; reads it, once in manager_apply().
- */
+/* Whether @cgroup's RSS is 0 only because it has processes since it was read; reads it, once in manager_apply(). */
 static bool is_rss_unknown(struct manager *manager, const struct cgroup *cgroup)
 {
         if (!cgroup->policy->budget->footprint_ratio_high || usage_rss(&cgroup->total) > 0 ||

@@ -14,6 +14,7 @@
 #include "enforce/enforce.h"
 #include "enforce/eventstore.h"
 #include "enforce/fills.h"
+#include "enforce/limits.h"
 #include "enforce/newcgroups.h"
 #include "enforce/orphanwatch.h"
 #include "policy/config.h"
@@ -57,6 +58,7 @@ struct manager {
         struct fills fills;
         struct orphan_watch orphan_watch;
         struct new_cgroups new_cgroups;
+        struct limits_warnings unused_warnings;
 };
 
 /*

@@ -773,6 +773,32 @@ static void test_xattr_warnings_are_bounded(void **state)
         assert_int_equal(count_logged("; it is ignored"), 9);
 }
 
+/* Where no budget applies there is nothing to lower, which is said of a few cgroups. */
+static void test_unused_xattrs(void **state)
+{
+        (void) state;
+        set_xattr("/a/b", XATTR_HIGH, "1M");
+        set_xattr("/c", XATTR_MAX, "1M");
+        get(C);
+        get(AB);
+        start();
+        assert_null(get(C)->policy);
+        assert_int_equal(count_logged(XATTR_MAX " has no effect, as no budget applies to this cgroup"), 1);
+        assert_int_equal(count_logged("/c: " XATTR_MAX), 1);
+        assert_int_equal(count_logged("/a/b: " XATTR_HIGH " has no effect"), 1);
+        for (int i = 0; i < 10; i++)
+                reload();
+        assert_int_equal(count_logged("has no effect"), 8);
+        fake.now += 60 * SECOND;
+        forget_log();
+        reload();
+        assert_int_equal(count_logged("has no effect"), 2);
+        set_xattr("/c", XATTR_MAX, NULL);
+        forget_log();
+        reload();
+        assert_int_equal(count_logged("has no effect"), 1);
+}
+
 /* What just fits, what just does not, and nothing at all. */
 static void test_xattr_sizes(void **state)
 {
@@ -2287,6 +2313,7 @@ int main(void)
                 TEST(test_xattr_nonsense),
                 TEST(test_xattr_wrong),
                 TEST(test_xattr_warnings_are_bounded),
+                TEST(test_unused_xattrs),
                 TEST(test_xattr_sizes),
                 TEST(test_ratio_over_nothing),
                 TEST(test_xattrs_of_a_gone_cgroup),
