@@ -17,7 +17,7 @@
 
 /* --- What went wrong ---------------------------------------------------------------------------------------------- */
 
-/* Errors whose parameter makes a sentence with what is before and behind it. */
+/* Errors with one parameter, which makes a sentence with the text before and after it. */
 static const struct {
         const char *name, *before, *parameter, *behind;
         int error;
@@ -40,7 +40,7 @@ static const struct {
                         EINVAL },
 };
 
-/* Errors with more than one parameter, or a list. Returns a negative errno; 0: it is none of them. */
+/* Logs an error with more than one parameter, or with a list. Returns a negative errno; 0: it is another error. */
 static int tell_long_error(const struct client *client)
 {
         const json_t *parameters = client->error_parameters, *lines;
@@ -86,7 +86,7 @@ static int tell_error(const struct client *client)
         return -EPROTO;
 }
 
-/* Why the daemon does not run, if it has left a word. */
+/* Logs why the daemon does not run, if it has left the reason in the file beside the socket. */
 static void tell_failure(const char *socket)
 {
         _cleanup_free_ char *reason = failure_read(socket);
@@ -212,7 +212,7 @@ int ask_list(struct client *client, const char *method, json_t *parameters, cons
         return ask_tell(client, r);
 }
 
-/* A name without a suffix is a service's, as for systemctl. */
+/* A name without a suffix is that of a service, as for systemctl. */
 static char *unit_name(const char *name)
 {
         static const char *const suffixes[] = { ".service", ".scope", ".slice", ".socket", ".mount", ".swap" };
@@ -228,7 +228,7 @@ static char *unit_name(const char *name)
         return asprintf(&unit, "%s.service", name) < 0 ? NULL : unit;
 }
 
-/* Without the slashes at its end, as the daemon names it. To be freed. */
+/* The path @name without the slashes at its end, as the daemon writes it. To be freed. */
 static char *cgroup_path(const char *name)
 {
         const char *path = strip_mount(name);
@@ -273,7 +273,7 @@ int ask_check_unit(struct client *client, const char *name)
         _cleanup_free_ char *cgroup = NULL, *glob = NULL;
         int r;
 
-        /* The daemon has checked what is no glob. */
+        /* The daemon has already checked paths and globs, and a list for a glob may be empty. */
         if (!name || strchr(name, '/') || !ask_is_exact(name))
                 return 0;
         r = ask_cgroup(client, name, &cgroup);
@@ -494,7 +494,7 @@ int ask_cgroup(struct client *client, const char *name, char **cgroup)
         }
         if (is_workload_name(name))
                 return find_workload(client, name, cgroup);
-        /* Which cgroup a unit has is the daemon's knowledge. */
+        /* Only the daemon knows the cgroup of a unit. */
         r = ask_explain(client, name, &reply);
         if (r < 0)
                 return r;

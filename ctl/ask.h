@@ -12,7 +12,7 @@
 /* The daemon does not run: nobody listens at the socket. */
 #define ASK_NOT_RUNNING (-ECONNREFUSED)
 
-/* @client is to be given to client_deinit() in any case. */
+/* Call client_deinit() for @client in any case. */
 int ask_connect(struct client *client, const struct options *options);
 
 /* Logs the error @r of client_connect(), if it is not 0. Returns as ask_connect(). */
@@ -25,9 +25,10 @@ int ask(struct client *client, const char *method, json_t *parameters, json_t **
 int ask_list(struct client *client, const char *method, json_t *parameters, const char *key, json_t **list);
 
 /*
- * Connects, asks, closes, and writes the list as JSON in one line, as the daemon sent it: {"KEY":[...]}. Nothing is
- * written if the answer of the daemon is not complete. @argument: the argument of the user, NULL: none; an empty list
- * is an error, too, if it names a unit that does not run. @wants: which elements are written, NULL: all.
+ * Connects, calls @method, closes the connection, and writes the list as JSON in one line, as the daemon sent it:
+ * {"KEY":[...]}. Nothing is written if the reply of the daemon is not complete. @argument: the argument of the user,
+ * NULL: none; if it names a unit that does not run, an empty list is an error. @wants selects the elements to write,
+ * NULL: all.
  */
 int ask_and_write(const struct options *options, const char *method, json_t *parameters, const char *key,
                 const char *argument, bool (*wants)(struct slice element), FILE *file);
@@ -37,12 +38,12 @@ int ask_once(const struct options *options, const char *method, json_t *paramete
                 const char *argument, json_t **list);
 
 /*
- * An empty list of the argument @name (NULL: none) may be so because it is a unit that does not run: then -ENOENT,
- * logged. Returns 0 if it is not.
+ * Call this if the list for the argument @name (NULL: none) is empty. Returns -ENOENT, logged, if @name is a unit that
+ * does not run, else 0.
  */
 int ask_check_unit(struct client *client, const char *name);
 
-/* Tells what client_call() and its like returned, @r, if it is not 0. Returns 0 or a negative errno. */
+/* Logs the error @r of client_call() or a similar function, if it is not 0. Returns 0 or a negative errno. */
 int ask_tell(const struct client *client, int r);
 
 /*
@@ -55,8 +56,9 @@ int ask_cgroup(struct client *client, const char *name, char **cgroup);
 int ask_explain(struct client *client, const char *name, json_t **reply);
 
 /*
- * The glob that the argument @name of a list means: itself if it begins with a slash or an asterisk, a workload of a
- * pod, or else the unit of that name, each with what is below it. NULL is NULL. *glob is to be freed.
+ * The glob that the argument @name of a list means: itself if it begins with a slash or an asterisk, a pod or
+ * container, or else the unit of that name; the last two with the cgroups below them. NULL is NULL. *glob is to be
+ * freed.
  */
 int ask_glob(const struct options *options, const char *name, char **glob);
 
@@ -66,6 +68,9 @@ bool ask_is_exact(const char *name);
 /* Logs that there is no cgroup, unit or workload @name. Returns -ENOENT. */
 int ask_tell_missing(const char *name);
 
-/* Parameters of ListCgroups and ListObjects; @glob: NULL for all, @relations: enum relation. NULL: no memory. */
+/*
+ * Return the parameters of ListCgroups and ListObjects; @glob: NULL for all, @relations: enum relation. NULL: no
+ * memory.
+ */
 json_t *ask_cgroups_parameters(const char *glob);
 json_t *ask_objects_parameters(const char *glob, uint32_t relations);

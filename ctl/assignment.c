@@ -10,7 +10,7 @@
 #include "policy/keys.h"
 #include "policy/values.h"
 
-/* The key that can be set at run time and is named so, in any case; NULL: there is none. */
+/* The key with this name, in upper or lower case, that can be set at run time; NULL: there is none. */
 static const struct key *find_runtime_key(const char *name, size_t length)
 {
         for (size_t i = 0; i < budget_format.count; i++) {

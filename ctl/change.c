@@ -13,7 +13,7 @@
 #include "policy/config.h"
 #include "verbs.h"
 
-/* Logs the warnings that @reply (taken over) brings, about @subject; NULL: they name what they are about. */
+/* Logs the warnings in @reply (taken over). They are about @subject, or name their subject themselves if it is NULL. */
 static void tell_warnings(json_t *reply, const char *subject)
 {
         const json_t *warnings = field_get(reply, "warnings");
@@ -24,7 +24,7 @@ static void tell_warnings(json_t *reply, const char *subject)
         json_decref(reply);
 }
 
-/* Calls @method, whose only answer is that it is done, and what there was to warn of. */
+/* Calls @method, whose reply has nothing but warnings, and logs these. */
 static int order(const struct options *options, const char *method)
 {
         struct client client;
@@ -76,7 +76,7 @@ int verb_set_budget(const struct options *options, int argc, char *argv[])
         struct client client = { .fd = -1 };
         int r;
 
-        /* What is mistyped is reported even if the daemon does not run. */
+        /* Parse first, so that mistakes are reported even if the daemon does not run. */
         r = parse_assignments(parameters, argc - 1, argv + 1);
         if (r == 0)
                 r = ask_connect(&client, options);

@@ -14,7 +14,7 @@
 
 int client_connect(struct client *client, const char *path)
 {
-        /* For connect(), too: somebody who listens, but never accepts. */
+        /* It also applies to connect(), in case a program listens, but never accepts. */
         static const struct timeval timeout = { .tv_sec = CLIENT_TIMEOUT_MSEC / 1000 };
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
@@ -76,7 +76,7 @@ bool client_pending(const struct client *client)
         return client->end > client->start && memchr(client->buffer + client->start, '\0', client->end - client->start);
 }
 
-/* Makes room behind what was received. */
+/* Makes room after the received bytes. */
 static int make_room(struct client *client)
 {
         size_t size;
@@ -143,7 +143,7 @@ static int left_msec(int timeout_msec, uint64_t deadline)
         return timeout_msec < 0 ? timeout_msec : now < deadline ? (int) ((deadline - now + 999) / 1000) : 0;
 }
 
-/* Waits until all of the next message is there, valid until the next call. Returns 0 or a negative errno. */
+/* Waits until the next message is complete. The message is valid until the next call. Returns 0 or a negative errno. */
 static int receive_message(struct client *client, int timeout_msec, struct slice *message)
 {
         uint64_t deadline = now_usec() + timeout_msec * 1000LL;
@@ -151,7 +151,7 @@ static int receive_message(struct client *client, int timeout_msec, struct slice
         const char *end = NULL;
         int r;
 
-        /* However small the pieces are in which it comes. */
+        /* The deadline holds however small the pieces are in which the message arrives. */
         for (;;) {
                 size_t there = client->end - client->start;
 
@@ -211,7 +211,7 @@ static int receive_text(struct client *client, struct slice *parameters, bool *c
         *continues = slice_member(message, "continues", &value) && slice_is(value, "true");
         if (!slice_member(message, "error", &value) && slice_member(message, "parameters", parameters))
                 return 0;
-        /* An error, or nonsense. */
+        /* The reply is an error, or not valid. */
         r = parse_message(client, message, &reply, continues);
         if (r != 0)
                 return r;
@@ -219,7 +219,7 @@ static int receive_text(struct client *client, struct slice *parameters, bool *c
         return -EBADMSG;
 }
 
-/* What is left of an answer in several replies: it comes to an end, however many they are. */
+/* The remaining size and time of an answer in several replies, so that it ends however many there are. */
 struct rest {
         size_t bytes;
         uint64_t deadline;
@@ -230,7 +230,7 @@ static struct rest begin_answer(void)
         return (struct rest){ CLIENT_ANSWER_MAX, now_usec() + CLIENT_ANSWER_SEC * 1000000LL };
 }
 
-/* Takes @size bytes of a reply. Returns 0, or a negative errno if more than there may be have come. */
+/* Counts @size bytes of a reply. Returns 0, or a negative errno if they exceed the limit. */
 static int take_of_answer(struct rest *rest, size_t size)
 {
         if (size >= rest->bytes)

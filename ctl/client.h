@@ -19,8 +19,8 @@
 #define CLIENT_TIMEOUT_MSEC (45 * 1000)
 
 /*
- * Limits of size and time of an answer in several replies (other than events), whatever program serves the socket. The
- * answer for 100,000 objects with their holders has 60 MB.
+ * Limits of the size and the duration of an answer in several replies (other than events), so that this program ends,
+ * whatever serves the socket. The answer for 100,000 objects with their holders has 60 MB.
  */
 #define CLIENT_ANSWER_MAX (256U << 20)
 #define CLIENT_ANSWER_SEC 600
@@ -28,10 +28,10 @@
 struct client {
         int fd;
         char *path;  /* of the socket */
-        char *error; /* what the daemon answered last, if it was an error: its name */
+        char *error; /* name of the error, if the daemon's last reply was one */
         json_t *error_parameters;
 
-        /* Private to client.c: what was received and not taken is buffer[start, end). */
+        /* Private to client.c: bytes that were received but not processed yet are buffer[start, end). */
         char *buffer;
         size_t start, end, size;
 };
@@ -41,22 +41,22 @@ struct client {
 
 /*
  * Connects to the socket @path. Returns 0 or a negative errno (-ENOENT and -ECONNREFUSED: nobody listens; -EACCES).
- * @client is to be given to client_deinit() in any case.
+ * Call client_deinit() for @client in any case.
  */
 int client_connect(struct client *client, const char *path);
 void client_deinit(struct client *client);
 
 /*
  * Calls @method with @parameters, which it takes over (NULL: none). *reply is a new reference to the parameters of the
- * answer. Returns 0; CLIENT_ERROR; -ETIMEDOUT; -ECONNRESET: the daemon closed the connection; -EBADMSG: the reply is
- * not valid varlink; another negative errno.
+ * reply. Returns 0; CLIENT_ERROR; -ETIMEDOUT; -ECONNRESET: the daemon closed the connection; -EBADMSG: the reply is not
+ * valid varlink; another negative errno.
  */
 int client_call(struct client *client, const char *method, json_t *parameters, json_t **reply);
 
-/* Called for each reply; 0 to go on, else what client_call_more() is to return. */
+/* Called for each reply. Returns 0 to continue, or else the value that client_call_more() then returns. */
 typedef int (*client_reply_t)(void *context, json_t *reply);
 
-/* The same with more: @callback gets each reply, until the last. */
+/* The same with "more": calls @callback for each reply up to the last one. */
 int client_call_more(
                 struct client *client, const char *method, json_t *parameters, client_reply_t callback, void *context);
 
@@ -76,5 +76,5 @@ int client_send(struct client *client, const char *method, json_t *parameters, b
  */
 int client_receive(struct client *client, int timeout_msec, json_t **reply, bool *continues);
 
-/* Whether a whole reply was received already, so that client_receive() will not wait. */
+/* Whether a complete reply has already been received, so that client_receive() does not wait. */
 bool client_pending(const struct client *client);

@@ -31,7 +31,10 @@ static int find_match(void *context, uint64_t id, const char *path)
         return glob_match(context, path) ? -EEXIST : 0;
 }
 
-/* Drops *@list if it is empty as there is no cgroup that @argument names, or can be none: a negative errno, logged. */
+/*
+ * If *@list is empty because no cgroup has, or can have, the name @argument, frees it and returns a negative errno,
+ * logged.
+ */
 static int check_empty(const struct monitor *monitor, const char *argument, const char *glob, json_t **list)
 {
         const char *wrong = glob && json_array_size(*list) == 0 ? check_asked_glob(glob) : NULL;
@@ -48,7 +51,7 @@ static int check_empty(const struct monitor *monitor, const char *argument, cons
         return ask_tell_missing(argument);
 }
 
-/* Largest first, as the daemon answers. */
+/* Largest first, as in the daemon's replies. */
 static int add_cgroups(json_t *list, const struct monitor *monitor, const char *glob)
 {
         _cleanup_free_ struct cgroup **cgroups = sort_cgroups(&monitor->tree);
@@ -83,7 +86,7 @@ static int add_capabilities(json_t *list, const struct monitor *monitor)
         return r;
 }
 
-/* Gives *@list the @elements, or logs @r, which their making returned, and drops them. */
+/* Returns @elements in *@list, or, if creating them failed with @r, logs it and frees them. */
 static int finish(int r, json_t *elements, json_t **list)
 {
         if (r < 0) {

@@ -7,9 +7,10 @@
 #include <jansson.h>
 
 /*
- * The cgroups that hold something and match @glob (NULL: all); the objects whose cgroup does, with @relations (enum
- * relation); the hooks of this kernel. *list is a new reference to an array as the daemon answers. @argument: the
- * argument of the user, NULL: none; it is an error if it does not exist. Return 0 or a negative errno.
+ * List the cgroups that hold something and match @glob (NULL: all); the objects in cgroups that match it, with
+ * @relations (enum relation); the hooks of this kernel. *list is a new reference to an array as in the daemon's reply.
+ * @argument: the argument of the user, NULL: none; a cgroup or unit that does not exist is an error. Return 0 or a
+ * negative errno.
  */
 int direct_cgroups(const char *argument, const char *glob, json_t **list);
 int direct_objects(const char *argument, const char *glob, uint32_t relations, json_t **list);

@@ -23,7 +23,7 @@ static const struct {
 
 #define LEVELS (sizeof(levels) / sizeof(levels[0]))
 
-/* Of one that this version does not know the last. */
+/* For a level that this version does not know, the last one. */
 static size_t find_level(const char *name)
 {
         size_t i = 0;
@@ -42,7 +42,7 @@ static void print_level(const json_t *facility)
                         colors ? "\033[0m" : "");
 }
 
-/* The finding @name in @facility; NULL: it is not about that. */
+/* The finding @name in @facility; NULL: it is not about this facility. */
 static const json_t *find_finding(const json_t *facility, const char *name)
 {
         const json_t *findings = field_get(facility, "findings");
@@ -53,7 +53,10 @@ static const json_t *find_finding(const json_t *facility, const char *name)
         return NULL;
 }
 
-/* Prints @finding, of the facility @first, with all that it is about; nothing if one before has it, too. */
+/*
+ * Prints @finding of the facility @first, with all facilities that it is about. Prints nothing if an earlier facility
+ * has it, too.
+ */
 static void print_finding(const json_t *facilities, size_t first, const json_t *finding)
 {
         const char *name = field_string(finding, "name"), *action = field_string(finding, "action");
@@ -87,7 +90,7 @@ static void print_readiness(const json_t *readiness)
         }
 }
 
-/* What the daemon would add is not there. */
+/* Explains that the report is about this process, because no daemon runs. */
 static void print_not_running(void)
 {
         printf("\nbpfbudgetd is not running: this is what it could do with the privileges of this process.\n"
@@ -95,8 +98,9 @@ static void print_not_running(void)
 }
 
 /*
- * Of the daemon, by what it is permitted and does, or of this process if no daemon runs. *running says which, in JSON
- * as the member daemonRunning; with --direct nobody has looked.
+ * Gets the readiness of the daemon, or of this process if no daemon runs. *running and, in JSON, the member
+ * daemonRunning are set accordingly. With --direct, *running is true, and the member is missing, because it is not
+ * checked.
  */
 static int get_readiness(const struct options *options, json_t **readiness, bool *running)
 {

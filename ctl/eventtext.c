@@ -10,7 +10,7 @@
 #include "field.h"
 #include "text.h"
 
-/* " by comm[pid]", or nothing where it is not known. */
+/* " by comm[pid]", or "" if the process is not known. */
 static const char *by(const json_t *event, char buffer[64])
 {
         buffer[0] = '\0';
@@ -28,7 +28,7 @@ static const char *limit(const json_t *event, const char *field, bool exact, uns
                                        : "none";
 }
 
-/* How exact the sizes of @event have to be that what is over a limit is seen to be. */
+/* The precision that the sizes of @event need so that a size over a limit is also printed as larger than the limit. */
 static unsigned int precision_of(const json_t *event)
 {
         const char *kind = field_string(event, "kind"), *to = field_string(event, "to");
@@ -43,7 +43,7 @@ static unsigned int precision_of(const json_t *event)
                         field_integer(event, field));
 }
 
-/* Which limit it was, with @before, where that is none of bytes: "" if it is High or Max. */
+/* The limit of @event, after @before, if it is not a limit in bytes; "" if it is High or Max. */
 static const char *other_limit(const json_t *event, const char *before, char buffer[64])
 {
         const char *limit = field_string(event, "limit");
@@ -54,7 +54,7 @@ static const char *other_limit(const json_t *event, const char *before, char buf
         return buffer;
 }
 
-/* Names come from whoever made the object: nothing in them may control the terminal, whatever its locale is. */
+/* The creator of an object chooses its name, so a name must not control the terminal, whatever the locale is. */
 static void show(char text[EVENT_TEXT_MAX])
 {
         char plain[EVENT_TEXT_MAX];
@@ -70,7 +70,7 @@ char *event_text(const json_t *event, bool exact, char buffer[EVENT_TEXT_MAX])
         char path[TEXT_PATH_SIZE];
         unsigned int precision = precision_of(event);
 
-        /* The figures come behind it. */
+        /* The figures come after it. */
         cgroup = *cgroup ? text_plain(cgroup, path, sizeof(path)) : "(unknown)";
         format_bytes_to(usage, field_integer(event, "usage"), exact, precision);
         by(event, who);

@@ -6,11 +6,11 @@
 
 #include <jansson.h>
 
-/* With the title of top, whose path is at most 4096 bytes. */
+/* Also enough for the title of top, whose path is at most 4096 bytes. */
 #define EVENT_TEXT_MAX 4608
 
 /* One line without a newline; sizes in bytes if @exact. Returns @buffer. */
 char *event_text(const json_t *event, bool exact, char buffer[EVENT_TEXT_MAX]);
 
-/* The escape sequence for the color of @event; "" for a return to normal. */
+/* The escape sequence for the color of @event; "" if the event is a return to normal. */
 const char *event_color(const json_t *event);

@@ -87,7 +87,7 @@ static void print_budget(const struct options *options, const json_t *answer)
         }
 }
 
-/* What it can grow to by itself. */
+/* Prints what the cgroup can grow to while nobody creates another object. */
 static void print_committed(const struct options *options, const json_t *answer)
 {
         uint64_t unbounded = field_integer(answer, "cgroup.bpf.unboundedCount");
@@ -191,7 +191,7 @@ static int print_objects(const struct options *options, const json_t *answer)
         return show_table(options, columns, sizeof(columns) / sizeof(columns[0]), objects, NULL);
 }
 
-/* What a change of them would save, of the objects that were listed. */
+/* Prints what a change of the listed objects would save. */
 static int print_waste(const struct options *options, const json_t *answer)
 {
         static const struct column columns[] = {

@@ -47,7 +47,7 @@ bool field_true(const json_t *json, const char *path)
         return json_is_true(field_get(json, path));
 }
 
-/* Numbers before texts before lists; missing first. */
+/* Missing values come first, then numbers, texts and lists. */
 static int rank(const json_t *value)
 {
         return !value ? 0 : json_is_string(value) ? 2 : json_is_array(value) ? 3 : 1;

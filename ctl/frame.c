@@ -20,19 +20,19 @@ enum frame_cell {
         FRAME_SIZE,
         FRAME_NUMBER,
         FRAME_PERCENT,
-        FRAME_PATH,    /* of a cgroup: in a tree what the parent does not say */
+        FRAME_PATH,    /* path of a cgroup; in a tree, the part that the parent does not show */
         FRAME_STATE,   /* of a budget */
         FRAME_BAR,     /* usage against the budget */
         FRAME_MINUTE,  /* the last minute */
         FRAME_RELATED, /* holders and pins */
 };
 
-/* Width 0: what is left of the line. Where the screen is narrower than @from the column is omitted. */
+/* Width 0: the rest of the line. If the screen is narrower than @from, the column is omitted. */
 struct frame_column {
         const char *title, *field;
         enum frame_cell cell;
         size_t width, from;
-        size_t wide, wide_from; /* the width where the screen has so many columns */
+        size_t wide, wide_from; /* the width if the screen has this number of columns */
 };
 
 static const struct frame_column cgroup_columns[] = {
@@ -76,7 +76,7 @@ size_t frame_columns(enum frame_view view)
 {
         size_t n = views[view].count;
 
-        /* A minute is no size to order by, and it is the last column. */
+        /* The graph of the last minute, which is the last column, cannot be sorted by. */
         return views[view].columns[n - 1].cell == FRAME_MINUTE ? n - 1 : n;
 }
 
@@ -104,7 +104,7 @@ bool frame_column_descends(enum frame_view view, size_t column)
 
 /* --- Cells -------------------------------------------------------------------------------------------------------- */
 
-/* How deep row @index is in the tree. */
+/* The depth of row @index in the tree. */
 static size_t depth_of(const struct frame_input *input, size_t index)
 {
         size_t depth = 0;
@@ -131,7 +131,7 @@ static char *format_path(const struct frame_input *input, const json_t *row, siz
                                : text;
 }
 
-/* Against Max with a mark at High, or against High where there is no Max. */
+/* The bar is full at Max and has a mark at High; without Max, it is full at High. */
 static char *format_bar(const struct frame_input *input, const json_t *row, size_t width)
 {
         const json_t *budget = field_get(row, "budget");
@@ -212,7 +212,7 @@ static char *format_cell(const struct frame_input *input, const struct frame_col
 
 /* --- Lines -------------------------------------------------------------------------------------------------------- */
 
-/* Bytes of a terabyte are 13 digits. */
+/* One terabyte in bytes has 13 digits. */
 #define EXACT_WIDTH 13
 
 /* The width of each column on this screen, SIZE_MAX where it is omitted. */
@@ -245,7 +245,7 @@ static void lay_out(const struct frame_input *input, struct widths *widths)
         for (size_t c = 0; c < n; c++) {
                 size_t more = input->exact && columns[c].cell == FRAME_SIZE ? EXACT_WIDTH - columns[c].width : 0;
 
-                /* Wider columns leave less room to those that not every screen has. */
+                /* Wider columns leave less room for the columns that only wide screens have. */
                 if (screen < columns[c].from + wider + more) {
                         widths->of[c] = SIZE_MAX;
                         continue;
@@ -254,7 +254,7 @@ static void lay_out(const struct frame_input *input, struct widths *widths)
                 widths->of[c] = columns[c].wide_from && screen >= columns[c].wide_from + wider
                                                 ? columns[c].wide
                                                 : columns[c].width + more;
-                /* A number that was cut would be another one. */
+                /* A number must not be cut, because it would look like another number. */
                 if (columns[c].cell == FRAME_NUMBER)
                         widths->of[c] = MAX(widths->of[c], longest(input, &columns[c]));
                 if (columns[c].width)
@@ -282,7 +282,7 @@ static int put(FILE *stream, bool first, const char *text, size_t width, bool ri
         return 0;
 }
 
-/* Cuts what is too long for the screen, and the spaces at the end. Takes @text over. */
+/* Appends @text, which it takes over, as a line, cut to the width of the screen and without spaces at the end. */
 static int add_line(struct frame *frame, const struct frame_input *input, char *text, enum frame_look look)
 {
         char *cut = text ? text_ellipsize(text, input->width ?: SIZE_MAX) : NULL;

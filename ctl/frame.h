@@ -43,7 +43,7 @@ struct frame_input {
         const ssize_t *parents; /* of cgroups in a tree, see table.h; NULL: flat */
         const struct history *history;
         uint64_t second;      /* now, for the history */
-        size_t width, height; /* of the screen; 0: as many as it takes */
+        size_t width, height; /* of the screen; 0: as many as needed */
         size_t first;         /* row that is shown first */
         ssize_t selected;     /* row; -1: none */
         bool utf8;
@@ -54,11 +54,13 @@ struct frame_input {
         const char *keys;    /* last line; NULL: none */
 };
 
-/* Builds the picture. Returns 0 or -ENOMEM. @frame is to be given to frame_deinit() in any case. */
+/* Builds the picture. Returns 0 or -ENOMEM. Call frame_deinit() for @frame in any case. */
 int frame_make(struct frame *frame, const struct frame_input *input);
 void frame_deinit(struct frame *frame);
 
-/* The columns that can be sorted by: how many, their titles, fields (see field.h), and whether the largest comes first.
+/*
+ * The columns by which rows can be sorted: their number, titles, fields (see field.h), and whether the largest value
+ * comes first.
  */
 size_t frame_columns(enum frame_view view);
 const char *frame_column_title(enum frame_view view, size_t column);

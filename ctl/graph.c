@@ -10,7 +10,7 @@ static const char *const levels_ascii[] = { "_", "_", ".", "-", "-", "=", "+", "
 
 #define LEVELS 8
 
-/* @value ÷ @full of @steps, rounded to the nearest; past @full all of them. Sizes are below 2^63. */
+/* @steps × @value ÷ @full, rounded to the nearest integer; at most @steps. Sizes are below 2^63. */
 static size_t scale(uint64_t value, uint64_t full, size_t steps)
 {
         if (value >= full)
@@ -26,7 +26,7 @@ char *graph_bar(char buffer[GRAPH_SIZE_MAX], size_t width, uint64_t value, uint6
         if (width > GRAPH_WIDTH_MAX)
                 width = GRAPH_WIDTH_MAX;
         steps = full ? scale(value, full, 8 * width) : 0;
-        /* Something is never shown as nothing. */
+        /* A value above 0 takes at least one step. */
         if (full && value && !steps)
                 steps = 1;
         at = full && mark < full ? scale(mark, full, width) : GRAPH_WIDTH_MAX + 1;

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Graphs are at most so many columns wide; a column takes at most three bytes. */
+/* The maximum width of a graph in columns; a column takes at most three bytes. */
 #define GRAPH_WIDTH_MAX 120
 #define GRAPH_SIZE_MAX  (3 * GRAPH_WIDTH_MAX + 1)
 
@@ -14,14 +14,16 @@
 #define GRAPH_NO_MARK UINT64_MAX
 
 /*
- * A bar for @value out of @full, in @width columns, with a "|" at @mark unless the bar covers it. In eighths of a
- * column if @utf8, else of "#". A value past @full fills the bar. Returns @buffer.
+ * A bar for @value out of @full, in @width columns, with a "|" at @mark unless the bar covers it. The bar has a
+ * resolution of an eighth of a column if @utf8, else it consists of "#". A value past @full fills the bar. Returns
+ * @buffer.
  */
 char *graph_bar(char buffer[GRAPH_SIZE_MAX], size_t width, uint64_t value, uint64_t full, uint64_t mark, bool utf8);
 
 /*
- * The @count @values, oldest first, in @width columns: each column shows the highest of its values on a scale from 0 to
- * the highest of all. There is a blank where nothing is known (GRAPH_UNKNOWN). If not @utf8, in ASCII. Returns @buffer.
+ * Draws the @count @values, oldest first, in @width columns: each column shows the highest of its values on a scale
+ * from 0 to the highest of all. A column without known values (GRAPH_UNKNOWN) is blank. The graph is ASCII unless
+ * @utf8. Returns @buffer.
  */
 #define GRAPH_UNKNOWN UINT64_MAX
 char *graph_sparkline(char buffer[GRAPH_SIZE_MAX], size_t width, const uint64_t *values, size_t count, bool utf8);

@@ -33,7 +33,7 @@ static int label_cgroup(const json_t *object, const json_t *programs, json_t *la
         return add_text(labels, *cgroup ? cgroup : "(unknown)");
 }
 
-/* Maps and programs have types of the same name. */
+/* A map type and a program type can have the same name. */
 static int label_type(const json_t *object, const json_t *programs, json_t *labels)
 {
         _cleanup_free_ char *label = NULL;
@@ -46,7 +46,7 @@ static int label_type(const json_t *object, const json_t *programs, json_t *labe
         return add_text(labels, label);
 }
 
-/* Up to the first separator; those at the start belong to the name ("__data", ".rodata"). */
+/* Labels with the name up to the first separator; separators at the start belong to the name ("__data", ".rodata"). */
 static int label_name_prefix(const json_t *object, const json_t *programs, json_t *labels)
 {
         static const char separators[] = "_-.";
@@ -162,7 +162,7 @@ static int book(json_t *group, const json_t *object, bool shared)
         return r == 0 && shared ? add_to(group, "shared", field_integer(object, "allocated")) : r;
 }
 
-/* Books @object in each of the groups @labels, which are made in @groups where there are none. */
+/* Adds @object to each of the groups @labels, and adds missing groups to @groups. */
 static int book_in_groups(json_t *groups, json_t *labels, const json_t *object)
 {
         bool shared = json_object_size(labels) > 1;

@@ -11,9 +11,9 @@ enum grouping {
         GROUP_CGROUP,
         GROUP_TYPE,
         GROUP_NAME_PREFIX, /* of the name up to the first "_", "-" or "." */
-        GROUP_PIN_DIR,     /* directory of a pin */
-        GROUP_HOLDER,      /* process that holds it, by its name */
-        GROUP_PROGRAM,     /* program that uses the map; a program is in its own group */
+        GROUP_PIN_DIR,     /* by the directory of a pin */
+        GROUP_HOLDER,      /* by the name of a process that holds the object */
+        GROUP_PROGRAM,     /* by a program that uses the map; a program is in its own group */
         GROUPINGS,
 };
 
@@ -23,12 +23,12 @@ int grouping_from_name(const char *name);
 /* The names, separated by @separator, for help and errors; constant. */
 #define GROUPING_NAMES "cgroup, type, name-prefix, pin-dir, holder, program"
 
-/* Which relations of the objects (enum relation) the grouping looks at. */
+/* The relations of the objects (enum relation) that the grouping requires. */
 uint32_t grouping_relations(enum grouping grouping);
 
 /*
  * The groups of the array @objects, largest first: an array of objects with group, objects, maps, programs, allocated,
- * charged, uncharged, and shared: the part of allocated that is in other groups, too, as an object with several pins,
- * holders or programs counts in the group of each. All sizes are bytes. A new reference; NULL: no memory.
+ * charged, uncharged, and shared. An object with several pins, holders or programs counts in the group of each; shared
+ * is the part of allocated that other groups contain, too. All sizes are bytes. A new reference; NULL: no memory.
  */
 json_t *group_objects(const json_t *objects, enum grouping grouping);

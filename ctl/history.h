@@ -22,13 +22,13 @@ struct history {
 void history_deinit(struct history *history);
 
 /*
- * Notes that the cgroup @id had @value bytes in the second @second; which must not be before the last one noted.
- * Seconds in between had the value before. Returns 0 or -ENOMEM.
+ * Records that the cgroup @id had @value bytes in the second @second, which must not be earlier than the last one
+ * recorded. The seconds in between get the previous value. Returns 0 or -ENOMEM.
  */
 int history_put(struct history *history, uint64_t id, uint64_t second, uint64_t value);
 
-/* The minute that ends with @second, oldest first, GRAPH_UNKNOWN where nothing is known. */
+/* Returns the values of the minute that ends with @second, oldest first; GRAPH_UNKNOWN if a value is not known. */
 void history_get(const struct history *history, uint64_t id, uint64_t second, uint64_t values[HISTORY_SECONDS]);
 
-/* Forgets the cgroups of which nothing was noted in the minute before @second. */
+/* Removes the cgroups that have no value in the minute before @second. */
 void history_prune(struct history *history, uint64_t second);

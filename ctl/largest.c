@@ -26,7 +26,7 @@ int largest_take(struct largest *largest, uint64_t score, struct slice element)
         json_error_t error;
         json_t *row;
 
-        /* Long lists come with the largest first: what is looked for is near the end. */
+        /* Long lists begin with the largest, so the position is near the end. */
         while (at > 0 && entries[at - 1].score < score)
                 at--;
         if (at == largest->max)
@@ -34,7 +34,7 @@ int largest_take(struct largest *largest, uint64_t score, struct slice element)
         row = json_loadb(element.start, element.length, 0, &error);
         if (!row)
                 return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EBADMSG;
-        /* There is room for one more than are kept. */
+        /* The array has room for one more entry than are kept. */
         memmove(&entries[at + 1], &entries[at], (largest->count - at) * sizeof(*entries));
         entries[at] = (struct largest_entry){ score, row };
         if (++largest->count > largest->max)

@@ -14,15 +14,18 @@ struct largest {
         struct largest_entry {
                 uint64_t score;
                 json_t *row;
-        } * entries; /* the highest first; equal ones as they came */
+        } * entries; /* the highest first; equal ones in the order of the list */
         size_t count, max;
 };
 
-/* Returns 0 or -ENOMEM. @largest is to be given to largest_deinit() in any case. */
+/* Returns 0 or -ENOMEM. Call largest_deinit() for @largest in any case. */
 int largest_init(struct largest *largest, size_t max);
 void largest_deinit(struct largest *largest);
 
-/* Keeps @element, JSON, if its @score is one of the highest; only then it is parsed. Returns 0, -EBADMSG or -ENOMEM. */
+/*
+ * Keeps the JSON @element if its @score is one of the highest, and parses it only in this case. Returns 0, -EBADMSG or
+ * -ENOMEM.
+ */
 int largest_take(struct largest *largest, uint64_t score, struct slice element);
 
 /* The elements that were kept, as a new array, the highest first; NULL: no memory. */

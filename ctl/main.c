@@ -22,12 +22,12 @@
 
 #define MANY INT_MAX
 
-/* A verb with how many arguments it takes, and what it can. */
+/* A verb, the number of its arguments, and what it supports. */
 static const struct verb {
         const char *name;
         int minimum, maximum; /* arguments */
         bool pager;           /* its output may be long */
-        bool direct;          /* it can do without the daemon */
+        bool direct;          /* it works without the daemon */
         int (*run)(const struct options *options, int argc, char *argv[]);
         int failure; /* exit status; 0: EXIT_FAILURE */
 } verbs[] = {
@@ -144,7 +144,7 @@ static int parse_delay(const char *text, uint64_t *usec)
         char *end;
         double seconds = strtod(text, &end);
 
-        /* Shorter ones cost more than an eye sees. */
+        /* Shorter intervals need CPU time, but nobody would see a difference. */
         if (end == text || *end || !(seconds >= 0.1 && seconds <= 3600)) {
                 log_error("--delay=%s: not a number of seconds from 0.1 to 3600", text);
                 return -EINVAL;
@@ -283,7 +283,7 @@ static bool set_switch(struct options *options, int c)
         return false;
 }
 
-/* The command line asked for no more than what has been printed. */
+/* The option, such as --help, has printed everything that was requested. */
 enum { OPTIONS_DONE = 1 };
 
 /* Takes over one option. Returns 0; OPTIONS_DONE; -EINVAL, logged. */
@@ -430,7 +430,7 @@ static int run_verb(const struct options *options, int argc, char *argv[])
         return r;
 }
 
-/* What is left of the output has to be written, too. Returns @r, or a negative errno, logged. */
+/* Writes the buffered rest of the output. Returns @r, or a negative errno, logged. */
 static int end_output(int r)
 {
         if (r < 0 || (fflush(stdout) == 0 && !ferror(stdout)))
@@ -439,7 +439,7 @@ static int end_output(int r)
         return -EIO;
 }
 
-/* The exit status of what failed: that of the verb, if one was given, wherever the options were wrong. */
+/* The exit status of a failure: that of the verb if one was given, even if the options before it were wrong. */
 static int failure_status(int argc, char *argv[])
 {
         const struct verb *verb;
@@ -461,11 +461,13 @@ int main(int argc, char *argv[])
         };
         int r;
 
-        /* A reader that has enough, such as head, ends this program in silence, also where a service ignores the
-         * signal. */
+        /*
+         * When a reader such as head exits, this program ends silently, even in a service, which ignores the signal by
+         * default.
+         */
         signal(SIGPIPE, SIG_DFL);
         setlocale(LC_ALL, "");
-        /* What libbpf and the daemon's code have to say besides errors is for the daemon's log. */
+        /* Messages of libbpf and of the daemon's code below warnings are only useful in the daemon's log. */
         log_set_max_level(LOG_WARNING);
         r = parse_options(argc, argv, &options);
         if (r == 0)

@@ -37,7 +37,7 @@ void markup_text(FILE *stream, const char *text, size_t size)
                 }
 }
 
-/* What a cell looks like. */
+/* The class of a cell in the style sheet. */
 static const char *class_of(const struct column *column, const char *text)
 {
         static const struct {

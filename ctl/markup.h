@@ -19,12 +19,15 @@
 #define MARKUP_TEXT_MAX  512
 
 /*
- * Writes @text as text of an element, or as the value of a quoted attribute: as text_plain() (base/text.h) cuts it to
- * @size (>= 16) bytes, with references for what markup begins and ends with.
+ * Writes @text as text of an element, or as the value of a quoted attribute: cut to @size (>= 16) bytes by text_plain()
+ * (base/text.h), with character references instead of the characters that begin and end markup.
  */
 void markup_text(FILE *stream, const char *text, size_t size);
 
-/* The number of distinct colors; MARKUP_COLORS and above is the color of everything without one of its own. */
+/*
+ * The number of distinct colors; MARKUP_COLORS and higher numbers are the color of everything that has no color of its
+ * own.
+ */
 #define MARKUP_COLORS 8
 
 /* Writes a small picture that has the @color of tiles and lines, for legends. */

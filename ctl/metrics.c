@@ -20,11 +20,14 @@
 struct output {
         FILE *file;
         const char *name; /* for messages */
-        bool terminal;    /* what would control it is not shown; programs have the exact bytes */
+        bool terminal;    /* control characters are replaced for a terminal; programs get the exact bytes */
         int error;        /* a negative errno of the file, and not of the daemon's socket */
 };
 
-/* Writes @text, @size bytes, line by line, as it may be shown. Returns false: errno says why. */
+/*
+ * Writes @text of @size bytes line by line, so that it cannot control a terminal. Returns false on error, with errno
+ * set.
+ */
 static bool show_text(FILE *file, const char *text, size_t size)
 {
         for (const char *line = text, *end; line < text + size; line = end + 1) {
@@ -59,7 +62,7 @@ static int write_piece(void *context, json_t *reply)
         return output->error;
 }
 
-/* Writes what the daemon answers. Returns 0 or a negative errno, logged. */
+/* Writes the daemon's reply. Returns 0 or a negative errno, logged. */
 static int write_metrics(const struct options *options, struct output *output)
 {
         const char *format = options->openmetrics ? "openmetrics" : "prometheus";
@@ -80,13 +83,15 @@ static int write_metrics(const struct options *options, struct output *output)
         return r;
 }
 
-/* Makes a file beside @path that everybody may read: node_exporter is another user. Returns a negative errno, logged.
+/*
+ * Creates a file beside @path that everybody may read, because node_exporter runs as another user. Returns a negative
+ * errno, logged.
  */
 static int make_temporary(const char *path, char **temporary, FILE **file)
 {
         int fd, r;
 
-        /* It does not end in .prom: node_exporter passes it over. */
+        /* The name does not end in .prom, so node_exporter ignores the file. */
         if (asprintf(temporary, "%s.XXXXXX", path) < 0) {
                 *temporary = NULL;
                 return -ENOMEM;
@@ -108,18 +113,18 @@ static int make_temporary(const char *path, char **temporary, FILE **file)
         return r;
 }
 
-/* A device, a FIFO or a link would be replaced as well, and nothing would work that goes by it. */
+/* rename() would also replace a device, a FIFO or a link, and break everything that uses it. */
 static int check_replaceable(const char *path)
 {
         struct stat st;
 
         if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
-                return 0; /* what is not there is made, or the error is told then */
+                return 0; /* a missing file is created; other errors are logged then */
         log_error("--textfile=%s: it is not a regular file", path);
         return -EINVAL;
 }
 
-/* Whoever reads @path sees the old text or the new one, and never a part. */
+/* A reader of @path sees the old text or the new one, and never a part of either. */
 static int replace_file(const struct options *options, const char *path)
 {
         _cleanup_free_ char *temporary = NULL;

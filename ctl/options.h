@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the command line of bpfbudgetctl says, for all verbs. */
+/* The options on the command line of bpfbudgetctl, for all verbs. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,12 +27,12 @@ struct options {
         bool pager, legend, all, full, bytes, direct, batch, openmetrics, yes, waste;
         bool force, apply, dry_run; /* of suggest */
         const char *since, *until;  /* of history and what-grew: moments; NULL: not given */
-        uint32_t cpus;              /* of suggest: possible ones of another machine; 0: this one */
+        uint32_t cpus;              /* of suggest: number of possible CPUs of another machine; 0: this machine */
         const char *sort;           /* title of a column, "-" before it reverses; NULL: the verb's own order */
         const char *socket;         /* path */
         const char *textfile;       /* of metrics: path; NULL: stdout */
         enum grouping grouping;
-        uint32_t relations;  /* enum relation: what of objects is asked for */
+        uint32_t relations;  /* enum relation: relations of objects to ask for */
         uint64_t delay_usec; /* of top */
         uint32_t iterations; /* of top; 0: no end on a terminal, else one */
 };

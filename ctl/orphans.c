@@ -41,7 +41,7 @@ char *orphan_name(const json_t *orphan, char buffer[ORPHAN_NAME_MAX])
 
 /* --- Cells -------------------------------------------------------------------------------------------------------- */
 
-/* An interface has its name here, not in the daemon's network namespace. */
+/* The name of an interface is looked up here, because the service has a network namespace of its own. */
 static void put_attached(FILE *stream, const char *attached)
 {
         static const char interface[] = "interface ";
@@ -120,7 +120,7 @@ static char *freed_by(const json_t *orphan)
         return NULL;
 }
 
-/* "2026-12-01 03:00", with "<" before it where it may have been earlier. */
+/* "2026-12-01 03:00", with "<" before it if the actual time may be earlier. */
 static void format_since(const json_t *orphan, char buffer[32])
 {
         time_t seconds = field_integer(orphan, "since") / 1000000;
@@ -155,7 +155,7 @@ static const struct column orphan_columns[] = {
         { "LAST-OWNER", "owner", CELL_TEXT, true },
         { "SINCE", "since", CELL_TEXT },
         { "KEPT-BY", "keepers", CELL_TEXT, true },
-        /* Not cut: quotes that are cut off would have a shell take the name of a pin for commands. */
+        /* Never cut: without the closing quote, a shell could run the name of a pin as a command. */
         { "FREED-BY", "commands", CELL_TEXT },
 };
 
@@ -204,7 +204,10 @@ static int show_orphan_rows(const struct options *options, const json_t *list)
         return r;
 }
 
-/* Takes out of @list what is no orphan for certain. Returns how many bytes that was; *@count: how many objects. */
+/*
+ * Removes the objects from @list that are not certain to be orphans. Returns the number of their bytes; *@count is the
+ * number of objects.
+ */
 static uint64_t leave_out_uncertain(json_t *list, size_t *count)
 {
         uint64_t bytes = 0;

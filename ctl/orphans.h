@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The daemon's list of orphans, and what single ones are called. */
+/* The daemon's list of orphans, and the names of single orphans. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +9,10 @@
 #include "options.h"
 #include "table.h"
 
-/* Asks for the orphans of @argument, a list's (NULL: all); @all: also what is none for certain. Returns 0 or a negative
- * errno, logged. *list is a new reference. */
+/*
+ * Asks for the orphans that match @argument, a GLOB or UNIT (NULL: all). @all: also objects that are not certain to be
+ * orphans. Returns 0 or a negative errno, logged. *list is a new reference.
+ */
 int orphans_ask(const struct options *options, const char *argument, bool all, json_t **list);
 
 /* The rows of the table of orphans for @list, as a new array; NULL: no memory. */

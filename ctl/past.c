@@ -39,7 +39,7 @@ int past_moment(const char *option, const char *text, uint64_t *usec)
 
 /* --- Asking ------------------------------------------------------------------------------------------------------- */
 
-/* Adds what is in the lists of @reply to those of the first one. */
+/* Appends the lists of @reply to those of the first reply. */
 static int join_replies(void *context, json_t *reply)
 {
         json_t **joined = context, *list, *part;
@@ -58,7 +58,7 @@ static int join_replies(void *context, json_t *reply)
         return 0;
 }
 
-/* The same with the workload @glob, NULL: all; *reply, the replies in one, has the array @key. */
+/* Calls @method with the workload @glob, NULL: all. *reply joins all replies, and has the array @key. */
 static int ask_for(struct client *client, const char *method, const char *glob, const json_t *parameters,
                 const char *key, json_t **reply)
 {
@@ -74,7 +74,7 @@ static int ask_for(struct client *client, const char *method, const char *glob, 
                 json_decref(all);
         } else
                 r = client_call_more(client, name, all, join_replies, reply);
-        /* Whoever asks has another name to try. */
+        /* The error is not logged, because the caller may try another name. */
         if (r == CLIENT_ERROR && strcmp(client->error, "io.bpfbudget.NoSuchWorkload") == 0) {
                 *reply = json_pack("{s[]}", key);
                 r = *reply ? 0 : -ENOMEM;
@@ -88,8 +88,8 @@ static int ask_for(struct client *client, const char *method, const char *glob, 
 }
 
 /*
- * What else @name may mean where the history does not have it: a service, or the pods of the controller that has made
- * this one. To be freed; NULL: nothing, or no memory.
+ * Another meaning of @name if the history does not have it: a service without its suffix, or all pods of the controller
+ * that created this pod. To be freed; NULL: there is none, or no memory.
  */
 static char *other_name(const char *name)
 {
@@ -222,7 +222,7 @@ void past_events(struct table *table, json_t *events)
         table->rows = events;
 }
 
-/* The tables of @reply: workloads, and what happened to them if there was a @name. */
+/* Prints the tables of @reply: workloads and, if there is a @name, their events. */
 static int show_history(const struct options *options, const char *name, json_t *reply)
 {
         json_t *workloads = json_object_get(reply, "workloads"), *events = json_object_get(reply, "events"), *row;
@@ -250,7 +250,7 @@ int verb_history(const struct options *options, int argc, char *argv[])
 
         if (!parameters)
                 return -EINVAL;
-        /* Each hour of one; all there are would be too much for an answer. */
+        /* In JSON, every hour of a named workload; for all workloads, this would be too large for a reply. */
         json_object_set_new(parameters, "points", json_integer(name && options->json ? HOURS_MAX : GRAPH_WIDTH));
         json_object_set_new(parameters, "events", json_boolean(name != NULL));
         json_object_set_new(parameters, "maps", json_boolean(name && options->json));
@@ -265,7 +265,7 @@ int verb_history(const struct options *options, int argc, char *argv[])
 
 /* --- what-grew ---------------------------------------------------------------------------------------------------- */
 
-/* What a question without --since= is about. */
+/* The default of --since= for what-grew. */
 #define GREW_SINCE "-1d"
 
 static const struct column growth_columns[] = {
@@ -277,7 +277,7 @@ static const struct column growth_columns[] = {
         { "TYPE", "type", CELL_TEXT },
 };
 
-/* Adds what grew of @element, a workload or one of its maps (@map). Returns 0 or -ENOMEM. */
+/* Adds a row for @element, a workload or one of its maps (@map), if it grew. Returns 0 or -ENOMEM. */
 static int add_growth(json_t *rows, const json_t *workload, const json_t *map)
 {
         const json_t *element = map ?: workload;
@@ -295,7 +295,7 @@ static int add_growth(json_t *rows, const json_t *workload, const json_t *map)
                                : 0;
 }
 
-/* What grew of @workload: itself, and then its maps, the most first. */
+/* Adds a row for @workload if it grew, and then rows for its maps that grew, largest growth first. */
 static int add_growths(json_t *rows, const json_t *workload)
 {
         json_t *maps = json_array(), *map;
@@ -315,7 +315,7 @@ static int add_growths(json_t *rows, const json_t *workload)
         return r;
 }
 
-/* All that grew, the most first; NULL: no memory. */
+/* The rows of everything that grew, largest growth first; NULL: no memory. */
 static json_t *find_growth(json_t *workloads)
 {
         json_t *rows = json_array(), *workload;
@@ -332,7 +332,7 @@ static json_t *find_growth(json_t *workloads)
                 r = field_sort(workloads, "grew", true);
         json_array_foreach(workloads, i, workload)
         {
-                /* What is there for others has grown by what these have. */
+                /* A workload that only contains others grows by the growth of these. */
                 if (r == 0 && !field_true(workload, "outer"))
                         r = add_growths(rows, workload);
         }

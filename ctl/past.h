@@ -9,20 +9,22 @@
 #include "options.h"
 #include "table.h"
 
-/* Sets *usec to what @text, the argument of the option @option, says. Returns 0 or -EINVAL, logged. */
+/* Sets *usec to the moment in @text, the argument of the option @option. Returns 0 or -EINVAL, logged. */
 int past_moment(const char *option, const char *text, uint64_t *usec);
 
-/* Parameters of GetHistory with --since= and --until=; @since: the first if it is not given, NULL: none. NULL: wrong,
- * logged. */
+/*
+ * Returns the parameters of GetHistory with --since= and --until=. @since is the default of --since=, NULL: none.
+ * Returns NULL if an option is wrong, logged.
+ */
 json_t *past_span(const struct options *options, const char *since);
 
 /*
  * Asks @method about the workload @name: a glob for names and paths, or the name of a service without its suffix; NULL:
- * all. @parameters, without the workload, are taken over. *reply has the array @key, which is not empty if there is a
- * @name. Returns 0 or a negative errno, logged.
+ * all. @parameters, without the workload, are taken over. *reply has the array @key, which is not empty if @name is not
+ * NULL. Returns 0 or a negative errno, logged.
  */
 int past_ask(const struct options *options, const char *method, const char *name, json_t *parameters, const char *key,
                 json_t **reply);
 
-/* Sets the columns and rows of @table for @events, as GetHistory answers them, and adds to these when they were. */
+/* Sets the columns and rows of @table for @events, a list from GetHistory, and adds to each event its time as text. */
 void past_events(struct table *table, json_t *events);

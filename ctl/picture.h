@@ -6,8 +6,10 @@
 
 #include "reportdata.h"
 
-/* Which cgroup has what: a tile for each of those with most, with tiles of its objects, and one for the rest. Returns 0
- * or -ENOMEM. */
+/*
+ * The memory of cgroups: a tile for each of the largest ones, which contains tiles for its objects, and one tile for
+ * all other cgroups. Returns 0 or -ENOMEM.
+ */
 int picture_treemap(FILE *stream, const struct report *report);
 
 /* The peaks of the largest workloads as lines, with marks for events. */

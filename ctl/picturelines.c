@@ -10,7 +10,7 @@
 #include "svg.h"
 #include "text.h"
 
-/* The plot, and below it the marks of events and the times. */
+/* The position of the plot, and of the marks of events and the times below it. */
 #define LEFT   64
 #define RIGHT  (SVG_WIDTH - 8)
 #define TOP    10
@@ -39,7 +39,7 @@ static double y_of(const struct plot *plot, uint64_t bytes)
         return BOTTOM - (double) (BOTTOM - TOP) * bytes / plot->top;
 }
 
-/* The middle of the time that the point @i, of @count, is about. */
+/* The middle of the part of the time that point @i of @count covers. */
 static uint64_t time_of(const struct report *report, size_t i, size_t count)
 {
         return report->since + (report->until - report->since) * (2 * i + 1) / (2 * count);
@@ -69,12 +69,12 @@ static void put_line(FILE *stream, const struct plot *plot, size_t index)
                         continue;
                 }
                 fprintf(stream, "%c%.1f %.1f", drawn ? 'L' : 'M', x_of(plot, usec), y_of(plot, peak));
-                /* A line of one point is a dot, by its round ends. */
+                /* A line of one point is drawn as a dot, because lines have round ends. */
                 if (!drawn)
                         fputs("h.01", stream);
                 drawn = true;
         }
-        /* Peaks lag behind: the line ends at what there is at the end. */
+        /* Each peak covers a part of the time, so the line ends at the usage at the end. */
         if (drawn)
                 fprintf(stream, "L%.1f %.1f", x_of(plot, plot->end),
                                 y_of(plot, MIN(field_integer(workload, "after"), plot->top)));
@@ -95,7 +95,7 @@ static void put_scale(FILE *stream, const struct plot *plot)
         }
 }
 
-/* The first midnight, or hour that is a multiple of @hours, after @usec in local time. */
+/* The first midnight, or the first hour that is a multiple of @hours, after @usec in local time. */
 static uint64_t next_time(uint64_t usec, unsigned int hours)
 {
         time_t seconds = usec / USEC;
@@ -153,7 +153,7 @@ uint64_t picture_workload_color(const struct report *report, size_t i)
 {
         uint64_t colors[REPORT_WORKLOADS] = {}, used = 0;
 
-        /* That of its cgroup, so that it is the same in both pictures; the others have what is left. */
+        /* A workload has the color of its cgroup, so that both pictures match; the others get the remaining colors. */
         for (size_t k = 0; k < json_array_size(report->workloads); k++) {
                 const char *path = field_string(json_array_get(report->workloads, k), "cgroup");
 

@@ -13,13 +13,16 @@
 
 #define HEIGHT 440
 
-/* Of a cgroup's tile: the line with its name, the space around its objects, and what it must have to show them. */
+/*
+ * For the tile of a cgroup: the height of the line with its name, the space around its objects, and the minimum size to
+ * show them.
+ */
 #define HEAD            20
 #define MARGIN          3
 #define TILE_WIDTH_MIN  60
 #define TILE_HEIGHT_MIN (HEAD + 24)
 
-/* Objects in one cgroup; all others of it are one tile without a name. */
+/* The maximum number of objects of a cgroup; all its other objects are one tile without a name. */
 #define OBJECTS_MAX 64
 
 static void put_rectangle(FILE *stream, const char *class, struct tile tile)
@@ -51,7 +54,7 @@ static void put_object(FILE *stream, const struct report *report, struct tile ti
         fputs("</g>\n", stream);
 }
 
-/* The largest objects of @cgroup, and what all others of it take. Returns how many there are. */
+/* Finds the largest objects of @cgroup, and the size of all its other objects. Returns the number of objects found. */
 static size_t find_objects(const struct report *report, const json_t *cgroup, const json_t *objects[OBJECTS_MAX],
                 uint64_t values[OBJECTS_MAX + 1])
 {
@@ -87,14 +90,14 @@ static void put_objects(FILE *stream, const struct report *report, struct tile a
                 put_rectangle(stream, "object", tiles[count]);
 }
 
-/* Writes the name of a tile and its size, as far as there is room. */
+/* Writes the name of a tile and its size, if there is room. */
 static void put_head(FILE *stream, struct tile tile, const char *label, const char *size)
 {
         struct tile line = shrink(tile, 4, 6);
         double width = svg_text_width(size) + 8;
         const char *last = strrchr(label, '/');
 
-        /* The end of a path tells more than its ends do. */
+        /* If the path does not fit, its last component says more than a cut path. */
         if (svg_text_width(label) > line.width && last && last[1])
                 label = last + 1;
         if (line.width > width + svg_text_width("0123456789abcdef")) {
@@ -144,7 +147,7 @@ uint64_t picture_cgroup_color(size_t i)
         return i < MARKUP_COLORS ? i : MARKUP_COLORS;
 }
 
-/* What the @i-th cgroup has without its subtree, in bytes. */
+/* The size of the @i-th cgroup without its subtree, in bytes. */
 static uint64_t own_of(const struct report *report, size_t i)
 {
         return field_integer(json_array_get(report->cgroups, i), "self.allocated");
@@ -157,7 +160,7 @@ int picture_treemap(FILE *stream, const struct report *report)
         size_t count = json_array_size(report->cgroups), rest = 0;
         int r = 0;
 
-        /* The rest where its size has it: tiles are squares if the values fall. */
+        /* Insert the rest at its place by size: tiles are closest to squares if the values are in descending order. */
         values[count] = whole > report->cgroup_bytes ? whole - report->cgroup_bytes : 0;
         while (rest < count && own_of(report, rest) >= values[count])
                 rest++;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Frees orphans: removes the pins that keep them. root does this here; the daemon does not have the permission.
- * Immediately before, it is checked again that nothing holds them, and a pin is removed only if it still refers to the
- * same object.
+ * Frees orphans: removes the pins that keep them. This program does this as root; the daemon does not have the
+ * permission. Immediately before that, it checks again that nothing holds the orphans, and it removes a pin only if it
+ * still refers to the same object.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,17 +25,17 @@
 #include "text.h"
 #include "verbs.h"
 
-/* The kernel frees what has no reference any more after a grace period. */
+/* The kernel frees objects without references after a grace period. */
 #define FREED_MSEC_MAX 2000
 
-/* What was asked for, and what becomes of it. */
+/* An object or link to be freed, and the result. */
 struct wanted {
         uint32_t kind, id;
-        const json_t *orphan; /* the object; of a link one that it keeps */
+        const json_t *orphan; /* the object; for a link, an object that it keeps */
         uint64_t bytes;
         size_t removed;     /* pins */
         bool missing;       /* one of the pins was not found */
-        const char *failed; /* why; NULL: it is free */
+        const char *failed; /* reason of a failure; NULL: it is freed */
 };
 
 struct reclaim {
@@ -103,7 +103,7 @@ static bool is_kept_by_link(const json_t *orphan, uint32_t id)
         return false;
 }
 
-/* Each wanted object gets its orphan from @list, in which there may be many of both. */
+/* Finds the orphan of each wanted object in @list. Both can be long. */
 static void find_orphans(struct reclaim *reclaim, const json_t *list)
 {
         qsort(reclaim->list, reclaim->count, sizeof(*reclaim->list), compare_wanted);
@@ -133,7 +133,7 @@ static bool is_asked_for(const struct reclaim *reclaim, uint32_t kind, uint64_t 
         return false;
 }
 
-/* The program that uses the map @wanted and is not asked for; 0: there is none. */
+/* A program that uses the map @wanted and is not among the arguments; 0: there is none. */
 static uint64_t missing_program(const struct reclaim *reclaim, const struct wanted *wanted)
 {
         const json_t *keepers = field_get(wanted->orphan, "keepers");
@@ -174,7 +174,7 @@ static bool check(const struct reclaim *reclaim, struct wanted *wanted)
         return true;
 }
 
-/* Finds all in the @list of orphans: nothing is done if one may not be freed. */
+/* Finds and checks all wanted objects in @list. If one of them may not be freed, nothing is freed. */
 static int find_all(struct reclaim *reclaim, const json_t *list)
 {
         bool all = true;
@@ -187,7 +187,10 @@ static int find_all(struct reclaim *reclaim, const json_t *list)
 
 /* --- What is done ------------------------------------------------------------------------------------------------- */
 
-/* Whether @keeper is a pin that has to go for @wanted; then *kind and *id are what is pinned there. */
+/*
+ * Whether @keeper is a pin that must be removed to free @wanted; then *kind and *id are those of the pinned object or
+ * link.
+ */
 static bool is_to_go(const struct wanted *wanted, const json_t *keeper, uint32_t *kind, uint32_t *id)
 {
         bool link = strcmp(field_string(keeper, "kind"), "link") == 0;
@@ -256,7 +259,10 @@ static void remove_pins(struct wanted *wanted)
                 r = pinfile_remove(path, kind, id);
                 if (r == 0)
                         wanted->removed++;
-                /* It may have gone with another object that was asked for; or its path is not UTF-8, as JSON has it. */
+                /*
+                 * The pin may have been removed with another object of the arguments, or its path is not UTF-8, so that
+                 * JSON does not have its exact bytes.
+                 */
                 else if (r == -ENOENT)
                         wanted->missing = true;
                 else {
@@ -275,7 +281,7 @@ static bool is_there(const struct wanted *wanted)
         return fd >= 0;
 }
 
-/* Waits until @wanted is gone, with what is left of *msec. */
+/* Waits until @wanted is freed, at most *msec, and subtracts the time from *msec. */
 static void await(struct wanted *wanted, unsigned int *msec)
 {
         const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
@@ -300,7 +306,7 @@ static json_t *result_of(const struct wanted *wanted)
                         (json_int_t) wanted->removed, "failed", wanted->failed);
 }
 
-/* Tells what became of all. Returns 0, EXIT_NOT_RECLAIMED, or a negative errno. */
+/* Reports the result for each object. Returns 0, EXIT_NOT_RECLAIMED, or a negative errno. */
 static int tell(const struct reclaim *reclaim)
 {
         json_t *list = json_array();
@@ -360,7 +366,7 @@ static int plan(struct reclaim *reclaim)
         return r;
 }
 
-/* Adds what @text names, once. */
+/* Adds the object or link that @text names, if it is not in the list yet. */
 static int take_argument(struct reclaim *reclaim, const char *text)
 {
         struct wanted *list, wanted;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A page for a ticket, which shows what the other verbs tell. */
+/* A page for a ticket, which shows the data of the other verbs. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

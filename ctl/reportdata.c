@@ -16,7 +16,7 @@
 #include "past.h"
 #include "show.h"
 
-/* Of a callback: what follows is not wanted. */
+/* The result of a callback that wants no more elements. */
 #define STOP 2
 
 /* A long list, as it is read. */
@@ -24,9 +24,9 @@ struct list {
         struct report *report;
         const char *key; /* of the array in a reply */
         int (*take)(struct list *list, struct slice element);
-        struct largest largest, others; /* two choices of the elements */
-        uint64_t position;              /* of events: microseconds since 1970 that the first mark begins at */
-        uint64_t length;                /* the same: of all marks */
+        struct largest largest, others; /* two selections of the elements */
+        uint64_t position;              /* for events: the beginning of the first mark, in microseconds since 1970 */
+        uint64_t length;                /* for events: the length of all marks */
 };
 
 static int take_part(void *context, struct slice parameters)
@@ -42,7 +42,7 @@ static int take_part(void *context, struct slice parameters)
         return r;
 }
 
-/* Moves what @largest has kept to *@rows. Returns @r, if it is 0 -ENOMEM at need. */
+/* Moves the elements that @largest has kept to *@rows. Returns @r, or -ENOMEM if @r is 0 and there is no memory. */
 static int finish(int r, struct largest *largest, json_t **rows)
 {
         *rows = largest_rows(largest);
@@ -52,7 +52,10 @@ static int finish(int r, struct largest *largest, json_t **rows)
 
 /* --- Cgroups ------------------------------------------------------------------------------------------------------ */
 
-/* Usage in thousandths of the limit that it is measured by; those over a limit come first. 0: no budget of its own. */
+/*
+ * Usage in thousandths of its limit, and higher for budgets over a limit, so that these come first. 0: the cgroup has
+ * no budget of its own.
+ */
 static uint64_t budget_score(struct slice budget)
 {
         uint64_t limit = slice_number(budget, "max") ?: slice_number(budget, "high");
@@ -92,7 +95,7 @@ static int take_cgroup(struct list *list, struct slice element)
         return largest_take(&list->others, score, element);
 }
 
-/* Gives @list the array of a snapshot, @json, taken over, as if it were a reply. Returns as its callback. */
+/* Passes the array @json of a snapshot, taken over, to @list as if it were a reply. Returns as its callback. */
 static int read_snapshot(struct list *list, json_t *json)
 {
         json_t *reply = json_pack("{so}", list->key, json);
@@ -111,7 +114,7 @@ static int tell_snapshot(int r)
         return r;
 }
 
-/* Reads the cgroups: by @client, NULL: from a snapshot. */
+/* Reads the cgroups from the daemon by @client, or from a snapshot if it is NULL. */
 static int collect_cgroups(struct report *report, struct client *client)
 {
         struct list list = { .report = report, .key = "cgroups", .take = take_cgroup };
@@ -141,13 +144,16 @@ static int collect_cgroups(struct report *report, struct client *client)
 
 static int take_object(struct list *list, struct slice element)
 {
-        /* They come with the largest first. */
+        /* The list begins with the largest. */
         if (list->largest.count == list->largest.max)
                 return STOP;
         return largest_take(&list->largest, slice_number(element, "allocated"), element);
 }
 
-/* Reads the largest objects; after that nothing can be asked over @client: the rest of the answer stays there. */
+/*
+ * Reads the largest objects. After this, @client cannot be used for another call, because the rest of the reply is not
+ * read.
+ */
 static int collect_objects(struct report *report, struct client *client)
 {
         struct list list = { .report = report, .key = "objects", .take = take_object };
@@ -202,7 +208,7 @@ static int take_workload(struct list *list, struct slice element)
 {
         struct slice outer;
 
-        /* What is there for others has what these have. */
+        /* A workload that only contains others has the usage of these. */
         if (slice_member(element, "outer", &outer) && slice_is(outer, "true"))
                 return 0;
         list->report->workload_count++;
@@ -250,7 +256,7 @@ static int take_history(void *context, struct slice parameters)
         return r ?: take_part(&lists->events, parameters);
 }
 
-/* Notes why there is no history, if that is what the daemon answered. Returns @r, or 0. */
+/* If the daemon replied that it has no history, stores the reason and returns 0; else returns @r. */
 static int note_no_history(struct report *report, const struct client *client, int r)
 {
         if (r != CLIENT_ERROR || strcmp(client->error, "io.bpfbudget.NotSupported") != 0)

@@ -116,7 +116,7 @@ static void format_time(uint64_t usec, char buffer[32])
         strftime(buffer, 32, "%Y-%m-%d %H:%M", localtime_r(&seconds, &tm));
 }
 
-/* What the @report has of @whole in percent. */
+/* @part as a percentage of @whole. */
 static json_t *share(uint64_t part, uint64_t whole)
 {
         return whole ? json_integer(lround(100.0 * part / whole)) : json_null();
@@ -168,7 +168,7 @@ static void put_head(FILE *stream, const struct report *report)
         fputs("</header>\n", stream);
 }
 
-/* A figure that the page begins with. */
+/* Writes one of the figures at the top of the page. */
 static void figure(FILE *stream, const char *class, const char *title, const char *value, const char *format, ...)
                 __attribute__((format(printf, 5, 6)));
 static void figure(FILE *stream, const char *class, const char *title, const char *value, const char *format, ...)
@@ -210,7 +210,7 @@ static void put_figures(FILE *stream, const struct report *report)
 
 /* --- Sections ----------------------------------------------------------------------------------------------------- */
 
-/* The row of what the table does not list. NULL: no memory. */
+/* The row with the sum of everything that the table does not list. NULL: no memory. */
 static json_t *rest_row(const struct report *report, const json_t *rows)
 {
         static const char *const fields[] = { "allocated", "charged", "uncharged", "mapCount", "programCount" };
@@ -272,7 +272,7 @@ static int put_who(FILE *stream, struct report *report)
         return r;
 }
 
-/* Why a section is empty, if what it has is the daemon's only. */
+/* Whether a section is empty because only a daemon has its data; then writes this. */
 static bool is_missing(FILE *stream, const struct report *report, const char *what)
 {
         if (report->options->direct)
@@ -432,7 +432,7 @@ static int put_events(FILE *stream, struct report *report)
         return r;
 }
 
-/* What takes away from a facility. */
+/* Writes what restricts each facility. */
 static int put_restrictions(FILE *stream, const struct report *report)
 {
         static const struct column columns[] = {

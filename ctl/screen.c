@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "terminal.h"
 
-/* After an event the picture is renewed at most so soon again. */
+/* The minimum time between two updates of the picture by events. */
 #define EVENT_INTERVAL_USEC (100ULL * 1000)
 
 #define DELAY_MIN_USEC (100ULL * 1000)
@@ -100,7 +100,7 @@ static int draw(struct top *top)
                 bool whole = frame.lines[i].look == LOOK_HEADER || frame.lines[i].look == LOOK_SELECTED;
 
                 attrset(attributes);
-                /* What is reversed is so up to the edge. */
+                /* Reversed lines are reversed up to the right edge. */
                 if (whole)
                         mvhline(i, 0, ' ' | attributes, COLS);
                 mvaddstr(i, 0, frame.lines[i].text);
@@ -123,7 +123,10 @@ static void start_colors(struct top *top)
                 init_pair(colors[i], colors[i], -1);
 }
 
-/* The terminal while it is ours. What is logged meanwhile is kept, and written when the screen is closed. */
+/*
+ * The terminal while this program draws on it. Messages that are logged meanwhile are kept, and written when the screen
+ * is closed.
+ */
 struct screen {
         SCREEN *curses;
         FILE *messages, *saved_stderr;
@@ -183,7 +186,7 @@ static void next_column(struct top *top, int by)
         top->sort[view] = (top->sort[view] + n + by) % n;
 }
 
-/* What only moves the selection. Returns whether @key was that. */
+/* Handles keys that only move the selection. Returns whether @key is one of them. */
 static bool move_by_key(struct top *top, int key)
 {
         ssize_t page = LINES > FRAME_EXTRA_LINES ? LINES - FRAME_EXTRA_LINES : 1;
@@ -218,7 +221,7 @@ static bool move_by_key(struct top *top, int key)
         }
 }
 
-/* Answers one key. *again: what is shown has to be asked for again. */
+/* Handles one key. *again: the data must be queried again. */
 static int handle_key(struct top *top, int key, bool *again)
 {
         if (top->help && key != KEY_RESIZE) {

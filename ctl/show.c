@@ -20,7 +20,7 @@
 
 /* clang-format off */
 
-/* What something takes: members of the object at @path. */
+/* Columns of sizes: members of the object at @path. */
 #define SIZE_COLUMNS(path) \
         { "ALLOCATED", path "allocated", CELL_SIZE }, \
         { "CHARGED", path "charged", CELL_SIZE }, \
@@ -169,7 +169,7 @@ static int tell_columns(const char *name, const struct column *columns, size_t n
         return -EINVAL;
 }
 
-/* Orders @rows as --sort= says, if it does. Returns 0 or a negative errno, logged. */
+/* Sorts @rows by --sort=, if it is given. Returns 0 or a negative errno, logged. */
 static int sort_rows(const struct options *options, const struct column *columns, size_t n, json_t *rows)
 {
         const char *name = options->sort;
@@ -185,7 +185,7 @@ static int sort_rows(const struct options *options, const struct column *columns
         return log_output(field_sort(rows, column->field, column_descends(column) != reverse));
 }
 
-/* Sorts @list and shows it; @key names it in JSON. Takes it over. */
+/* Sorts and shows @list, which it takes over; in JSON, the list is the member @key. */
 static int show_list(
                 const struct options *options, const char *key, const struct column *columns, size_t n, json_t *list)
 {
@@ -208,7 +208,7 @@ int show_rows(const struct options *options, const struct column *columns, size_
 
 /* --- Cgroups ------------------------------------------------------------------------------------------------------ */
 
-/* Whether the daemon's answer can be written as it comes. */
+/* Whether the daemon's reply can be written to stdout unchanged. */
 static bool as_it_comes(const struct options *options)
 {
         return options->json == JSON_SHORT && !options->direct && !options->sort && !options->waste &&
@@ -227,7 +227,7 @@ static bool is_idle(const json_t *row)
                                           strcmp(field_string(budget, "state"), "ok") == 0);
 }
 
-/* Takes out of @list what is shown with --all only. */
+/* Removes the cgroups from @list that are shown only with --all. */
 static void leave_out_idle(json_t *list)
 {
         for (size_t i = json_array_size(list); i > 0; i--)
@@ -235,14 +235,14 @@ static void leave_out_idle(json_t *list)
                         json_array_remove(list, i - 1);
 }
 
-/* The same of the text of one. */
+/* Whether the cgroup whose JSON is @element is shown without --all. */
 static bool wants_text(struct slice element)
 {
         struct slice bpf, allocated;
         json_t *row;
         bool idle;
 
-        /* Most of a long list has some, and need not be parsed. */
+        /* Most elements of a long list have BPF memory, and need not be parsed. */
         if (slice_member(element, "bpf", &bpf) && slice_member(bpf, "allocated", &allocated) &&
                         !slice_is(allocated, "0"))
                 return true;
@@ -308,7 +308,7 @@ int verb_tree(const struct options *options, int argc, char *argv[])
 
 #define OBJECT_COLUMNS_MAX (LENGTH(object_columns) + LENGTH(relation_columns))
 
-/* The columns for @relations in @columns. Returns how many. */
+/* Writes the columns for @relations to @columns. Returns their number. */
 static size_t choose_object_columns(uint32_t relations, struct column columns[OBJECT_COLUMNS_MAX])
 {
         size_t n = LENGTH(object_columns);

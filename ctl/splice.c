@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where a walk through a text is. */
+/* The position in a text. */
 struct cursor {
         const char *at, *end;
 };
@@ -16,7 +16,7 @@ static void skip_space(struct cursor *cursor)
                 cursor->at++;
 }
 
-/* Takes @c if it is what comes. */
+/* Skips @c if it is the next character. */
 static bool take(struct cursor *cursor, char c)
 {
         skip_space(cursor);
@@ -26,7 +26,7 @@ static bool take(struct cursor *cursor, char c)
         return true;
 }
 
-/* Takes a string with its quotes. */
+/* Skips a string with its quotes. */
 static bool take_string(struct cursor *cursor)
 {
         if (!take(cursor, '"'))
@@ -42,7 +42,7 @@ static bool take_string(struct cursor *cursor)
         return false;
 }
 
-/* Takes everything up to the bracket that closes the one that comes. */
+/* Skips everything from the bracket at the position to the one that closes it. */
 static bool take_brackets(struct cursor *cursor)
 {
         size_t depth = 0;

@@ -19,14 +19,17 @@ struct slice {
 /* The value of @key in the object @json. Returns false if there is none, or @json is no object. */
 bool slice_member(struct slice json, const char *key, struct slice *value);
 
-/* What is between the brackets of the array @json, without the space around it. Returns false if it is none. */
+/*
+ * Sets *elements to the text between the brackets of the array @json, without space around it. Returns false if @json
+ * is not an array.
+ */
 bool slice_elements(struct slice json, struct slice *elements);
 
 /* Removes the first of @elements, and the comma after it. Returns false if there is none. */
 bool slice_take(struct slice *elements, struct slice *element);
 
-/* Whether the text of @json is @text. */
+/* Returns whether the text of @json equals @text. */
 bool slice_is(struct slice json, const char *text);
 
-/* The number at @path, as in field.h but for sums; 0 if there is none that is 0 or above. */
+/* The number at @path, as in field.h, but @path cannot be a sum; 0 if there is no number, or it is negative. */
 uint64_t slice_number(struct slice json, const char *path);

@@ -130,7 +130,7 @@ int verb_version(const struct options *options, int argc, char *argv[])
 
         (void) argc;
         (void) argv;
-        /* Which version this program is can be said without the daemon. */
+        /* The version of this program is known without the daemon. */
         r = client_connect(&client, options->socket);
         if (r == 0)
                 r = client_call(&client, "org.varlink.service.GetInfo", NULL, &info);

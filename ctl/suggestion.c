@@ -15,7 +15,7 @@
 #include "text.h"
 #include "verbs.h"
 
-/* A value of a budget file: in the largest unit in which it is exact. */
+/* A size for a budget file, in the largest unit in which it is exact. */
 static const char *exact_size(char buffer[FORMAT_BYTES_MAX], uint64_t bytes)
 {
         static const char units[] = "KMG";
@@ -34,7 +34,7 @@ static const char *exact_size(char buffer[FORMAT_BYTES_MAX], uint64_t bytes)
 
 /* --- A file ------------------------------------------------------------------------------------------------------- */
 
-/* Names come from anybody: what stands in a comment must not end its line. */
+/* Anybody can choose names: a name in a comment must not end the line. */
 static void print_name(FILE *file, const char *name)
 {
         _cleanup_free_ char *shown = text_shown(name);
@@ -79,7 +79,7 @@ static bool print_cgroup(const char *path, FILE *file)
 {
         _cleanup_free_ char *glob = NULL;
 
-        /* A question mark may stand for a byte of a path that is not UTF-8. */
+        /* A question mark may replace a byte of a path that is not UTF-8. */
         if (strchr(path, '?') || glob_escape(path, &glob) < 0) {
                 glob = NULL;
                 if (glob_approximate(path, &glob) < 0) {
@@ -126,7 +126,7 @@ static void print_file(const json_t *suggestion, const json_t *reply, FILE *file
 
 /* --- What would have been ----------------------------------------------------------------------------------------- */
 
-/* --dry-run: what these limits would have done in the time that was recorded. */
+/* --dry-run: prints what these limits would have done in the recorded time. */
 static void print_outcome(const json_t *suggestion, FILE *file)
 {
         char high[FORMAT_BYTES_MAX], max[FORMAT_BYTES_MAX];
@@ -173,13 +173,13 @@ static int apply(struct client *client, const json_t *suggestion, json_t *applie
         return 0;
 }
 
-/* Whether a connection on which @r happened is of no use any more. */
+/* Whether a connection cannot be used any more after the error @r. */
 static bool is_cut_off(int r)
 {
         return r == -ECONNRESET || r == -ETIMEDOUT || r == -EBADMSG;
 }
 
-/* Goes on if one fails: the others are other workloads. Returns the first error. */
+/* Continues if one fails, because the others are about other workloads. Returns the first error. */
 static int apply_all(const struct options *options, const json_t *suggestions)
 {
         json_t *applied = options->json != JSON_OFF ? json_array() : NULL, *suggestion;
@@ -203,7 +203,7 @@ static int apply_all(const struct options *options, const json_t *suggestions)
 
 /* --- The verb ----------------------------------------------------------------------------------------------------- */
 
-/* Takes out of @suggestions those that less than a day is known of. Returns how many that were. */
+/* Removes suggestions that are based on less than a day. Returns the number of those removed. */
 static size_t leave_out_young(json_t *suggestions)
 {
         size_t count = 0;
@@ -238,7 +238,10 @@ static int take_suggestions(const struct options *options, json_t *reply)
                         print_outcome(suggestion, stdout);
                         continue;
                 }
-                /* No comment: who puts all into one file, which would have a single budget, hears of it. */
+                /*
+                 * This line is no comment: the daemon reports it if somebody puts all of them into one file, which
+                 * would have a single budget.
+                 */
                 if (i > 0)
                         fputs("\n------ another file ------\n", stdout);
                 print_file(suggestion, reply, stdout);

@@ -5,12 +5,15 @@
 
 #include "markup.h"
 
-/* Of the font, 12 pixels: a line, its baseline, and a character of the widest common fonts without serifs. */
+/*
+ * Sizes for the font of 12 pixels: the height of a line, its baseline, and the width of a character in the widest
+ * common fonts without serifs.
+ */
 #define LINE_HEIGHT     16
 #define BASELINE        12
 #define CHARACTER_WIDTH 7.0
 
-/* text_plain() cuts to no less. */
+/* text_plain() cannot cut to less than this. */
 #define CUT_MIN 16
 
 void svg_open(FILE *stream, const char *id, unsigned int height, const char *title, const char *description)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pieces of pictures in HTML: what they are called, text that stays in its box, and scales. Lengths are in pixels. */
+/* Parts of pictures in HTML: titles, text that stays in its box, and scales. Lengths are in pixels. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,12 +23,13 @@ enum svg_align {
 };
 
 /*
- * Writes @text on the first line of @box in the @class of the style sheet: cut if there is room for most of it, else
- * not at all. Nothing is drawn outside of @box, whatever the font is. Returns whether it was written.
+ * Writes @text on the first line of @box in the @class of the style sheet. If @text does not fit, it is cut, or not
+ * written if less than 16 characters fit. Nothing is drawn outside of @box, whatever the font is. Returns whether @text
+ * was written.
  */
 bool svg_text(FILE *stream, struct tile box, const char *class, const char *text, enum svg_align align);
 
-/* The width of @text, as svg_text() reckons. */
+/* The width of @text as svg_text() estimates it. */
 double svg_text_width(const char *text);
 
 /* The distance of the lines of a scale from 0 to @highest (bytes): 1, 2, 5, 10, ... 512 of a power of 1024, so that

@@ -12,12 +12,12 @@
 #include "field.h"
 #include "text.h"
 
-/* No column is cut below this, however narrow the terminal is. */
+/* The minimum width of a column that is cut, however narrow the terminal is. */
 #define ELASTIC_WIDTH_MIN 8
 
 /* --- Trees -------------------------------------------------------------------------------------------------------- */
 
-/* What is behind the path of the workload's own cgroup in that of @row, if the workload has a name; else NULL. */
+/* The part of the path of @row after the path of the workload's own cgroup, if the workload has a name; else NULL. */
 static const char *below_workload(const json_t *row)
 {
         const char *path = field_string(row, "path"), *own = field_string(row, "workload.cgroup");
@@ -32,7 +32,7 @@ char *cgroup_label(const json_t *row, const char *text)
         const char *below = below_workload(row);
         char *label;
 
-        /* In a tree the workload's own cgroup has said whose the ones below it are. */
+        /* In a tree, only the workload's own cgroup shows the name, and the cgroups below it do not repeat it. */
         if (!below || (*below && *text != '/'))
                 return strdup(text);
         return asprintf(&label, "%s%s", field_string(row, "workload.name"), below) < 0 ? NULL : label;
@@ -212,7 +212,7 @@ static char *format_cgroup(const struct table *table, const json_t *row, const s
         return !label || asprintf(&text, "%s%s", label, gone ? " (gone)" : "") < 0 ? NULL : text;
 }
 
-/* A state, and whether xattrs of the owner's are ignored, which explain tells in full. */
+/* A state, and whether xattrs of the owner are ignored; explain shows the details. */
 static char *format_state(const json_t *row, const char *state)
 {
         bool ignored = json_array_size(field_get(row, "budget.ignored")) > 0;
@@ -275,7 +275,7 @@ char *table_cell(const struct table *table, const struct column *column, size_t 
                                : text;
 }
 
-/* What a state, or a truth value that one looks for, looks like. */
+/* The color of a state, or of a truth value that needs attention. */
 static const char *color_of(const struct column *column, const char *text)
 {
         static const struct {
@@ -342,7 +342,7 @@ static size_t whole_width(const struct layout *layout)
         return whole;
 }
 
-/* Takes columns off the widest of the elastic ones until the line fits. A tree's first column is left to smartcols. */
+/* Makes the widest elastic columns narrower until the line fits. The first column of a tree is left to smartcols. */
 static void squeeze(const struct table *table, struct layout *layout)
 {
         size_t whole = whole_width(layout);
@@ -402,7 +402,7 @@ static int add_columns(const struct table *table, struct libscols_table *lines)
 {
         for (size_t c = 0; c < table->column_count; c++) {
                 int flags = column_descends(&table->columns[c]) ? SCOLS_FL_RIGHT : 0;
-                /* A title makes its column as wide as it is, even where it is not shown. */
+                /* A title would widen its column even if titles are not shown. */
                 const char *title = table->legend ? table->columns[c].title : "";
 
                 if (table->parents && c == 0)
@@ -422,12 +422,14 @@ static int print(const struct table *table, const struct layout *layout, FILE *f
                 scols_table_set_stream(lines, file);
                 scols_table_enable_colors(lines, table->colors);
                 scols_table_enable_noheadings(lines, !table->legend);
-                /* It would escape the "\x2d" of unit names once more; text_ellipsize() leaves nothing that is unsafe.
+                /*
+                 * libsmartcols would escape the "\x2d" of unit names again; text_ellipsize() has already replaced
+                 * everything unsafe.
                  */
                 scols_table_enable_noencoding(lines, true);
                 if (!text_is_utf8())
                         scols_table_enable_ascii(lines, true);
-                /* The stream may be a pager's: the terminal is the same. */
+                /* The stream may lead to a pager on the same terminal. */
                 scols_table_set_termforce(lines, table->width ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
                 if (table->width)
                         scols_table_set_termwidth(lines, table->width);

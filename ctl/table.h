@@ -10,14 +10,14 @@
 
 enum cell {
         CELL_TEXT,
-        CELL_SIZE,    /* bytes */
-        CELL_NUMBER,  /* to the right */
-        CELL_YES_NO,  /* a truth value */
-        CELL_STATE,   /* of a budget, coloured */
-        CELL_LIST,    /* texts or numbers, separated by commas */
-        CELL_PINS,    /* the same; null: none was found, but not everything could be searched */
-        CELL_CGROUP,  /* a path; with " (gone)" where the row says so. In a tree, only the part that the parent does not
-                         show */
+        CELL_SIZE,   /* bytes */
+        CELL_NUMBER, /* aligned to the right */
+        CELL_YES_NO, /* a truth value */
+        CELL_STATE,  /* of a budget, coloured */
+        CELL_LIST,   /* texts or numbers, separated by commas */
+        CELL_PINS,   /* the same; null: none was found, but not everything could be searched */
+        CELL_CGROUP, /* a path; with " (gone)" if the row has a removed cgroup. In a tree, only the part that the parent
+                        does not show */
         CELL_HOLDERS, /* processes, as "comm[pid]" */
         CELL_PERCENT,
         CELL_SWATCH,    /* the number of a color; only in HTML */
@@ -29,8 +29,8 @@ struct column {
         const char *title; /* in lower case a name for --sort= */
         const char *field; /* path in a row; see field.h */
         enum cell cell;
-        bool elastic; /* cut where the terminal is too narrow */
-        bool spare;   /* omitted there, before anything is cut */
+        bool elastic; /* cut if the terminal is too narrow */
+        bool spare;   /* omitted in this case, before anything is cut */
 };
 
 struct table {
@@ -48,15 +48,15 @@ int table_print(const struct table *table, FILE *file);
 /* The text of the cell of @column in row @index, to be freed; NULL: no memory. */
 char *table_cell(const struct table *table, const struct column *column, size_t index);
 
-/* Whether a column is ordered with the largest first, as sizes and numbers are. */
+/* Whether a column is sorted with the largest value first, as sizes and numbers are. */
 bool column_descends(const struct column *column);
 
 /* The column named @name (its title in any case), or NULL. */
 const struct column *column_find(const struct column *columns, size_t n, const char *name);
 
 /*
- * Orders the array @rows of cgroups so that each stands behind its parent, siblings in the order that they had, and
- * finds the nearest ancestor of each among them by the paths. *parents is to be freed. Returns 0 or -ENOMEM.
+ * Sorts the array @rows of cgroups so that each comes after its parent and siblings keep their order, and finds the
+ * nearest ancestor of each row in the array by the paths. *parents is to be freed. Returns 0 or -ENOMEM.
  */
 int table_make_tree(json_t *rows, ssize_t **parents);
 

@@ -19,7 +19,7 @@
 
 static pid_t pager_pid;
 
-/* A truth value as systemd writes them; -1: it is none. */
+/* A truth value as systemd parses it; -1: @text is not one. */
 static int parse_boolean(const char *text)
 {
         static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" };
@@ -60,7 +60,7 @@ size_t terminal_width(void)
                 return 0;
         if (columns && atoi(columns) > 0)
                 return atoi(columns);
-        /* With a pager stdout is a pipe; stderr is the terminal still, as a rule. */
+        /* With a pager, stdout is a pipe, but stderr is usually still the terminal. */
         if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
                 return size.ws_col;
         if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
@@ -69,8 +69,8 @@ size_t terminal_width(void)
 }
 
 /*
- * Whether the pager must not be a way to more rights: it is secure mode unless the user that owns the login session
- * runs us himself, or the environment says otherwise. sudo keeps the session's owner.
+ * Whether the pager must not give its user more privileges. It runs in secure mode unless the owner of the login
+ * session runs this program, or the environment overrides this. sudo does not change the owner of the session.
  */
 static bool pager_secure(void)
 {
@@ -94,7 +94,7 @@ static const char *pager_command(bool secure)
 
 static void exec_pager(const char *command, bool secure, int fd)
 {
-        /* As systemctl: quit if it fits, no clearing, colours as they are. */
+        /* As for systemctl: quit if the output fits, do not clear the screen, pass colours through. */
         setenv("LESS", getenv("SYSTEMD_LESS") ?: "FRSXMK", 1);
         setenv("LESSCHARSET", getenv("SYSTEMD_LESSCHARSET") ?: "utf-8", 1);
         if (secure)
@@ -105,7 +105,7 @@ static void exec_pager(const char *command, bool secure, int fd)
                 execlp("less", "less", NULL);
         else
                 execl("/bin/sh", "sh", "-c", command, NULL);
-        /* There is no less: a plain copy. */
+        /* less is not installed: copy the output. */
         execlp("cat", "cat", NULL);
         _exit(EXIT_FAILURE);
 }

@@ -20,10 +20,10 @@ struct character {
         const char *start;
         size_t length; /* bytes */
         size_t width;  /* columns */
-        bool shown;    /* it may go to a terminal as it is */
+        bool shown;    /* it can be written to a terminal unchanged */
 };
 
-/* The character at *@text, which is moved behind it. Returns false at the end. */
+/* Reads the character at *@text, and advances *@text. Returns false at the end. */
 static bool next_character(const char **text, mbstate_t *state, struct character *character)
 {
         wchar_t wide;
@@ -32,7 +32,9 @@ static bool next_character(const char **text, mbstate_t *state, struct character
 
         if (!**text)
                 return false;
-        /* Nearly all there is, in each charset that a locale may have: a table of 10,000 rows takes a third less time.
+        /*
+         * Most characters are these, which are the same in every charset of a locale: a table of 10,000 rows takes a
+         * third less time.
          */
         if (**text >= ' ' && **text <= '~') {
                 *character = (struct character){ (*text)++, 1, 1, true };
@@ -47,7 +49,7 @@ static bool next_character(const char **text, mbstate_t *state, struct character
         }
         columns = wcwidth(wide);
         character->length = n;
-        /* glibc's wide characters are Unicode's in every locale. */
+        /* In glibc, wide characters are Unicode in every locale. */
         if (columns >= 0 && character_is_plain(wide)) {
                 character->shown = true;
                 character->width = columns;

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Text on a terminal: how wide it is, how it is cut, and what of it may be shown. All in the locale's encoding. */
+/*
+ * Text on a terminal: its width, how to cut it, and which characters may be shown. All text is in the locale's
+ * encoding.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether the locale can show what is not ASCII: block characters and "…". */
+/* Whether the locale can show characters beyond ASCII: block characters and "…". */
 bool text_is_utf8(void);
 
-/* The columns that @text takes. What cannot be shown counts as one. */
+/* The number of columns that @text takes. A character that cannot be shown counts as one. */
 size_t text_width(const char *text);
 
 /*
@@ -19,14 +22,14 @@ size_t text_width(const char *text);
  */
 char *text_ellipsize(const char *text, size_t width);
 
-/* The same with any width, for text that does not come from this program. */
+/* The same without a limit of the width, for text that does not come from this program. */
 char *text_shown(const char *text);
 
 /* Enough for any number that format_bytes() writes. */
 #define FORMAT_BYTES_MAX 24
 
-/* @bytes for people, as format_size() writes it, or the bare number if @exact. Returns @buffer. */
+/* @bytes as format_size() writes it for people, or the bare number if @exact. Returns @buffer. */
 char *format_bytes(char buffer[FORMAT_BYTES_MAX], uint64_t bytes, bool exact);
 
-/* The same as format_size_to() writes it. */
+/* The same with the precision of format_size_to(). */
 char *format_bytes_to(char buffer[FORMAT_BYTES_MAX], uint64_t bytes, bool exact, unsigned int precision);

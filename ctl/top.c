@@ -40,7 +40,7 @@ static void keep_selected(struct top *top, enum frame_view view, const json_t *b
         const json_t *row = json_array_get(before, top->selected[view]);
         size_t n = json_array_size(rows);
 
-        /* At the top it stays at the top: what is largest is what one looks for. */
+        /* A selection of the first row stays on the first row, because users look for the largest. */
         for (size_t i = 0; row && top->selected[view] > 0 && i < n; i++)
                 if (same(row, json_array_get(rows, i))) {
                         top->selected[view] = i;
@@ -100,7 +100,7 @@ static int note_history(struct top *top, uint64_t second)
         return r;
 }
 
-/* A glob that matches @path and what is below it: what is special in a glob stands in brackets. To be freed. */
+/* A glob that matches @path and the cgroups below it, with the special characters of globs in brackets. To be freed. */
 static char *subtree_glob(const char *path)
 {
         char *glob = malloc(3 * strlen(path) + sizeof("/**")), *end = glob;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Cgroups as they change: queried at an interval while they are shown, and immediately after an event. frame.c builds
- * a picture, screen.c draws it; without a terminal it is printed.
+ * The data of top: cgroups are queried at an interval while they are shown, and immediately after an event. frame.c
+ * builds a picture, and screen.c draws it; without a terminal, the picture is printed.
  */
 #pragma once
 
@@ -14,8 +14,8 @@
 struct top {
         const struct options *options;
         char *glob;                   /* NULL: all cgroups */
-        const char *argument;         /* what it was made of, until there was an answer */
-        struct client calls, events;  /* questions, and the subscription */
+        const char *argument;         /* the argument that @glob was made from, until the first reply */
+        struct client calls, events;  /* for calls, and for the subscription */
         json_t *root;                 /* of the whole machine, as GetCgroup answers */
         json_t *cgroups, *objects;    /* objects: NULL if cgroups are shown */
         ssize_t *parents;             /* of cgroups in a tree; NULL: flat */
@@ -31,19 +31,21 @@ struct top {
         size_t selected[2]; /* row */
 };
 
-/* What is shown now, and its rows. */
+/* The view that is shown now, and its rows. */
 enum frame_view top_view(const struct top *top);
 json_t *top_rows(const struct top *top);
 
 /* Asks for everything that is shown. Returns 0 or a negative errno, logged. */
 int top_refresh(struct top *top);
 
-/* Takes what the subscription says. *changed: there was an event. Returns 0 or a negative errno, logged. */
+/* Takes the events of the subscription. *changed: there was one. Returns 0 or a negative errno, logged. */
 int top_take_events(struct top *top, bool *changed);
 
-/* Builds the picture for a screen of that size; 0 lines: for print. Returns as frame_make(). */
+/* Builds the picture for a screen of this size; 0 lines: to print it. Returns as frame_make(). */
 int top_frame(struct top *top, size_t width, size_t height, struct frame *frame);
 
-/* Shows the objects of the selected cgroup, from the next top_refresh() on, and back. Returns 0 or -ENOMEM. */
+/*
+ * From the next top_refresh() on, shows the objects of the selected cgroup, or the cgroups again. Returns 0 or -ENOMEM.
+ */
 int top_enter_objects(struct top *top);
 void top_leave_objects(struct top *top);

@@ -50,7 +50,7 @@ static int run_batch(struct top *top)
         }
 }
 
-/* The order that --sort= asks for. */
+/* Sets the order from --sort=. */
 static int find_order(struct top *top, const char *name)
 {
         bool reverse = *name == '-';

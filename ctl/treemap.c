@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-/* A run of values that share the shorter side of what is left of the area. All are areas. */
+/* A run of consecutive values that share the shorter side of the remaining area. All values are areas. */
 struct row {
         size_t count;
         double sum, smallest, largest;
@@ -18,7 +18,7 @@ static void add(struct row *row, double area)
         row->count++;
 }
 
-/* How long the least square tile of @row is, divided by its width, if the row lies along @side. */
+/* The highest aspect ratio of the tiles of @row, if the row lies along @side. */
 static double worst_ratio(const struct row *row, double side)
 {
         double square = row->sum * row->sum, side2 = side * side;
@@ -26,7 +26,7 @@ static double worst_ratio(const struct row *row, double side)
         return fmax(side2 * row->largest / square, square / (side2 * row->smallest));
 }
 
-/* The longest row that begins with @values and does not become less square by its last value. */
+/* The longest row that begins with @values and whose last value does not worsen its highest aspect ratio. */
 static struct row choose_row(const uint64_t *values, size_t count, double scale, double side)
 {
         struct row row = {}, longer = {};
@@ -40,7 +40,7 @@ static struct row choose_row(const uint64_t *values, size_t count, double scale,
         return row;
 }
 
-/* Puts @row at the left or at the top of *@left, and takes it off. */
+/* Places @row at the left or at the top of *@left, and removes its area from *@left. */
 static void place_row(
                 const struct row *row, const uint64_t *values, double scale, struct tile *left, struct tile *tiles)
 {

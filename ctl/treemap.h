@@ -12,5 +12,5 @@ struct tile {
         double x, y, width, height;
 };
 
-/* Divides @area among the @count @values, which are best in descending order. The tile of a value of 0 is empty. */
+/* Divides @area among the @count @values, which should be in descending order. The tile of a value of 0 is empty. */
 void treemap_layout(const uint64_t *values, size_t count, struct tile area, struct tile *tiles);

@@ -9,13 +9,13 @@
 
 #include "options.h"
 
-/* Of "status" when the daemon does not run, as systemctl's: LSB, "program is not running". */
+/* Exit status of "status" if the daemon does not run, as for systemctl (LSB: "program is not running"). */
 #define EXIT_NOT_RUNNING 3
 
-/* Of "reclaim" when some of what it had begun to free is still there. */
+/* Exit status of "reclaim" if some of the objects that it began to free still exist. */
 #define EXIT_NOT_RECLAIMED 2
 
-/* Exit status of doctor where nothing was found out: 0 to 2 are levels. */
+/* Exit status of "doctor" if the state could not be determined; 0 to 2 are levels. */
 #define EXIT_NOT_EXAMINED 3
 
 int verb_status(const struct options *options, int argc, char *argv[]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Configuration files checked without the daemon, by the code that it reads them with. */
+/* Checks configuration files without the daemon, by the code with which the daemon reads them. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

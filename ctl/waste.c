@@ -19,7 +19,7 @@
 static const struct {
         const char *name;
         bool hash, percpu;
-        bool preallocates; /* without BPF_F_NO_PREALLOC, which may be given */
+        bool preallocates; /* preallocated unless BPF_F_NO_PREALLOC is set, which the type accepts */
 } types[] = {
         { "hash", true, false, true },
         { "percpu_hash", true, true, true },
@@ -60,13 +60,13 @@ static int add(json_t *findings, const json_t *object, uint64_t saved, const cha
                                : 0;
 }
 
-/* A preallocated hash with few entries. Where the kernel does not report them, nothing is said. */
+/* Finds a preallocated hash with few entries. If the kernel does not report the entries, finds nothing. */
 static int find_empty(const json_t *object, bool percpu, uint32_t possible, json_t *findings)
 {
         uint64_t max = field_integer(object, "maxEntries"), entries = field_integer(object, "entries");
         uint64_t value = round_up_8(field_integer(object, "valueSize"));
         uint64_t element = HTAB_ELEM_SIZE + round_up_8(field_integer(object, "keySize"));
-        /* Twice what there is, so that it does not fill at once. */
+        /* Twice the present entries, so that the map does not fill up immediately. */
         uint64_t enough = MAX(next_power_of_two(2 * entries), 16);
         char reason[128], change[128];
 
@@ -117,7 +117,7 @@ json_t *waste_of(const json_t *objects)
         json_t *findings = json_array();
         int r = findings ? 0 : -ENOMEM;
 
-        /* A machine that does not tell has no more than are online. */
+        /* If the number of possible CPUs is not known, it is the number of online ones. */
         for (size_t i = 0; r == 0 && i < json_array_size(objects); i++)
                 r = waste_find(json_array_get(objects, i), MAX(possible, online), online, findings);
         if (r == 0)

@@ -10,7 +10,7 @@
 /* Smaller findings, in bytes, are not reported. */
 #define WASTE_MIN (64 * 1024)
 
-/* A preallocated map is nearly empty below this: percent of max_entries. */
+/* A preallocated map with fewer entries than this percentage of max_entries is nearly empty. */
 #define WASTE_EMPTY_PERCENT 10
 
 /*
@@ -20,5 +20,5 @@
  */
 int waste_find(const json_t *object, uint32_t possible_cpus, uint32_t online_cpus, json_t *findings);
 
-/* The same of all @objects on this machine, largest first, as a new array; NULL: no memory. */
+/* Returns the same for all @objects on this machine, largest first, as a new array; NULL: no memory. */
 json_t *waste_of(const json_t *objects);

@@ -12,12 +12,12 @@
 #define USEC     1000000ULL
 #define DAY_USEC (24 * 3600 * USEC)
 
-/* No year that takes five digits. */
+/* The end of the last year that has four digits. */
 #define SECONDS_MAX 253402300799ULL
 
 #define TEXT_SIZE 64
 
-/* Takes "3d 2h" and the like, to its end. */
+/* Parses all of @text, such as "3d 2h". */
 static int parse_span(const char *text, uint64_t *usec)
 {
         static const struct {
@@ -60,7 +60,7 @@ static int take_moment(struct tm *tm, bool utc, uint64_t *usec)
 
         tm->tm_isdst = -1;
         seconds = utc ? timegm(tm) : mktime(tm);
-        /* There is no 31 February. */
+        /* The date does not exist, such as 31 February. */
         if (seconds < 0 || tm->tm_mday != day)
                 return -EINVAL;
         *usec = (uint64_t) seconds * USEC;
@@ -84,7 +84,7 @@ static int begin_of_day(uint64_t now, int days, uint64_t *usec)
         return 0;
 }
 
-/* How many days ago the day @text was last; -EINVAL: it is no name of one. */
+/* The number of days since the last day with the name @text; -EINVAL: no day has this name. */
 static int days_since(const char *text, uint64_t now)
 {
         static const char *const names[] = { "sunday", "monday", "tuesday", "wednesday", "thursday", "friday",
@@ -100,7 +100,7 @@ static int days_since(const char *text, uint64_t now)
         return -EINVAL;
 }
 
-/* A date, a time of today, or both. */
+/* Parses a date, a time of today, or both. */
 static int parse_date(const char *text, uint64_t now, uint64_t *usec)
 {
         static const char *const formats[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S",

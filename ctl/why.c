@@ -16,10 +16,10 @@
 #include "text.h"
 #include "verbs.h"
 
-/* So many refusals are shown one by one. */
+/* The number of refusals that are shown individually. */
 #define SHOWN_MAX 5
 
-/* Of a date and a time, in text. */
+/* The size of a date and time as text. */
 #define SINCE_SIZE 32
 
 /* --- Of whom ------------------------------------------------------------------------------------------------------ */
@@ -75,7 +75,7 @@ static void print_refusal(const struct options *options, const json_t *refusal)
         time_t seconds = field_integer(refusal, "time") / 1000000;
         uint64_t size = field_integer(refusal, "size"), usage = field_integer(refusal, "usage"),
                  limit = field_integer(refusal, "max");
-        /* As many digits as it takes that the reader comes to the same. */
+        /* Enough digits that the figures add up. */
         unsigned int precision = size_precision(usage, size, limit);
         char clock[32], used[FORMAT_BYTES_MAX], max[FORMAT_BYTES_MAX], wanted[FORMAT_BYTES_MAX], text[512];
         _cleanup_free_ char *shown = NULL;
@@ -94,7 +94,9 @@ static void print_refusal(const struct options *options, const json_t *refusal)
         printf("              %s %s\n", clock, shown ?: "");
 }
 
-/* Since when the daemon remembers refusals: it forgets them when it ends, and has room for the last ones. */
+/*
+ * The time since which the daemon remembers refusals: it loses them when it exits, and has room only for the last ones.
+ */
 static const char *format_since(const json_t *answer, char buffer[SINCE_SIZE])
 {
         time_t seconds = field_integer(answer, "refusalsSince") / 1000000;
@@ -141,7 +143,7 @@ static void print_memory(const json_t *answer)
                 printf("  memory.max: never reached, here or above\n");
 }
 
-/* The nearest level whose memory limit was reached; NULL: none was. */
+/* The nearest cgroup whose memory limit was reached; NULL: there is none. */
 static const json_t *reached(const json_t *answer)
 {
         const json_t *levels = field_get(answer, "memoryEvents");

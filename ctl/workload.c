@@ -11,7 +11,7 @@
 #include "field.h"
 #include "text.h"
 
-/* So many candidates are named. */
+/* The number of candidates that are listed. */
 #define CANDIDATES_MAX 5
 
 bool is_workload_name(const char *name)
@@ -19,7 +19,7 @@ bool is_workload_name(const char *name)
         return *name != '/' && strchr(name, '/') && !strpbrk(name, "*?[");
 }
 
-/* Whether @name is what tables show for the cgroup at @path, of or below that of @workload, at @own. */
+/* Whether tables show @name for the cgroup at @path, which is the cgroup of @workload, at @own, or below it. */
 static bool is_title(const json_t *workload, const char *path, const char *own, const char *name)
 {
         const char *title = field_string(workload, "name");
@@ -45,7 +45,7 @@ static bool is_named(const json_t *row, const char *name)
                (strcmp(field_string(workload, "kind"), "pod") == 0 && strcmp(field_string(workload, "pod"), name) == 0);
 }
 
-/* Logs what of @rows @name may be. Returns -ENOTUNIQ. */
+/* Logs the rows of @rows that @name may refer to. Returns -ENOTUNIQ. */
 static int tell_candidates(const json_t *rows, const char *name)
 {
         _cleanup_free_ char *text = NULL;

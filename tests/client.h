@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The least that a varlink client is, for tests and benchmarks: it trusts the server to speak varlink. */
+/* A minimal varlink client for tests and benchmarks. It trusts the server to speak varlink. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,14 +8,17 @@
 struct client {
         int fd;
         char *buffer;
-        size_t start, end, room; /* what was received and not taken yet */
+        size_t start, end, room; /* bytes that were received but not processed yet */
 };
 
 /* Connects to @path. Returns 0 or a negative errno. */
 int client_connect(struct client *client, const char *path);
 void client_close(struct client *client);
 
-/* Sends the call @text, whole. Returns 0 or a negative errno. */
+/* Sends all of the call @text. Returns 0 or a negative errno. */
 int client_send(struct client *client, const char *text);
-/* The next reply, valid until the next call, and its *length; NULL: none came in @msec, or none will. */
+/*
+ * The next reply, valid until the next call, and its *length; NULL: none arrived in @msec, or the connection was
+ * closed.
+ */
 const char *client_receive(struct client *client, int msec, size_t *length);

@@ -11,7 +11,7 @@
 
 #define BLANKS " \t"
 
-/* The weight that the parameters of one element, up to @end, say: ";q=0.5". */
+/* The weight in the parameters of one element, which end at @end: ";q=0.5". */
 static int read_weight(const char *parameters, const char *end)
 {
         const char *p = parameters;
@@ -28,7 +28,7 @@ static int read_weight(const char *parameters, const char *end)
         return WEIGHT_MAX;
 }
 
-/* The largest weight that @header gives to @name, WEIGHT_NONE if it does not name it. */
+/* The largest weight that @header gives to @name; WEIGHT_NONE if @header does not contain @name. */
 static int weight_of(const char *header, const char *name)
 {
         size_t length = strlen(name);
@@ -48,7 +48,7 @@ static int weight_of(const char *header, const char *name)
         return largest;
 }
 
-/* The weight of the first of @names that @header names, 0: none. */
+/* The weight of the first of @names that @header contains; 0: it contains none. */
 static int first_weight(const char *header, const char *const *names)
 {
         for (; *names; names++) {

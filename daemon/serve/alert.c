@@ -22,11 +22,11 @@
 
 #define FIELDS_MAX 32
 
-/* A message names two cgroups at most, and says what happened. */
+/* A message has the names of at most two cgroups, and describes what happened. */
 #define TEXT_SIZE LOG_LINE_SIZE
-/* Longer lines are hard to read: the list of the largest objects is cut to it. */
+/* The list of the largest objects is cut so that the line is not longer, because longer lines are hard to read. */
 #define TEXT_GOOD_LENGTH 200
-/* Of the list of the largest objects. */
+/* The size of the list of the largest objects. */
 #define TOP_SIZE 256
 
 struct fields {
@@ -122,7 +122,7 @@ static void describe_top(const struct cgroup *cgroup, const struct ledger *ledge
         }
 }
 
-/* What kind of entry a change of level is. */
+/* The kind of entry for a change of level. */
 static const struct message {
         const char *id;
         int priority;
@@ -171,7 +171,8 @@ static const char *known_comm(const struct budget_event *event)
         return event->pid && event->comm ? event->comm : NULL;
 }
 
-/* What people call @cgroup, its path if they have no name for it: as much as a message has room for beside the figures.
+/*
+ * The name of the workload @cgroup, or its path if it has none, shortened so that the message has room for the figures.
  */
 static const char *show_cgroup(const struct cgroup *cgroup, char buffer[TEXT_PATH_SIZE])
 {
@@ -180,7 +181,7 @@ static const char *show_cgroup(const struct cgroup *cgroup, char buffer[TEXT_PAT
         return title ? text_plain(title, buffer, TEXT_PATH_SIZE) : "(unknown)";
 }
 
-/* The cgroup was removed: what is left of it does not go with it. */
+/* The cgroup was removed, but some of its objects can remain. */
 static void describe_gone(const struct budget_event *event, const char *missing, char *text, size_t size)
 {
         const struct cgroup *cgroup = event->cgroup;
@@ -197,7 +198,7 @@ static void describe_gone(const struct budget_event *event, const char *missing,
                                 event->policy->budget->name, missing);
 }
 
-/* Drops the last of @list, "map counts (12.0M), map flows (3.1M)". Returns false if it is empty. */
+/* Removes the last element of @list, "map counts (12.0M), map flows (3.1M)". Returns false if @list is empty. */
 static bool drop_last(char *list)
 {
         char *comma = strrchr(list, ',');
@@ -214,7 +215,7 @@ static void describe_change(const struct budget_event *event, const struct messa
         char usage[FORMAT_SIZE_MAX], high[FORMAT_SIZE_MAX], max[FORMAT_SIZE_MAX], missing[64], title[TEXT_PATH_SIZE];
         char largest[TOP_SIZE];
         const char *comm = known_comm(event);
-        /* What is over a limit is to be seen to be. */
+        /* A size over a limit must also be printed as larger than the limit. */
         unsigned int precision = size_precision(event->usage, 0,
                         event->to == LEVEL_MAX    ? event->policy->max
                         : event->to == LEVEL_HIGH ? event->policy->high
@@ -253,7 +254,7 @@ static void add_cause(struct fields *fields, const struct budget_event *event)
                 add_field(fields, "BPFBUDGET_BUILD_ID=%s", build_id);
 }
 
-/* Begins an entry with what journalctl finds it by: exact bytes, whatever MESSAGE= shows. */
+/* Begins an entry with the fields by which journalctl finds it. They have the exact bytes, whatever MESSAGE= shows. */
 static void begin_entry(struct fields *fields, const char *id, const struct cgroup *cgroup)
 {
         const char *path = cgroup->path ?: "";
@@ -270,7 +271,7 @@ static void begin_entry(struct fields *fields, const char *id, const struct cgro
         add_workload(fields, cgroup);
 }
 
-/* Sends the entry; without memory for its fields @text goes to the log. Returns 0 or a negative errno. */
+/* Sends the entry. If there is no memory for its fields, logs @text only. Returns 0 or a negative errno. */
 static int send_fields(struct fields *fields, int priority, const char *text)
 {
         if (fields->error < 0) {
@@ -360,14 +361,14 @@ static int send_pause(const struct budget_event *event, const struct ledger *led
 /* "12.5M", or a bare number of maps and programs. */
 static const char *format_amount(char buffer[FORMAT_SIZE_MAX], const struct budget_event *event, uint64_t amount)
 {
-        /* As many digits as it takes that the reader comes to the same. */
+        /* Enough digits that the figures add up. */
         if (event->limit == LIMIT_MAX)
                 return format_size_to(buffer, amount, size_precision(event->used, event->size, event->max));
         snprintf(buffer, FORMAT_SIZE_MAX, "%llu", (unsigned long long) amount);
         return buffer;
 }
 
-/* What was asked for: bytes, or one map or program. */
+/* The amount that was requested: bytes, or one map or program. */
 static uint64_t wanted(const struct budget_event *event)
 {
         return event->limit == LIMIT_MAX ? event->size : 1;
@@ -390,7 +391,7 @@ static void describe_refused(const struct budget_event *event, const char *type,
                 snprintf(text, size, "%s %.*s (%s, %s)", what, OBJECT_NAME_SIZE, event->object.name, type, amount);
 }
 
-/* @grower: who was refused. */
+/* @grower: the process that was refused. */
 static void describe_refusal(const struct budget_event *event, const struct cgroup *grower, const char *type,
                 char *text, size_t size)
 {

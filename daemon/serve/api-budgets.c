@@ -20,7 +20,9 @@ static int invalid_budget(struct varlink_call *call, const char *field, const ch
         return parameters ? varlink_error(call, "io.bpfbudget.InvalidBudget", parameters) : -ENOMEM;
 }
 
-/* Adds to @own what @warnings has about @file, whose name and line nobody knows who set the budget. */
+/*
+ * Adds the @warnings about @file to @own, without its name and lines, which the user who set the budget does not know.
+ */
 static void take_warnings(json_t *own, const json_t *warnings, const char *file)
 {
         size_t length = strlen(file), i;
@@ -38,7 +40,7 @@ static void take_warnings(json_t *own, const json_t *warnings, const char *file)
         }
 }
 
-/* Adds to @own why an action of @budget is not in force. */
+/* Adds to @own the reasons why actions of @budget are not in force. */
 static void add_obstacles(const struct api *api, json_t *own, const struct budget *budget)
 {
         const char *throttle = manager_throttle_obstacle(api->options.manager), *deny = api->options.manager->obstacle;
@@ -55,7 +57,7 @@ static void add_obstacles(const struct api *api, json_t *own, const struct budge
                                                 deny));
 }
 
-/* Replies that @budget of @path is in force (NULL: that there is none any more). */
+/* Replies that @budget of @path is in force, or, if it is NULL, that the budget was removed. */
 static int reply_in_force(struct api *api, struct varlink_call *call, const char *path, const struct budget *budget,
                 const json_t *warnings)
 {
@@ -72,8 +74,8 @@ static int reply_in_force(struct api *api, struct varlink_call *call, const char
 }
 
 /*
- * Puts the files that were just changed in force, or what was @before (taken over) back in the one of @path if they
- * cannot be. @budget: what the file says now, NULL: it was removed.
+ * Puts the changed files in force. If that fails, restores the previous content @before (taken over) of the file of
+ * @path. @budget: the new content of the file, NULL: it was removed.
  */
 static int put_in_force(
                 struct api *api, struct varlink_call *call, const char *path, const struct budget *budget, char *before)
@@ -97,7 +99,7 @@ static int put_in_force(
         return r;
 }
 
-/* What a file system error is to the client. */
+/* Replies to the client with a file system error. */
 static int file_error(struct api *api, struct varlink_call *call, int error)
 {
         _cleanup_free_ char *reason = NULL;
@@ -132,7 +134,7 @@ static int set_root_budget(
         return put_in_force(api, call, path, budget, before);
 }
 
-/* Whether the caller is the user that @cgroup's directory belongs to. */
+/* Whether the caller owns the directory of @cgroup. */
 static bool is_owner(const struct api *api, const struct varlink_call *call, const struct cgroup *cgroup)
 {
         _cleanup_close_ int fd = cgroupfs_open(&api->options.monitor->cgroupfs, cgroup->id);
@@ -141,7 +143,7 @@ static bool is_owner(const struct api *api, const struct varlink_call *call, con
         return fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == varlink_uid(call);
 }
 
-/* The owner's limits hold beside the budget's, the lower ones: so nothing is raised. */
+/* The owner's limits apply in addition to those of the budget, so an owner cannot raise a limit. */
 static int lower_budget(struct api *api, struct varlink_call *call, struct cgroup *cgroup, uint64_t high, uint64_t max)
 {
         int r;

@@ -21,7 +21,10 @@ int api_check_path(struct varlink_call *call, const char *path)
         return wrong ? api_invalid_name(call, path, wrong) ?: API_ANSWERED : 0;
 }
 
-/* One that is gone, but still charged, or whose path is abbreviated: the hierarchy has nothing there. */
+/*
+ * A cgroup that was removed, but is still charged, or one whose path is abbreviated: the hierarchy has nothing at
+ * @path.
+ */
 static struct cgroup *find_shown(const struct tree *tree, const char *path)
 {
         struct cgroup *cgroup, *next;
@@ -32,7 +35,7 @@ static struct cgroup *find_shown(const struct tree *tree, const char *path)
         return NULL;
 }
 
-/* The cgroup at @path, whether it holds anything or not. Returns 0, -ENOENT or -ENOMEM. */
+/* The cgroup at @path, even if it has no objects. Returns 0, -ENOENT or -ENOMEM. */
 static int find_cgroup(struct api *api, const char *path, struct cgroup **ret)
 {
         struct monitor *monitor = api->options.monitor;
@@ -48,7 +51,7 @@ static int find_cgroup(struct api *api, const char *path, struct cgroup **ret)
         /* A file such as /memory.stat has an id, too. */
         if (cgroupfs_exists(&monitor->cgroupfs, id) < 0)
                 return -ENOENT;
-        /* No object of it would report its removal. */
+        /* Watch it, because without objects nothing reports its removal. */
         kernel_watch_cgroup(monitor->kernel, id);
         if (tree_get(&monitor->tree, id, ret) < 0)
                 return -ENOMEM;
@@ -88,7 +91,7 @@ int api_check_form(struct api *api, struct varlink_call *call, const char *glob)
 
         if (glob && *glob != '/' && *glob != '*')
                 return no_such_cgroup(call, glob) ?: API_ANSWERED;
-        /* A name may have a bracket. */
+        /* The name of a cgroup may contain a bracket, so it is looked up first. */
         return wrong && !is_known(api, glob) ? api_invalid_name(call, glob, wrong) ?: API_ANSWERED : 0;
 }
 

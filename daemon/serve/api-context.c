@@ -15,7 +15,7 @@
 #define FRESH_USEC  (10 * 1000)
 #define FRESH_SHARE 4
 
-/* What no sensor reports may be so old; without trampolines that takes a pass over all objects. */
+/* The maximum age of what no sensor reports; without trampolines, an update requires a pass over all objects. */
 #define FRESH_UNREPORTED_USEC (1000 * 1000)
 
 void api_apply(struct api *api)
@@ -25,7 +25,7 @@ void api_apply(struct api *api)
                 event_active(api->options.flushed, 0, 0);
 }
 
-/* What follows when all, or only RSS, has been brought up to date, which began at @start. */
+/* Call this after an update of everything, or of RSS only, that began at @start. */
 static void note_fresh(struct api *api, uint64_t start)
 {
         api_apply(api);

@@ -16,7 +16,7 @@
 /* Objects in the answer of Explain. */
 #define EXPLAIN_TOP 10
 
-/* The cgroup of @unit itself, not one below it; NULL: there is none that holds anything. */
+/* The cgroup of @unit itself, not one below it; NULL: no such cgroup holds anything. */
 static struct cgroup *find_unit(const struct tree *tree, const char *unit)
 {
         struct cgroup *cgroup, *next;
@@ -72,7 +72,7 @@ static uint64_t uncharged_of(const struct object *object)
         return object->record.allocated - object->record.charged;
 }
 
-/* The largest objects in @cgroup's subtree, as an array; *uncharged is the one with most uncharged bytes. */
+/* The largest objects in @cgroup's subtree, as an array; *uncharged is the object with the most uncharged bytes. */
 static json_t *top_objects(struct api *api, const struct cgroup *cgroup, const struct relations *relations,
                 const struct object **uncharged)
 {
@@ -99,7 +99,10 @@ static json_t *top_objects(struct api *api, const struct cgroup *cgroup, const s
         return array;
 }
 
-/* What @cgroup and those below are charged for: also objects that another one's budget counts, as their holder's. */
+/*
+ * The bytes that @cgroup and the cgroups below are charged for, including objects that count in another cgroup, because
+ * its processes hold them.
+ */
 static uint64_t charged_bytes(const struct api *api, const struct cgroup *cgroup)
 {
         struct object *object, *next;
@@ -149,7 +152,7 @@ int api_explain(void *context, struct varlink_call *call, json_t *parameters)
                 return error_only(r);
         manager_evaluate(api->options.manager, cgroup);
         r = relations_read(&relations, monitor->kernel, &monitor->tree, RELATION_HOLDERS | RELATION_PINS);
-        /* Without holders, if the kernel does not report them: the rest is worth an answer. */
+        /* If the kernel does not report holders, reply without them. */
         if (r < 0 && r != -ENOMEM) {
                 relations_deinit(&relations);
                 r = relations_read(&relations, monitor->kernel, &monitor->tree, RELATION_PINS);

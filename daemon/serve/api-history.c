@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What was, and what follows from it: the disk is asked by a thread, and the call waits for that. */
+/* GetHistory and Suggest: a thread reads the disk, and the call waits for it. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -21,24 +21,24 @@
 #define MICROSECONDS 1000000ULL
 #define HOUR_USEC    (3600 * MICROSECONDS)
 
-/* Workloads are suggested for one by one or by a glob; a month of hours of each fits into a reply. */
+/* The maximum of "cpus" in Suggest. */
 #define CPUS_MAX 8192
 
-/* One of several replies has so many bytes, and what is in it last. */
+/* A reply that is one of several ends with the element that reaches this number of bytes. */
 #define REPLY_SIZE (256 * 1024)
 
 /* A call that waits for the disk. */
 struct waiting {
         struct api *api;
         struct varlink_call *call;
-        struct history_question *question; /* NULL: it was answered */
+        struct history_question *question; /* NULL: the history has answered */
         void (*write)(struct waiting *waiting, const struct history_result *result);
         struct writer writer;      /* of the replies */
-        size_t *ends;              /* where each ends in it */
-        size_t reply_count, reply; /* how many there are, and which is the next */
-        bool many;                 /* the client takes several */
-        uint32_t cpus;             /* of the machine that is asked about */
-        char *unknown;             /* what was asked for, which the history does not know; NULL: it does */
+        size_t *ends;              /* the end of each reply in it */
+        size_t reply_count, reply; /* number of replies, and the index of the next one */
+        bool many;                 /* the client accepts several replies */
+        uint32_t cpus;             /* of the machine that limits are suggested for */
+        char *unknown;             /* the requested workload if the history does not have it; else NULL */
         int error;
 };
 
@@ -54,7 +54,7 @@ static void member_string(struct writer *writer, const char *key, const char *te
         writer_string(writer, text && *text ? text : NULL);
 }
 
-/* What was written since the last one is a reply. */
+/* Ends a reply: everything that was written since the previous one. */
 static void end_reply(struct waiting *waiting)
 {
         size_t *ends = array_grow(waiting->ends, waiting->reply_count, sizeof(*ends));
@@ -67,13 +67,13 @@ static void end_reply(struct waiting *waiting)
         ends[waiting->reply_count++] = waiting->writer.size;
 }
 
-/* Where reply @i begins. */
+/* The offset at which reply @i begins. */
 static size_t reply_start(const struct waiting *waiting, size_t i)
 {
         return i ? waiting->ends[i - 1] : 0;
 }
 
-/* Whether what comes next is to be in another reply. */
+/* Whether the next element belongs in a new reply. */
 static bool is_full(const struct waiting *waiting)
 {
         return waiting->many && waiting->writer.size - reply_start(waiting, waiting->reply_count) >= REPLY_SIZE;
@@ -86,7 +86,10 @@ static void write_points(struct writer *writer, const struct history_series *ser
         writer_open_member(writer, "peaks", '[');
         for (uint32_t i = 0; series->points && i < points; i++) {
                 writer_element(writer);
-                /* -1 where nothing is known: varlinkctl takes no arrays of what may be null. */
+                /*
+                 * -1 if the value is not known, because varlinkctl does not accept arrays with elements that may be
+                 * null.
+                 */
                 writer_integer(writer, series->points[i] == HISTORY_UNKNOWN ? -1 : (int64_t) series->points[i]);
         }
         writer_close(writer, ']');
@@ -99,7 +102,7 @@ static void write_growth(struct writer *writer, const struct history_series *ser
         member_integer(writer, "peak", series->peak);
 }
 
-/* The series of an answer in the order of one of their numbers: there may be many, and each is looked for. */
+/* The series of an answer sorted by one of their numbers, because there can be many, and each is searched for. */
 struct series_index {
         const struct history_series **sorted;
         size_t count, key; /* key: offset of the number, a uint64_t */
@@ -119,7 +122,7 @@ static int compare_series(const void *a, const void *b, void *context)
         return i != k ? (i > k) - (i < k) : (x > y) - (x < y);
 }
 
-/* Those whose number at the offset @key is not 0. Returns 0 or -ENOMEM. */
+/* Indexes the series whose number at the offset @key is not 0. Returns 0 or -ENOMEM. */
 static int index_make(struct series_index *index, const struct history_result *result, size_t key)
 {
         *index = (struct series_index){ .key = key,
@@ -133,7 +136,7 @@ static int index_make(struct series_index *index, const struct history_result *r
         return 0;
 }
 
-/* The place of the first one whose number is @number, or of the one after it. */
+/* The index of the first series whose number is @number, or of the next larger one. */
 static size_t index_find(const struct series_index *index, uint64_t number)
 {
         size_t low = 0, high = index->count;
@@ -230,7 +233,7 @@ static void begin_history(struct writer *writer, const struct history_result *re
         writer_open_member(writer, "workloads", '[');
 }
 
-/* Behind the last workload of a reply: the list of events. */
+/* Ends the list of workloads, and begins the list of events. */
 static void begin_events(struct writer *writer)
 {
         writer_close(writer, ']');
@@ -325,7 +328,7 @@ static void write_suggestions(struct waiting *waiting, const struct history_resu
         for (size_t i = 0; i < result->series_count; i++) {
                 const struct history_series *series = &result->series[i];
 
-                /* What is there for others gets no limit that nobody has asked for. */
+                /* A workload that only contains others gets a limit only if the call names it. */
                 if (series->kind < HISTORY_KINDS && series->points && series->peak > 0 &&
                                 (result->query.glob || !series->outer))
                         write_suggestion(waiting, series, result->query.points);
@@ -368,7 +371,7 @@ static int reply(void *state, struct varlink_call *call)
 
 static const struct varlink_stream stream = { .next = reply, .end = waiting_free };
 
-/* Notes a name without wildcards that nothing in the history has. Returns 0 or -ENOMEM. */
+/* Stores the requested name if it has no wildcards and nothing in the history has it. Returns 0 or -ENOMEM. */
 static int note_unknown(struct waiting *waiting, const struct history_result *result)
 {
         const char *glob = result->query.glob;
@@ -394,7 +397,7 @@ static void on_answer(void *context, const struct history_result *result, int er
         varlink_resume(waiting->call);
 }
 
-/* Asks @query, taken over, and has @call wait for the answer. */
+/* Passes @query, taken over, to the thread, and lets @call wait for the answer. */
 static int ask_history(struct api *api, struct varlink_call *call, struct history_query *query, struct waiting *made)
 {
         struct history *history = api->options.history ? *api->options.history : NULL;
@@ -419,7 +422,7 @@ static int ask_history(struct api *api, struct varlink_call *call, struct histor
         return 0;
 }
 
-/* The hour that the parameter @name is in; @other: it was not given. */
+/* The hour of the time in the parameter @name; @other if the parameter is missing. */
 static uint64_t parameter_hour(const json_t *parameters, const char *name, uint64_t other)
 {
         const json_t *value = json_object_get(parameters, name);
@@ -455,7 +458,7 @@ int api_get_history(void *context, struct varlink_call *call, json_t *parameters
                 .events = json_is_true(json_object_get(parameters, "events")),
         };
 
-        /* The end alone may be before all that is kept: that is no history, but no error. */
+        /* If only the end is given, it may be before the kept hours: the reply is then empty, and not an error. */
         query.since = parameter_hour(
                         parameters, "sinceUSec", MIN(now > HISTORY_HOURS ? now - HISTORY_HOURS + 1 : 0, query.until));
         if (query.since > query.until)

@@ -83,7 +83,7 @@ static void write_listed_object(struct listing *listing, uint64_t key)
         object_write(&listing->api->writer, object, &listing->relations);
 }
 
-/* What ListObjects is asked for. */
+/* The filter of ListObjects. */
 struct object_filter {
         const char *cgroup, *name, *type; /* NULL: any */
         uint32_t kind;                    /* 0: any */
@@ -103,7 +103,7 @@ static struct object_filter get_filter(const json_t *parameters)
         };
 }
 
-/* Answers with an error if the filter names what there is not. Returns as api_check_glob(). */
+/* Replies with an error if the filter names something that does not exist. Returns as api_check_glob(). */
 static int check_filter(struct api *api, struct varlink_call *call, const json_t *parameters,
                 const struct object_filter *filter)
 {

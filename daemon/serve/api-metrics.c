@@ -7,7 +7,7 @@
 
 #include "serve/api.h"
 
-/* A reply of a stream has so many bytes of text at most, if the line is no longer. */
+/* The maximum number of bytes of text in a reply of a stream, unless a single line is longer. */
 #define PIECE_SIZE (64 * 1024)
 
 static const char *const formats[] = {
@@ -30,7 +30,10 @@ static void stream_free(void *state)
         free(stream);
 }
 
-/* The length of whole lines, of @size bytes at most where there are such; all of the text has whole lines. */
+/*
+ * The length of the whole lines at the beginning of @text: at most @size bytes, or one line if that is longer. The text
+ * ends with a whole line.
+ */
 static size_t piece_length(const char *text, size_t left, size_t size)
 {
         const char *end = left <= size ? text + left - 1 : memrchr(text, '\n', size) ?: memchr(text, '\n', left);

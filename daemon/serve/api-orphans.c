@@ -75,7 +75,7 @@ static void write_orphan(struct listing *listing, uint64_t key)
         struct writer *writer = &listing->api->writer;
         char name[OBJECT_NAME_SIZE + 1] = "", type[TYPE_NAME_MAX];
 
-        /* Gone since it was listed. */
+        /* The object was freed after it was listed. */
         if (!object)
                 return;
         memcpy(name, object->record.name, OBJECT_NAME_SIZE);
@@ -116,7 +116,7 @@ static bool is_owned(const struct api *api, const struct orphan *orphan, const c
         return !glob || (owner && glob_match(glob, owner));
 }
 
-/* Lists those of @glob (NULL: all). Returns whether there are any, also such as are not listed. */
+/* Lists the orphans that match @glob (NULL: all). Returns whether any match, including those that are not listed. */
 static bool list_owned(struct listing *listing, const struct orphans *orphans, const char *glob, bool all)
 {
         bool any = false;
@@ -152,7 +152,7 @@ int api_list_orphans(void *context, struct varlink_call *call, json_t *parameter
         }
         listing->state = orphans;
         listing->free_state = free_orphans;
-        /* The last owner may be gone. */
+        /* The last owner may have been removed, so its name is checked only if nothing matches. */
         if (!list_owned(listing, orphans, glob, all)) {
                 r = api_check_glob(api, call, parameters);
                 if (r != 0) {

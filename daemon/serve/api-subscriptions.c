@@ -16,7 +16,7 @@ struct subscriber {
         struct api *api;
         struct varlink_call *call;
         char *glob;     /* NULL: all cgroups */
-        uint32_t kinds; /* bit n: those of enum event_kind n */
+        uint32_t kinds; /* bit n: events of enum event_kind n */
         uint64_t lost;  /* events since the last reply */
         struct subscriber *next, *prev;
 };
@@ -37,7 +37,7 @@ static json_t *text_or_null(const char *text)
         return json ?: json_null();
 }
 
-/* What only the event about a map that fills has; NULL for others. */
+/* A value that only events about nearly full maps have; NULL for others. */
 static json_t *of_map(const struct budget_event *event, uint64_t value)
 {
         return event->kind == EVENT_FILL ? json_integer((json_int_t) value) : NULL;
@@ -92,7 +92,7 @@ static void send_event(struct subscriber *subscriber, json_t *event)
                 subscriber->lost++;
 }
 
-/* The client has taken everything: now it learns how many it has missed. */
+/* The client has read everything, and is now sent the number of events that it missed. */
 static void on_drained(void *state)
 {
         struct subscriber *subscriber = state;
@@ -122,7 +122,7 @@ int api_subscribe(void *context, struct varlink_call *call, json_t *parameters)
         struct api *api = context;
         int r;
 
-        /* It may not be there yet, but there are names that cannot be. */
+        /* The cgroup need not exist yet, but some names are impossible. */
         r = api_check_form(api, call, glob);
         if (r != 0)
                 return error_only(r);

@@ -8,11 +8,11 @@
 #include "policy/unit.h"
 #include "policy/utf8.h"
 
-/* What stands for a byte that is not UTF-8, before its digits. */
+/* The character that, with its digits, replaces a byte that is not UTF-8. */
 #define REPLACEMENT           0xfffd
 #define REPLACEMENT_CHARACTER "\xef\xbf\xbd"
 
-/* What people call the workload that @cgroup is, or is in. */
+/* Sets the names of the workload that @cgroup is, or is in. */
 static void set_workload(struct cgroup_labels *labels, const struct cgroup *cgroup)
 {
         const struct cgroup *own = cgroup_of_workload(cgroup);

@@ -12,7 +12,7 @@
 
 /* --- What the kernel says ----------------------------------------------------------------------------------------- */
 
-/* The counters of v1 have no limit at this, PAGE_COUNTER_MAX in bytes, less the rounding to pages. */
+/* The value of v1's limit files that means no limit: PAGE_COUNTER_MAX in bytes, less the rounding to pages. */
 #define V1_NO_LIMIT (INT64_MAX - 0xffffff)
 
 struct stat_line {
@@ -20,7 +20,7 @@ struct stat_line {
         size_t offset; /* in struct memory */
 };
 
-/* mm/memcontrol.c, memory_stats[]; the sum "kernel" is there since 5.18. */
+/* mm/memcontrol.c, memory_stats[]; the sum "kernel" exists since 5.18. */
 static const struct stat_line v2_lines[] = {
         { "anon", offsetof(struct memory, anon) },
         { "file", offsetof(struct memory, file) },
@@ -87,7 +87,7 @@ int memory_read(const struct cgroupfs *cgroupfs, uint64_t id, struct memory *mem
 
 /* --- The answer --------------------------------------------------------------------------------------------------- */
 
-/* The kernel's counters are not taken at one moment: a difference below 0 is none. */
+/* The kernel does not read its counters at one moment, so a negative difference counts as 0. */
 static uint64_t without(uint64_t bytes, uint64_t part)
 {
         return bytes > part ? bytes - part : 0;

@@ -36,14 +36,17 @@ void failure_leave(const char *socket, const char *reason)
 
         if (!path)
                 return;
-        /* Not into a file, or through a link, of somebody else. */
+        /* Do not write to a file, or through a link, of another user. */
         unlink(path);
         fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0 || write(fd, reason, size) != (ssize_t) size || fchmod(fd, 0644) < 0)
                 log_debug("%s cannot be written: %s", path, strerror(errno));
 }
 
-/* Whoever may write to the directory of the socket could have left it: it must be root's or the caller's own. */
+/*
+ * Anybody who can write to the directory of the socket could have created the file, so it must belong to root or to the
+ * caller.
+ */
 static bool is_believed(int fd)
 {
         struct stat st;

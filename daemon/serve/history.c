@@ -76,7 +76,7 @@ static struct history_entry *get_entry(struct history *history, const struct his
         return entry;
 }
 
-/* Something is to be written. */
+/* Starts the timer, because there is something to write. */
 static void set_due(struct history *history)
 {
         uint64_t now, due, left;
@@ -94,7 +94,7 @@ static void set_due(struct history *history)
         event_add(history->timer, &wait);
 }
 
-/* An hour of @entry is over before it was written. */
+/* Keeps an hour of @entry that has ended before it was written. */
 static void set_hour_aside(struct history *history, struct history_entry *entry)
 {
         const struct history_hour_note note = {
@@ -120,7 +120,7 @@ static void set_level(struct history *history, struct history_entry *entry, uint
                 entry->peak = entry->level;
                 entry->step = entry->steps = 0;
         }
-        /* What was there before us did not change now. */
+        /* What existed before this daemon is not a change now. */
         if (history->beginning)
                 entry->initial = level;
         else
@@ -156,7 +156,7 @@ static void remove_member(struct history *history, struct history_member *member
         history_entry_drop(history, entry);
 }
 
-/* Adds @cgroup, which has something, if it is a workload. */
+/* Adds @cgroup, which has objects, if it is a workload. */
 static void add_member(struct history *history, const struct cgroup *cgroup)
 {
         struct history_name name;
@@ -195,7 +195,7 @@ static void note_cgroup(struct history *history, const struct cgroup *cgroup)
                 remove_member(history, member);
                 return;
         }
-        /* A cgroup that is known by its path may have got objects of its own. */
+        /* A cgroup that is known by its path may have objects of its own now. */
         if (history_entry_is_path(member->entry))
                 member->entry->outer = !cgroup->parent || cgroup->self.allocated == 0;
         update_level(history, member->entry);
@@ -278,7 +278,7 @@ static void describe_event(const struct budget_event *event, struct history_even
                 snprintf(note->object, sizeof(note->object), "%.*s", OBJECT_NAME_SIZE, event->object.name);
 }
 
-/* The event like @note that waits to be written, or a new one; NULL: there is no room. */
+/* The pending event of the same kind as @note, or a new one; NULL: there is no room. */
 static struct history_pending_event *get_pending(
                 struct history *history, struct history_entry *entry, const struct history_event_note *note)
 {
@@ -293,7 +293,7 @@ static struct history_pending_event *get_pending(
         return history_add_event(history, entry);
 }
 
-/* Fill levels and orphans are no events of a workload's own budget. */
+/* Events about fill levels and orphans are not kept, because they are not about the limits of a workload. */
 static bool is_kept(const struct budget_event *event)
 {
         return event->publish && !event->dry_run &&
@@ -324,7 +324,7 @@ void history_note_event(struct history *history, const struct budget_event *even
 
 /* --- Writing ------------------------------------------------------------------------------------------------------ */
 
-/* The job is not the history's any more if that is freed first: nobody takes it then. */
+/* If the history is freed first, the job no longer belongs to it, because nobody takes the job then. */
 static void on_written(void *context, struct history_job *job)
 {
         struct history *history = context;
@@ -339,7 +339,7 @@ static void on_written(void *context, struct history_job *job)
                 history->off = job->error;
         history_batch_end(history, job->batch, job->error);
         history_job_free(job);
-        /* A batch of thousands is not kept for the next one. */
+        /* Return the memory of a large batch to the kernel. */
         malloc_trim(0);
         if (history->unwritten) {
                 history->unwritten = false;
@@ -388,8 +388,8 @@ static void on_done(evutil_socket_t fd, short what, void *context)
 
 struct history_question {
         struct history *history;
-        uint64_t batches;        /* that were made before it was asked */
-        history_answer_t answer; /* NULL: it was taken back */
+        uint64_t batches;        /* number of batches before the question */
+        history_answer_t answer; /* NULL: the question was withdrawn */
         void *context;
 };
 
@@ -435,7 +435,7 @@ void history_take_back(struct history_question *question)
 
 /* --- Start and end ------------------------------------------------------------------------------------------------ */
 
-/* Begins with what is there. */
+/* Adds everything that exists at the beginning. */
 static void take_all(struct history *history)
 {
         const struct cgroup *cgroup, *next;
@@ -492,7 +492,7 @@ static void free_all(struct history *history)
         free(history);
 }
 
-/* The batch that the thread has may fail, and its data must then be in the last one. */
+/* Waits for the batch that the thread is writing: if it fails, the last batch must contain its data. */
 static void wait_for_batch(const struct history *history, uint64_t usec)
 {
         struct pollfd done = { .fd = history_thread_fd(history->thread), .events = POLLIN };

@@ -42,7 +42,7 @@ static bool add_hour(struct history_batch *batch, uint32_t series, const struct 
         return true;
 }
 
-/* Puts @entry in the batch, if it is not there yet. Returns its place, or -ENOMEM. */
+/* Adds @entry to the batch, if it is not in it yet. Returns its index, or -ENOMEM. */
 static int place_entry(struct history_batch *batch, struct history_entry *entry)
 {
         struct history_series_note *note;
@@ -99,7 +99,7 @@ static int add_maps(struct history *history, struct history_batch *batch, struct
                         if (place < 0 || add_map(batch, place, map) < 0)
                                 return -ENOMEM;
                 }
-                /* One that is gone is done with. */
+                /* A map that was freed is not needed any more. */
                 if (map->level > 0)
                         entry->maps[kept++] = *map;
         }
@@ -112,7 +112,7 @@ static int add_entry(struct history *history, struct history_batch *batch, struc
         struct history_hour_note hour;
         int place;
 
-        /* All that there is counts as written now. */
+        /* The batch contains everything, so everything counts as written. */
         if (!history->complete && !entry->dirty) {
                 entry->hour = batch->hour;
                 entry->peak = entry->level;
@@ -186,13 +186,16 @@ struct history_batch *history_batch_make(struct history *history, bool last)
         batch->sec = wall_usec() / MICROSECONDS;
         batch->hour = batch->sec / HOUR_SEC;
         batch->usec = now_usec();
-        /* The clock was set back to before we began: we have been running in those hours, too. */
+        /*
+         * The clock was set back to a time before the daemon started, so the daemon has been running in those hours,
+         * too.
+         */
         history->began_sec = MIN(history->began_sec, batch->sec);
         batch->began_sec = history->began_sec;
         batch->first = !history->complete;
         batch->last = last;
         history_sample(history);
-        /* The oldest first: an hour that is over is followed by the one of now. */
+        /* Oldest first: hours that have ended come before the present one. */
         r = add_rolled(history, batch);
         if (r == 0)
                 r = add_events(history, batch);
@@ -301,7 +304,7 @@ void history_batch_end(struct history *history, const struct history_batch *batc
 
 /* --- What is not written yet -------------------------------------------------------------------------------------- */
 
-/* The part of @query that @hour is in has a peak of @bytes, at least. */
+/* Raises the peak of the point of @query that contains @hour to at least @bytes. */
 static void overlay_point(
                 struct history_series *series, const struct history_query *query, uint64_t hour, uint64_t bytes)
 {
@@ -314,7 +317,7 @@ static void overlay_point(
         *point = *point == HISTORY_UNKNOWN ? bytes : MAX(*point, bytes);
 }
 
-/* @unsent: the batch with the thread came after the question, too. */
+/* @unsent: the batch that the thread is writing also came after the question. */
 static void overlay_entry(const struct history_entry *entry, bool unsent, struct history_series *series,
                 const struct history_query *query)
 {
@@ -328,7 +331,7 @@ static void overlay_entry(const struct history_entry *entry, bool unsent, struct
                 series->facts = entry->facts;
                 series->facts.largest = MAX(largest, series->facts.largest);
         }
-        /* Its peak is of the hour in which it changed last, which may be ahead of a clock that was set back. */
+        /* The peak belongs to the hour of the last change, which may be in the future if the clock was set back. */
         if (asked) {
                 series->changes += entry->steps + (unsent ? entry->sent : 0);
                 series->step = MAX(series->step, entry->step);

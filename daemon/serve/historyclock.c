@@ -9,7 +9,7 @@ uint64_t store_first_repeated(const struct history_store *store, uint64_t hour, 
 {
         uint64_t last = store->pruned_hour;
 
-        /* One hour more than has passed: both are rounded. */
+        /* A difference of one hour more than the time that has passed is normal, because both are rounded. */
         if (last == 0 || hour <= last || usec < store->written_usec ||
                         hour - last > (usec - store->written_usec) / HOUR_USEC + 1)
                 return hour + 1;

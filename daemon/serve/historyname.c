@@ -7,12 +7,15 @@
 
 #include "policy/unit.h"
 
-/* Of what the API server makes up; all of it, and what SafeEncodeString() makes of the digits of a hash. */
+/* The characters of names that the API server generates, and of the digits of a hash after SafeEncodeString(). */
 #define RANDOM_CHARACTERS "bcdfghjklmnpqrstvwxz2456789"
 #define HASH_CHARACTERS   "456789bcdf"
 #define RANDOM_LENGTH     5
 
-/* A hash of 32 bits has seldom less than eight digits. A CronJob appends minutes since 1970, earlier ones seconds. */
+/*
+ * A hash of 32 bits rarely has less than eight digits. A CronJob appends minutes since 1970, and older versions append
+ * seconds.
+ */
 #define HASH_LENGTH_MIN 6
 #define HASH_LENGTH_MAX 10
 #define TIME_LENGTH_MIN 8
@@ -55,7 +58,7 @@ size_t history_pod_stem(const char *name, size_t length)
         return shorter < stem ? shorter : strip(name, stem, "0123456789", TIME_LENGTH_MIN, HASH_LENGTH_MAX);
 }
 
-/* Shortens @name, which did not fit, so that it stays one of its own. */
+/* Shortens @name, which did not fit, so that it remains unique. */
 static void mark_long(char name[HISTORY_NAME_SIZE], const char *whole)
 {
         uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a */
@@ -77,7 +80,10 @@ static void set_name(struct history_name *name, enum history_kind kind, const ch
         mark_long(name->text, text);
 }
 
-/* NAMESPACE/NAME of @pod without what its controller adds, and @container behind it; NULL: the pod's own. */
+/*
+ * Sets @name to NAMESPACE/NAME of @pod without the suffix from its controller, followed by @container; NULL: the pod
+ * itself.
+ */
 static void set_pod_name(struct history_name *name, const char *pod, const char *container)
 {
         const char *slash = strchr(pod, '/');
@@ -92,7 +98,7 @@ static void set_pod_name(struct history_name *name, const char *pod, const char 
         set_name(name, container ? HISTORY_CONTAINER : HISTORY_POD, text, n);
 }
 
-/* The same of a workload, whose own cgroup it is. Returns whether people know a name of it. */
+/* Sets the name of @workload. Returns whether it has a name. */
 static bool name_workload(const struct workload *workload, struct history_name *name)
 {
         if (workload->pending || workload->nested)

@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 
-/* Of a number: seven bits a byte, the lowest first. */
+/* The maximum size of a number: seven bits in each byte, lowest first. */
 #define NUMBER_SIZE_MAX 10
 #define NUMBERS         5
 
@@ -75,7 +75,7 @@ void store_take_row(sqlite3_stmt *statement, struct history_row *row)
         row->step = sqlite3_column_int64(statement, 5);
 }
 
-/* Takes the rows of the hour that @packed is at. Returns 0 or -EBADMSG. */
+/* Reads the rows of the hour at which @packed is. Returns 0 or -EBADMSG. */
 static int read_packed(sqlite3_stmt *packed, row_sink_t sink, void *context)
 {
         const uint8_t *bytes = sqlite3_column_blob(packed, 1), *end = bytes + sqlite3_column_bytes(packed, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is asked of the history: historystore.h. One pass over the rows, oldest first, fills all series at once. */
+/* Answers queries of the history (historystore.h). One pass over the rows, oldest first, fills all series at once. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@ void history_result_free(struct history_result *result)
         free(result);
 }
 
-/* One question, while it is answered. */
+/* The state of one query. */
 struct reading {
         struct history_store *store;
         struct history_result *result;
@@ -77,7 +77,7 @@ static int read_sessions(struct reading *reading)
         while ((r = sqlite3_step(list)) == SQLITE_ROW)
                 cover(reading, sqlite3_column_int64(list, 0), sqlite3_column_int64(list, 1));
         sqlite3_reset(list);
-        /* The daemon that asks runs since it wrote last. */
+        /* The running daemon covers the time up to now, and not only up to its last write. */
         if (reading->store->began_sec)
                 cover(reading, reading->store->began_sec, MAX(reading->store->began_sec, reading->query->sec));
         return store_error(r);
@@ -113,7 +113,7 @@ static int take_series(const struct reading *reading, sqlite3_stmt *row, struct 
                 .cgroup = copy_text(row, 4),
                 .outer = sqlite3_column_int(row, 5),
                 .first = sqlite3_column_int64(row, 6),
-                /* Until a row says another. */
+                /* This is valid until a row has another value. */
                 .before = sqlite3_column_int64(row, 7),
                 .level = sqlite3_column_int64(row, 8),
                 .facts = { sqlite3_column_int64(row, 9), sqlite3_column_int64(row, 10), sqlite3_column_int64(row, 11),
@@ -166,7 +166,7 @@ static void note_point(const struct reading *reading, struct history_series *ser
                 *point = bytes;
 }
 
-/* In the hours before @hour that have no row, the usage was what it was before. */
+/* Fills the hours before @hour that have no row with the previous usage. */
 static void fill(const struct reading *reading, struct history_series *series, uint64_t hour)
 {
         for (; series->filled < hour; series->filled++)
@@ -189,8 +189,7 @@ static void take_hour(const struct reading *reading, struct history_series *seri
         series->step = MAX(series->step, row->step);
 }
 
-/* Where the series of a row are looked for: in an hour they come in the order of the result's, which has some of them.
- */
+/* The position in the series of the result. The rows of an hour have the same order, but also include other series. */
 struct cursor {
         const struct reading *reading;
         uint64_t hour, series; /* of the last row */

@@ -23,7 +23,7 @@ static bool is_percpu(const struct object_record *record)
                                record->type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE);
 }
 
-/* The part of a map's bytes that there is for each possible CPU: its values (kernel/bpf/arraymap.c, hashtab.c). */
+/* The bytes of a map that exist once for each possible CPU: its values (kernel/bpf/arraymap.c, hashtab.c). */
 static uint64_t percpu_bytes(const struct object_record *record, uint32_t cpus)
 {
         uint64_t value = (record->value_size + 7ULL) / 8 * 8, entries = record->max_entries;
@@ -35,7 +35,7 @@ static uint64_t percpu_bytes(const struct object_record *record, uint32_t cpus)
         return MIN(record->allocated, value * entries * cpus);
 }
 
-/* Adds @object to the workloads that it is in. Returns the innermost; NULL: there is none. */
+/* Adds @object to the workloads that contain it. Returns the innermost one; NULL: there is none. */
 static const struct history_member *add_object(const struct history *history, const struct object *object)
 {
         const struct object_record *record = &object->record;
@@ -66,7 +66,7 @@ static int compare_samples(const void *a, const void *b)
         return memcmp(x->name, y->name, sizeof(x->name));
 }
 
-/* The largest of @entry's cgroups, which is what it is like. */
+/* The largest cgroup of @entry, which represents it. */
 static const struct history_member *largest_member(const struct history_entry *entry)
 {
         const struct history_member *largest = entry->members;
@@ -77,7 +77,10 @@ static const struct history_member *largest_member(const struct history_entry *e
         return largest;
 }
 
-/* The map of @sample's among those of @entry, or in place of a smaller one; NULL: it is not among the largest. */
+/*
+ * The map of @entry for @sample: an existing one, or one that replaces a smaller one; NULL: it is not among the
+ * largest.
+ */
 static struct history_map *find_map(
                 const struct history *history, struct history_entry *entry, const struct sample *sample)
 {
@@ -99,7 +102,7 @@ static struct history_map *find_map(
         memcpy(smallest->name, sample->name, OBJECT_NAME_SIZE);
         if (!history->sampled)
                 smallest->initial = smallest->before = sample->bytes;
-        /* Also one that is no news: it has to be there to be found. */
+        /* Write it even if its size has not changed, because the database does not have it yet. */
         smallest->dirty = true;
         return smallest;
 }
@@ -119,7 +122,7 @@ static void take_sample(const struct history *history, const struct sample *samp
         map->level = sample->bytes;
 }
 
-/* Adds up those of one name, which stand together, and takes them. */
+/* Sorts @samples, sums up those with the same name, and takes the sums. */
 static void take_samples(const struct history *history, struct sample *samples, size_t count)
 {
         qsort(samples, count, sizeof(*samples), compare_samples);

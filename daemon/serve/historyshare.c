@@ -16,7 +16,7 @@ static int count_names(struct history_store *store, const char *path, size_t len
         char end[HISTORY_NAME_SIZE];
         int r;
 
-        /* Behind all that begins so: "0" is the character after "/". */
+        /* The end of the range of these names: "0" is the character after "/". */
         memcpy(end, path, length);
         end[length - 1] = '/' + 1;
         sqlite3_bind_int(list, 1, HISTORY_CGROUP);
@@ -28,7 +28,7 @@ static int count_names(struct history_store *store, const char *path, size_t len
         return store_error(r);
 }
 
-/* Once for each database that is opened: it is a single tenant's affair. */
+/* Logged once for each opened database, because a single tenant can cause it. */
 static void tell_full(struct history_store *store, const char *path, size_t length, uint64_t share)
 {
         char prefix[HISTORY_NAME_SIZE];

@@ -21,30 +21,29 @@
 #include "serve/historypack.h"
 #include "serve/historyshare.h"
 
-/* "bpfb": whose file it is. */
+/* "bpfb": the application that the file belongs to. */
 #define APPLICATION_ID 0x62706662
 
-/* Of the file's header (sqlite.org/fileformat2.html): where its version and its owner are, as big-endian numbers. */
+/* The file's header (sqlite.org/fileformat2.html): offsets of its version and its application, big-endian numbers. */
 #define HEADER_SIZE  100
 #define HEADER_MAGIC "SQLite format 3"
-/* Of SQLite's format, to write and to read: one byte each; and that of the schema. */
+/* Offsets of the versions of SQLite's format to write and to read, one byte each, and of that of the schema. */
 #define HEADER_WRITE_FORMAT   18
 #define HEADER_READ_FORMAT    19
 #define HEADER_SCHEMA_FORMAT  44
 #define HEADER_VERSION        60
 #define HEADER_APPLICATION_ID 68
 
-/* Memory for pages, in KiB; the log is written back to the database when it has so many pages. */
+/* Memory for pages, in KiB; the number of pages of the log at which it is written back to the database. */
 #define CACHE_KIB     160
 #define LOG_PAGES     128
 #define PAGE_SIZE     4096
 #define LOG_BYTES_MAX (2 * LOG_PAGES * PAGE_SIZE)
 
-/* So many of the oldest hours are forgotten at once, and once an hour: a clock that is wrong for a while costs little.
- */
+/* The number of oldest hours that are deleted at once, once an hour: a clock that is wrong for a while deletes few. */
 #define PRUNE_HOURS 24
 
-/* A row further ahead was written by a clock that was wrong. */
+/* A row that is further in the future was written while the clock was wrong. */
 #define FUTURE_HOURS HISTORY_HOURS
 
 static const char schema[] =
@@ -67,13 +66,13 @@ static const char schema[] =
                 "PRAGMA application_id=1651533410; PRAGMA user_version=1;";
 _Static_assert(APPLICATION_ID == 1651533410 && HISTORY_VERSION == 1, "as the schema says");
 
-/* Of workloads and of maps: those of maps are not read when nobody asks for them. */
+/* Workloads and maps have tables of their own, so that maps are read only on request. */
 #define ADD_HOUR_TO(table)                                                                   \
         "INSERT INTO " table " VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(hour,series) DO UPDATE" \
         " SET peak=max(peak,excluded.peak), last=coalesce(excluded.last,excluded.peak),"     \
         " steps=steps+excluded.steps, step=max(step,excluded.step)"
 #define ROWS_OF(table) "SELECT hour,series,peak,last,steps,step FROM " table
-/* Damage that SQLite does not see may be an hour before all. */
+/* An hour below 0 is damage that SQLite does not detect. */
 #define LIST_HOURS_OF(table) ROWS_OF(table) " WHERE hour BETWEEN 0 AND ?1 ORDER BY hour,series"
 #define LIST_HOUR_OF(table)  ROWS_OF(table) " WHERE hour=?1 ORDER BY series"
 /* The first hour before ?1 that is not packed yet. */
@@ -85,7 +84,7 @@ static const char *const statements[STATEMENTS] = {
         [COUNT_NAMES] = "SELECT count(*) FROM series WHERE parent=0 AND kind=?1 AND name>=?2 AND name<?3",
         [ADD_SERIES] = "INSERT INTO series(parent,kind,name,cgroup,outer,first,seen,initial,level,allocated,"
                        "ceiling,unbounded,percpu,largest) VALUES(?1,?2,?3,?4,?5,?6,?6,?7,?8,?9,?10,?11,?12,?13)",
-        /* What is gone keeps what was known of it. */
+        /* A workload that is gone keeps its last known attributes. */
         [SET_SERIES] = "UPDATE series SET "
                        "level=?2,seen=?3,first=min(first,?3),cgroup=?4,outer=?5,allocated=?6,ceiling=?7,unbounded=?8,"
                        "percpu=?9,largest=max(coalesce(largest,0),?10) WHERE id=?1",
@@ -150,7 +149,7 @@ static uint32_t big_endian(const unsigned char *bytes)
         return (uint32_t) bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
 }
 
-/* Whether SQLite can write with @header: it does not call all of this damage, and would fail again each minute. */
+/* Whether SQLite can write with @header. It does not report all such errors as damage, and would fail each minute. */
 static bool is_writable(const unsigned char *header)
 {
         return header[HEADER_WRITE_FORMAT] <= 2 && header[HEADER_READ_FORMAT] <= 2 &&
@@ -158,8 +157,8 @@ static bool is_writable(const unsigned char *header)
 }
 
 /*
- * Looks at the file without SQLite, which would change it. Returns 0: it is new or ours; -EBADMSG, -EPROTONOSUPPORT or
- * another negative errno.
+ * Checks the file without SQLite, which would change it. Returns 0: it is new, or a history; -EBADMSG, -EPROTONOSUPPORT
+ * or another negative errno.
  */
 static int check_header(const char *path)
 {
@@ -217,7 +216,7 @@ static int check_pages(struct history_store *store)
         return store_error(r);
 }
 
-/* The lock is ours from the first reading on, and there is no shared memory beside the log: one process has it all. */
+/* One process has the database: it holds the lock from the first read on, and the log needs no shared memory. */
 static int set_up(struct history_store *store)
 {
         uint64_t version;
@@ -247,7 +246,7 @@ static int set_up(struct history_store *store)
         snprintf(text, sizeof(text), "PRAGMA max_page_count=%llu", HISTORY_BYTES_MAX / PAGE_SIZE);
         if (r == 0)
                 r = execute(store, text);
-        /* Takes the lock to write, which is kept. */
+        /* This takes the write lock, which is then held. */
         if (r == 0)
                 r = execute(store, "BEGIN IMMEDIATE; COMMIT");
         return r == 0 ? check_pages(store) : r;
@@ -259,7 +258,7 @@ static int prepare(struct history_store *store)
                 int r = sqlite3_prepare_v3(
                                 store->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
 
-                /* A table that should be there is not. */
+                /* A table is missing. */
                 if (r == SQLITE_ERROR)
                         r = SQLITE_CORRUPT;
                 if (r != SQLITE_OK)
@@ -304,8 +303,10 @@ static int open_once(const char *path, struct history_store **ret)
         return 0;
 }
 
-/* Renames what is damaged, with its log, which SQLite would take for that of the new file. Returns 0 or a negative
- * errno. */
+/*
+ * Renames a damaged database together with its log, because SQLite would apply the log to the new file. Returns 0 or a
+ * negative errno.
+ */
 static int move_aside(const char *path)
 {
         static const char *const suffixes[] = { "", "-wal", "-journal", "-shm" };
@@ -392,7 +393,7 @@ int store_run(sqlite3_stmt *statement)
         return store_error(r);
 }
 
-/* Bytes as SQLite has them: numbers of 63 bits. */
+/* A size as SQLite stores it: a number of 63 bits. */
 static sqlite3_int64 number(uint64_t value)
 {
         return MIN(value, (uint64_t) INT64_MAX);
@@ -407,7 +408,7 @@ static void bind_facts(sqlite3_stmt *statement, int column, const struct history
         sqlite3_bind_int64(statement, column + 4, number(facts->largest));
 }
 
-/* *id: 0 if it is not to be written. */
+/* *id is 0 if the series is not written. */
 static int add_series(struct history_store *store, const struct history_batch *batch,
                 const struct history_series_note *note, uint64_t parent, uint64_t *id)
 {
@@ -472,7 +473,7 @@ static int write_series(struct history_store *store, const struct history_batch 
         return r;
 }
 
-/* @id: 0 is of what is not written. */
+/* If @id is 0, the series is not written. */
 static int write_hour(struct history_store *store, uint64_t id, uint32_t kind, const struct history_hour_note *note)
 {
         sqlite3_stmt *add = store->statements[kind < HISTORY_MAP ? ADD_HOUR : ADD_MAP_HOUR];
@@ -517,13 +518,13 @@ static int compare_ids(const void *a, const void *b)
         return x < y ? -1 : x > y;
 }
 
-/* A series that had something when it was written last. */
+/* A series with usage in its last written row. */
 struct left {
         uint64_t id;
         uint32_t kind;
 };
 
-/* Those that are not among the @count @ids, in *left, to be freed. Returns 0 or a negative errno. */
+/* Sets *left, to be freed, to those that are not among the @count @ids. Returns 0 or a negative errno. */
 static int list_left(struct history_store *store, const uint64_t *ids, size_t count, struct left **left, size_t *found)
 {
         sqlite3_stmt *list = store->statements[LIST_LEFT];
@@ -546,7 +547,7 @@ static int list_left(struct history_store *store, const uint64_t *ids, size_t co
         return store_error(r);
 }
 
-/* The first batch of a daemon has all that there is: what had something before, and is not in it, went meanwhile. */
+/* The first batch of a daemon has all series with usage: another series that had usage before has lost it meanwhile. */
 static int end_left(struct history_store *store, const struct history_batch *batch, uint64_t *ids)
 {
         struct history_hour_note none = { .hour = batch->hour };
@@ -577,7 +578,7 @@ static int write_session(struct history_store *store, const struct history_batch
         return store_run(set);
 }
 
-/* Forgets the hours up to @hour, and those that no clock will come to soon, with all that was about them only. */
+/* Deletes the hours up to @hour, and those too far in the future, with everything that refers only to them. */
 static int forget(struct history_store *store, uint64_t hour, uint64_t now)
 {
         unsigned long long first = hour + 1, last = now + FUTURE_HOURS;
@@ -604,7 +605,7 @@ static int forget(struct history_store *store, uint64_t hour, uint64_t now)
 
 #define OLDEST_HOUR "SELECT min(hour) FROM (SELECT min(hour) AS hour FROM packed UNION ALL SELECT min(hour) FROM peaks)"
 
-/* Where the oldest rows are too old. */
+/* Deletes the oldest rows if they are too old. */
 static int forget_old(struct history_store *store, uint64_t now)
 {
         uint64_t oldest, limit = now > HISTORY_HOURS ? now - HISTORY_HOURS : 0;
@@ -617,7 +618,7 @@ static int forget_old(struct history_store *store, uint64_t now)
         return r < 0 ? r : execute(store, sql);
 }
 
-/* Makes room where the file is nearly as large as it may be: the oldest hours go. */
+/* If the file has nearly its maximum size, deletes the oldest hours. */
 static int make_room(struct history_store *store, uint64_t now)
 {
         uint64_t pages, unused = 0, oldest;

@@ -21,14 +21,14 @@ struct history_thread {
         pthread_t thread;
         pthread_mutex_t mutex;
         pthread_cond_t changed;
-        struct history_job *first, *last; /* to be done */
+        struct history_job *first, *last; /* pending jobs */
         struct history_job *done, *done_last;
         bool stopping, ended;
 
         /* The thread's own. */
         struct history_store *store; /* NULL: it is not open */
-        int off;                     /* it will not be: -EPROTONOSUPPORT */
-        bool failing;                /* which was logged */
+        int off;                     /* -EPROTONOSUPPORT: it will not be opened */
+        bool failing;                /* the last job failed, which was logged */
 };
 
 void history_job_free(struct history_job *job)
@@ -58,7 +58,7 @@ const char *history_error(int error)
 
 /* --- The thread --------------------------------------------------------------------------------------------------- */
 
-/* Logs what a job came to, @r, where that is news. */
+/* Logs the result @r of a job if it differs from the previous one. */
 static void tell(struct history_thread *thread, int r)
 {
         if (r == 0 && thread->failing)
@@ -79,7 +79,7 @@ static int open_store(struct history_thread *thread)
         if (thread->store || thread->off)
                 return thread->off;
         r = history_store_open(thread->directory, &thread->store);
-        /* Who reads it, or another daemon, will end: it is tried again, as with a disk that is full. */
+        /* Another process that has the database open will end, so this is tried again, as with a full disk. */
         if (r == -EPROTONOSUPPORT)
                 thread->off = r;
         if (r < 0)
@@ -109,7 +109,7 @@ static void wake_loop(struct history_thread *thread)
 {
         uint64_t one = 1;
 
-        /* A counter that is full wakes as well. */
+        /* If the counter is full, the reader is woken anyway. */
         if (write(thread->fd, &one, sizeof(one)) < 0)
                 return;
 }
@@ -161,7 +161,7 @@ static void free_jobs(struct history_job *job)
         }
 }
 
-/* Frees a thread that has ended, or has not begun. */
+/* Frees a thread that has ended or was not started. */
 static void free_thread(struct history_thread *thread)
 {
         free_jobs(thread->first);
@@ -174,7 +174,7 @@ static void free_thread(struct history_thread *thread)
         free(thread);
 }
 
-/* Signals are the loop's. Returns 0 or a negative errno. */
+/* Signals are blocked in the thread, because the event loop handles them. Returns 0 or a negative errno. */
 static int start_thread(struct history_thread *thread)
 {
         pthread_attr_t attributes;
@@ -216,7 +216,7 @@ int history_thread_new(const char *directory, struct history_thread **ret)
         return 0;
 }
 
-/* Hands back what is done. */
+/* Passes finished jobs back. */
 static void take_done(struct history_thread *thread)
 {
         struct history_job *job;
@@ -255,7 +255,9 @@ void history_thread_free(struct history_thread *thread, uint64_t usec)
                 take_done(thread);
                 free_thread(thread);
         } else {
-                /* It hangs in the disk, with the database: it ends with the process. */
+                /*
+                 * The thread hangs in a disk operation and uses the database, so both remain until the process exits.
+                 */
                 log_warning("%s/" HISTORY_FILE ": the disk does not answer, the last minute is lost",
                                 thread->directory);
                 pthread_detach(thread->thread);

@@ -6,10 +6,10 @@
 
 #include "serve/writer.h"
 
-/* A reply of a stream ends when it is so long, in bytes. */
+/* A reply of a stream ends at this length, in bytes. */
 #define BATCH_SIZE (64 * 1024)
 
-/* So much of a list is made at a time, in bytes: clients may take it as slowly as they like. */
+/* The number of bytes of a list that are generated at a time, however slowly the client reads. */
 #define PIECE_SIZE (16 * 1024)
 
 void listing_free(void *state)
@@ -40,7 +40,7 @@ struct listing *listing_new(
         return NULL;
 }
 
-/* Makes the next piece of a reply. Returns whether it is the last one. */
+/* Generates the next piece of a reply. Returns whether it is the last one. */
 static bool write_piece(struct listing *listing)
 {
         struct writer *writer = &listing->api->writer;
@@ -65,7 +65,10 @@ static bool write_piece(struct listing *listing)
         return last;
 }
 
-/* Sends the piece that was made; the first and the @last one of a reply, or one in between. The listing may be gone. */
+/*
+ * Sends the generated piece; @first and @last: whether it is the first and the last one of a reply. This may free the
+ * listing.
+ */
 static int send_piece(struct listing *listing, struct varlink_call *call, bool first, bool last)
 {
         struct writer *writer = &listing->api->writer;
@@ -78,7 +81,10 @@ static int send_piece(struct listing *listing, struct varlink_call *call, bool f
         return writer->error ?: varlink_reply_piece(call, writer->text, writer->size, which);
 }
 
-/* Nothing is sent before the length of the only reply is known; that takes a first pass, in pieces as well. */
+/*
+ * A client that accepts only one reply gets nothing before its length is known. A first pass, also in pieces, finds the
+ * length.
+ */
 static int measure(struct listing *listing, struct varlink_call *call, bool last)
 {
         if (listing->length > VARLINK_OUTPUT_MAX)
@@ -97,12 +103,12 @@ static int listing_next(void *state, struct varlink_call *call)
         bool first = listing->length == 0, last = write_piece(listing);
         int r;
 
-        /* What is short is not made twice. */
+        /* A short list is not generated twice. */
         if (listing->many || listing->fits || (first && last && writer->size <= VARLINK_OUTPUT_MAX))
                 r = send_piece(listing, call, first, last);
         else
                 r = measure(listing, call, last);
-        /* What a long element took is not kept. */
+        /* The memory for a long element is not kept. */
         if (writer->room > 4 * BATCH_SIZE) {
                 writer_deinit(writer);
                 malloc_trim(0);

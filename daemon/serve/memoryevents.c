@@ -20,7 +20,10 @@ void memory_events_parse(FILE *file, struct memory_events *events)
         }
 }
 
-/* Those of its own limit: memory.events counts the subtree's, too. Returns whether there are any figures. */
+/*
+ * Reads the events of the cgroup's own limit; memory.events would include those of the subtree. Returns whether the
+ * kernel has these figures.
+ */
 static bool read_events(const struct cgroupfs *cgroupfs, uint64_t id, struct memory_events *events)
 {
         _cleanup_close_ int directory = cgroupfs_open(cgroupfs, id);

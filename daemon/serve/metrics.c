@@ -35,7 +35,7 @@ static void write_bytes(struct metric_text *text, struct label_text labels, cons
         metric_sample(text, labels, "kind=\"maps\",charged=\"false\"", usage->maps - usage->maps_charged);
         metric_sample(text, labels, "kind=\"programs\",charged=\"true\"", programs_charged);
         metric_sample(text, labels, "kind=\"programs\",charged=\"false\"", usage->programs - programs_charged);
-        /* No kernel charges them to a cgroup. */
+        /* No kernel charges JIT images to a cgroup. */
         metric_sample(text, labels, "kind=\"jit\",charged=\"false\"", usage->jit);
 }
 
@@ -104,7 +104,7 @@ static void write_budget_usage(struct metric_text *text, struct label_text label
         metric_sample(text, labels, NULL, policy_usage(cgroup->policy, &cgroup->total));
 }
 
-/* No limit is no sample. */
+/* A limit that is not set has no sample. */
 static void write_limits(struct metric_text *text, struct label_text labels, const struct cgroup *cgroup)
 {
         if (cgroup->policy->high != BUDGET_INFINITY)

@@ -7,7 +7,7 @@
 
 #include <zlib.h>
 
-/* The text repeats itself: more effort makes it hardly smaller. */
+/* The text is repetitive, so a higher level makes it hardly smaller. */
 #define GZIP_LEVEL 1
 
 /* The largest window, and 16 for the header of gzip (zlib.h). */

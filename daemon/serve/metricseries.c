@@ -8,19 +8,19 @@
 #include "base/cleanup.h"
 #include "serve/cgrouplabels.h"
 
-/* Whether @cgroup has series however small it is. */
+/* Whether @cgroup always has series, however small it is. */
 static bool is_always_shown(const struct cgroup *cgroup)
 {
         return cgroup->policy || !cgroup->parent;
 }
 
-/* Whether anything is @cgroup's own. */
+/* Whether @cgroup has usage of its own. */
 static bool has_usage(const struct cgroup *cgroup)
 {
         return usage_objects(&cgroup->self) > 0 || usage_footprint(&cgroup->self) > 0;
 }
 
-/* Those that are always shown, then the largest; the older one of two. */
+/* Cgroups that are always shown come first, then the largest; of equal ones, the older one. */
 static int compare_rank(const void *a, const void *b)
 {
         const struct cgroup *x = *(const struct cgroup *const *) a, *y = *(const struct cgroup *const *) b;
@@ -35,7 +35,7 @@ static int compare_rank(const void *a, const void *b)
         return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Those that exist and have anything to show, in order; *count is how many. NULL: no memory. */
+/* The cgroups that exist and have anything to show, sorted; *count is their number. NULL: no memory. */
 static const struct cgroup **rank_cgroups(struct metric_selection *selection, const struct tree *tree, size_t *count)
 {
         const struct cgroup **ranked = calloc(tree->count + 1, sizeof(*ranked));
@@ -88,7 +88,7 @@ static int compare_text(struct label_text x, struct label_text y)
         return order ?: (x.size > y.size) - (x.size < y.size);
 }
 
-/* By labels; of those with the same the newest cgroup comes first. */
+/* Sorts by labels; of series with the same labels, the newest cgroup comes first. */
 static int compare_series(const void *a, const void *b, void *context)
 {
         const struct metric_series *x = a, *y = b;
@@ -97,7 +97,10 @@ static int compare_series(const void *a, const void *b, void *context)
         return order ?: (x->cgroup->id < y->cgroup->id) - (x->cgroup->id > y->cgroup->id);
 }
 
-/* A path has one cgroup: where two have the same, nobody has reported yet that the older one was removed. */
+/*
+ * Only one cgroup can have a path. If two have the same path, the older one was removed, but this has not been reported
+ * yet.
+ */
 static void drop_replaced(struct metric_selection *selection)
 {
         size_t kept = 0;

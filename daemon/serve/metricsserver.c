@@ -24,29 +24,29 @@
 /* How long new connections are left alone when there is no file descriptor for them. */
 #define LISTEN_PAUSE_SEC 1
 
-/* What is written at once, in bytes: libevent's own 16 KiB take a turn of the loop each. */
+/* The maximum number of bytes of one write. With libevent's default of 16 KiB, each would take a turn of the loop. */
 #define WRITE_MAX (1024 * 1024)
 
-/* A connection. evhttp has it, and says when it ends. */
+/* A connection. It belongs to evhttp, which reports its end. */
 struct metrics_client {
         struct metrics_server *server;
         struct bufferevent *bufferevent;
         struct evhttp_connection *connection; /* NULL: evhttp has only just accepted it */
-        struct event *event;                  /* once it is accepted, and at its deadline */
+        struct event *event;                  /* fires when it is accepted, and at its deadline */
         bool closing;
         struct metrics_client *next, *prev;
 };
 
-/* What was sent last in one format. */
+/* The last reply in one format. */
 struct last_reply {
         struct metrics_body *body; /* NULL: nothing yet */
-        uint64_t usec, cost_usec;  /* CLOCK_MONOTONIC: when it was made; how long that took */
+        uint64_t usec, cost_usec;  /* time of its generation (CLOCK_MONOTONIC); duration of the generation */
 };
 
 /* Where a server listens. */
 struct endpoint {
         struct evhttp_bound_socket *bound; /* NULL: nowhere */
-        struct evconnlistener *listener;   /* its */
+        struct evconnlistener *listener;   /* of @bound */
         struct listen_address address;
         struct unix_socket unix_socket;
 };
@@ -64,14 +64,14 @@ struct metrics_server {
 
 /* --- Connections -------------------------------------------------------------------------------------------------- */
 
-/* evhttp sees its end, and frees it. */
+/* evhttp notices the end of the connection, and frees it. */
 static void shut(struct metrics_client *client)
 {
         client->closing = true;
         shutdown(bufferevent_getfd(client->bufferevent), SHUT_RDWR);
 }
 
-/* There is room for another one. */
+/* Frees @client, and accepts connections again, because there is room for another one. */
 static void client_free(struct metrics_client *client)
 {
         struct metrics_server *server = client->server;
@@ -93,7 +93,7 @@ static void on_client_end(struct evhttp_connection *connection, void *context)
 }
 
 /*
- * Asks evhttp to say when the connection of @client ends. libevent 2.1 does not pass a connection on before it has a
+ * Asks evhttp to report when the connection of @client ends. libevent 2.1 does not pass a connection on before it has a
  * request, but gives it to the callbacks of its bufferevent, which has none any more after bufferevent_free().
  */
 static void attach(struct metrics_client *client)
@@ -124,7 +124,7 @@ static void on_client_event(evutil_socket_t fd, short what, void *context)
                 attach(client);
 }
 
-/* Whether nothing has come from @client that is not answered yet, and nothing is on its way to it. */
+/* Whether no request of @client is unanswered, and no reply is on its way to it. */
 static bool is_silent(const struct metrics_client *client)
 {
         char byte;
@@ -135,8 +135,8 @@ static bool is_silent(const struct metrics_client *client)
 }
 
 /*
- * Makes room: the oldest connection that says nothing is ended, or else the oldest one. Until it has gone nobody is let
- * in. Those who connect and say nothing, be they ever so many, do not end one with a request.
+ * Makes room: ends the oldest silent connection, or else the oldest one. Until it has ended, no connection is accepted.
+ * However many clients connect without a request, they cannot end a connection that has one.
  */
 static void end_oldest(struct metrics_server *server)
 {
@@ -145,7 +145,7 @@ static void end_oldest(struct metrics_server *server)
         evconnlistener_disable(server->endpoint.listener);
         DL_FOREACH(server->clients, client)
         {
-                /* The new one has no descriptor yet. */
+                /* The new connection has no descriptor yet. */
                 if (client->closing || bufferevent_getfd(client->bufferevent) < 0)
                         continue;
                 if (is_silent(client)) {
@@ -158,7 +158,9 @@ static void end_oldest(struct metrics_server *server)
                 shut(end);
 }
 
-/* evhttp has accepted a connection. Without memory (NULL) it makes a bufferevent of its own, of which nothing is known.
+/*
+ * evhttp has accepted a connection. If this returns NULL (no memory), evhttp creates a bufferevent of its own, which
+ * the server does not know.
  */
 static struct bufferevent *on_accept(struct event_base *base, void *context)
 {
@@ -186,7 +188,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 
 /* --- Requests ----------------------------------------------------------------------------------------------------- */
 
-/* Makes the text that the spare writer has the last reply, if it is another one. Returns 0 or -ENOMEM. */
+/* Makes the text in the spare writer the last reply, if the text has changed. Returns 0 or -ENOMEM. */
 static int keep_text(struct metrics_server *server, struct last_reply *last)
 {
         struct metrics_body *body, *before = last->body;
@@ -224,7 +226,7 @@ static void add_header(struct evhttp_request *request, const char *name, const c
         evhttp_add_header(evhttp_request_get_output_headers(request), name, value);
 }
 
-/* Replies with @code and @text, a line; nothing of the request is in it. */
+/* Replies with @code and the line @text, which contains nothing of the request. */
 static void reply_error(struct evhttp_request *request, int code, const char *text)
 {
         struct evbuffer *buffer = evbuffer_new();
@@ -274,7 +276,7 @@ static void on_request(struct evhttp_request *request, void *context)
         const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
         struct metrics_server *server = context;
 
-        /* A connection is not kept: then none lasts longer than its deadline. */
+        /* Connections are not kept alive, so none lasts longer than its deadline. */
         add_header(request, "Connection", "close");
         if (!path || strcmp(path, "/metrics") != 0)
                 reply_error(request, HTTP_NOTFOUND, "Not found: the metrics are at /metrics");
@@ -289,7 +291,7 @@ static void on_request(struct evhttp_request *request, void *context)
 
 /* --- Listening ---------------------------------------------------------------------------------------------------- */
 
-/* No file descriptor is left, say: the connection stays in the queue and would wake us again at once. */
+/* Without a file descriptor, for example, the connection stays in the queue, and would wake the daemon again. */
 static void on_accept_error(struct evconnlistener *events, void *context)
 {
         static const struct timeval pause = { .tv_sec = LISTEN_PAUSE_SEC };
@@ -310,7 +312,7 @@ static void on_pause_end(evutil_socket_t fd, short what, void *context)
                 evconnlistener_enable(server->endpoint.listener);
 }
 
-/* Returns a socket that is listened at @address, not a path, or a negative errno. [::] is for IPv4 as well. */
+/* Returns a socket that listens at @address, which is not a path, or a negative errno. [::] includes IPv4. */
 static int listen_inet(const struct listen_address *address)
 {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *) &address->socket;
@@ -330,7 +332,7 @@ static int listen_inet(const struct listen_address *address)
         return ret;
 }
 
-/* Serves what comes in at @fd, which it takes over, at @endpoint. */
+/* Serves connections to the socket @fd, which it takes over, for @endpoint. */
 static int serve(struct metrics_server *server, struct endpoint *endpoint, int fd)
 {
         struct evconnlistener *listener = evconnlistener_new(
@@ -377,8 +379,8 @@ static int endpoint_open(struct metrics_server *server, struct endpoint *endpoin
 
 /*
  * Listens at @address, which may be in use only because the server itself has its port at another address: 127.0.0.1
- * and 0.0.0.0, say. In no case but this one the endpoint closes before the next is open. Returns 0 or a negative errno;
- * then the server listens where it did, unless somebody else took that address at this moment.
+ * and 0.0.0.0, say. Only in this case is the old endpoint closed before the new one is open. Returns 0 or a negative
+ * errno; on error, the server listens at its old address again, unless another program has taken it meanwhile.
  */
 static int take_over_port(struct metrics_server *server, const struct listen_address *address)
 {

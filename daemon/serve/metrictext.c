@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the name of a sample has behind that of its metric; the older format knows no other name, and no info. */
+/*
+ * The suffix of a sample's name after the name of its metric. In the older format, the metric has the same name as its
+ * samples, and there is no type info.
+ */
 static const struct {
         const char *suffix, *openmetrics, *prometheus;
 } types[] = {
@@ -14,7 +17,7 @@ static const struct {
         [METRIC_INFO] = { "_info", "info", "gauge" },
 };
 
-/* One line of what describes the metric. */
+/* Writes one line of the description of the metric. */
 static void describe(const struct metric_text *text, const char *what, const char *value)
 {
         writer_raw(text->writer, "# ");
@@ -40,10 +43,10 @@ void metric_begin(struct metric_text *text, const struct metric *metric)
                 describe(text, "UNIT", metric->unit);
 }
 
-/* Of a number and the end of its line. */
+/* The maximum size of a number and the end of its line. */
 #define VALUE_SIZE 48
 
-/* Copies @size bytes to @p. Returns what is behind them. */
+/* Copies @size bytes to @p. Returns the end of the copy. */
 static char *put(char *p, const char *text, size_t size)
 {
         return size > 0 ? (char *) mempcpy(p, text, size) : p;
@@ -73,13 +76,13 @@ static char *begin_sample(const struct metric_text *text, struct label_text labe
         return p;
 }
 
-/* The sample ends before @end. */
+/* Ends the sample, whose last byte is before @end. */
 static void end_sample(const struct metric_text *text, const char *end)
 {
         text->writer->size = end - text->writer->text;
 }
 
-/* Writes @value to @p. Returns what is behind it. */
+/* Writes @value to @p. Returns the end of the number. */
 static char *put_number(char *p, uint64_t value)
 {
         char digits[24], *first = digits + sizeof(digits);

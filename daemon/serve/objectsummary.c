@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether @a comes before @b: it is larger, or as large and older. */
+/* Whether @a comes before @b, because it is larger, or of the same size and older. */
 static bool is_before(const struct object *a, const struct object *b)
 {
         if (a->record.allocated != b->record.allocated)
@@ -13,7 +13,7 @@ static bool is_before(const struct object *a, const struct object *b)
         return a->record.id < b->record.id;
 }
 
-/* Puts @map among the @room largest so far, if it is one. */
+/* Adds @map to the @room largest maps so far, if it is one of them. */
 static void add_map(struct object_summary *summary, const struct object *map, size_t room)
 {
         size_t low = 0, high = summary->count;

@@ -17,7 +17,7 @@
 #include "serve/workload-json.h"
 #include "serve/writer.h"
 
-/* Types that are younger than the oldest libbpf that we build with. include/uapi/linux/bpf.h */
+/* Types that the oldest supported libbpf does not know yet. include/uapi/linux/bpf.h */
 static const struct {
         uint32_t kind, type;
         const char *name;
@@ -56,7 +56,7 @@ const char *object_type_name(const struct object_record *record, char buffer[TYP
         return buffer;
 }
 
-/* No kernel has more types of a kind. */
+/* The maximum number of types of a kind; no kernel has more. */
 #define TYPES_MAX 256
 
 bool is_object_type(uint32_t kind, const char *name)
@@ -110,13 +110,13 @@ static json_t *key_to_json(const struct key *key, const struct budget *budget)
         return key->words ? json_string(key_word(key, value)) : limit_to_json(value);
 }
 
-/* The same of the key @name. */
+/* The same for the key with the name @name. */
 static json_t *budget_key(const struct budget *budget, const char *name)
 {
         return key_to_json(find_key(&budget_format, "Budget", name), budget);
 }
 
-/* What is wrong with the xattrs of @policy's cgroup; NULL: nothing. */
+/* The errors in the xattrs of the cgroup of @policy; NULL: none. */
 static json_t *ignored_to_json(const struct policy *policy)
 {
         json_t *array = NULL;
@@ -229,7 +229,7 @@ void object_write_creator(struct writer *writer, const struct creator *creator)
 
 static void write_object(struct writer *writer, const struct object *object)
 {
-        /* Charged to a cgroup that is gone, or to an ancestor of one. */
+        /* The object was charged to a cgroup that has been removed, or is charged to an ancestor of it. */
         const char *last_cgroup = object->last_cgroup ?: (object->cgroup->exists ? NULL : object->cgroup->path);
         bool gone = object->last_cgroup || !object->cgroup->exists;
 
@@ -386,7 +386,7 @@ static json_t *capabilities_to_json(const struct capability *capabilities, size_
         return array;
 }
 
-/* What of @readiness is about @facility, as an array. */
+/* The findings of @readiness about @facility, as an array. */
 static json_t *findings_to_json(const struct readiness *readiness, size_t facility)
 {
         json_t *array = json_array();
@@ -424,7 +424,7 @@ json_t *readiness_to_json(const struct readiness *readiness)
 
 /* --- Order -------------------------------------------------------------------------------------------------------- */
 
-/* Largest first; a parent, which is never smaller, before its children. */
+/* Largest first; a parent, which is never smaller, comes before its children. */
 static int compare_cgroups(const void *a, const void *b)
 {
         const struct cgroup *x = *(struct cgroup *const *) a, *y = *(struct cgroup *const *) b;

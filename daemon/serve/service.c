@@ -46,7 +46,7 @@ static int read_job_type(sd_bus *bus, const char *unit, char **type)
         return error_only(r);
 }
 
-/* Until the unit has stopped the job of a restart is one of type "restart"; then it becomes a "start". */
+/* The job of a restart has the type "restart" until the unit has stopped, and then the type "start". */
 static bool is_restarting(void)
 {
         _cleanup_free_ char *unit = NULL, *type = NULL;

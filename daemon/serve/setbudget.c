@@ -11,15 +11,15 @@
 /* A key in the interface's terms. */
 struct parameter {
         char name[KEY_NAME_SIZE];
-        const char *words[WORDS_MAX + 1]; /* up to NULL */
+        const char *words[WORDS_MAX + 1]; /* ends with NULL */
 };
 
-/* By the key's place in the table. */
+/* The index is that of the key in the table. */
 static struct parameter parameters[KEYS_MAX];
 /* The cgroup comes first, and one without a name last. */
 static struct varlink_parameter table[1 + KEYS_MAX + 1];
 
-/* Numbers out of range are errors of the budget, not of the call. */
+/* A number out of range is an error in the budget (InvalidBudget), not in the call. */
 static struct varlink_parameter make_parameter(const struct key *key, struct parameter *parameter)
 {
         key_parameter(key, parameter->name);
@@ -46,7 +46,7 @@ const struct varlink_parameter *set_budget_parameters(void)
         return table;
 }
 
-/* Sets the field of @key, one of words, in @budget to @value. */
+/* Sets the field of @key, whose values are words, in @budget to @value. */
 static void take_word(const struct key *key, const char *value, struct budget *budget)
 {
         for (const struct word *word = key->words; word->text; word++)
@@ -54,7 +54,7 @@ static void take_word(const struct key *key, const char *value, struct budget *b
                         key_set(key, budget, word->value);
 }
 
-/* Sets the field of @key in @budget to @value. Returns what is wrong with it, NULL: nothing. */
+/* Sets the field of @key in @budget to @value. Returns what is wrong with @value, NULL: nothing. */
 static const char *take_number(const struct key *key, json_int_t value, struct budget *budget)
 {
         if (value < 0)

@@ -25,7 +25,7 @@ static int compare(const void *a, const void *b)
         return x < y ? -1 : x > y;
 }
 
-/* The hours in which it had something, in order of size, in @sorted. Returns how many. */
+/* Writes the hours with usage to @sorted, in order of size. Returns their number. */
 static size_t sort_hours(const struct history_series *series, size_t points, uint64_t *sorted)
 {
         size_t count = 0;
@@ -52,7 +52,7 @@ static uint64_t scale(const struct history_facts *facts, uint64_t bytes, uint32_
         return here == there || here == 0 ? bytes : bytes - part + (uint64_t) ((double) part * there / here);
 }
 
-/* The largest step that is known: a start makes many objects at once, which is no step of any of them. */
+/* The largest known step, at most the size of the largest object, because a start creates many objects at once. */
 static uint64_t largest_step(const struct history_series *series)
 {
         uint64_t largest = MIN(series->facts.largest, BYTES_MAX), step = MIN(series->step, BYTES_MAX);

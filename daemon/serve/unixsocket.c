@@ -32,7 +32,7 @@ static int set_address(struct sockaddr_un *address, const char *path, const char
         return n < (int) sizeof(address->sun_path) ? 0 : -ENAMETOOLONG;
 }
 
-/* Gives the socket @path to @group, if there is such a group, and lets it in by @mode. */
+/* Gives the socket @path to @group, if this group exists, and sets its permissions to @mode. */
 static int let_in(const char *path, mode_t mode, const char *group)
 {
         const struct group *entry = group ? getgrnam(group) : NULL;
@@ -42,7 +42,7 @@ static int let_in(const char *path, mode_t mode, const char *group)
         return chmod(path, mode) < 0 ? -errno : 0;
 }
 
-/* Binds @fd beside @path, and puts it there when it is as it should be. */
+/* Binds @fd to a name beside @path, and renames it to @path when its owner and mode are set. */
 static int bind_socket(int fd, const char *path, mode_t mode, const char *group)
 {
         struct sockaddr_un address;
@@ -65,7 +65,7 @@ static int bind_socket(int fd, const char *path, mode_t mode, const char *group)
         return r;
 }
 
-/* Remembers @path as @socket's, to be removed with it. */
+/* Records @path as that of @socket, so that it is removed with the socket. */
 static int own_path(struct unix_socket *socket, const char *path)
 {
         struct stat st;

@@ -19,7 +19,7 @@ void varlink_end_call(struct varlink_call *call)
                 stream->end(call->state);
 }
 
-/* Makes room for @size bytes at the end of @output and returns where, in one piece. */
+/* Makes room for @size consecutive bytes at the end of @output, and returns their address. */
 static char *reserve(struct evbuffer *output, size_t size, struct evbuffer_iovec *room)
 {
         if (evbuffer_reserve_space(output, size, room, 1) != 1 || room->iov_len < size)
@@ -27,7 +27,7 @@ static char *reserve(struct evbuffer *output, size_t size, struct evbuffer_iovec
         return room->iov_base;
 }
 
-/* What is around the parameters of a reply. */
+/* The text before and after the parameters of a reply. */
 static const char reply_start[] = "{\"parameters\":", reply_end[] = "}", reply_continues[] = ",\"continues\":true}";
 
 static bool is_too_large(const struct client *client, size_t size)
@@ -69,7 +69,7 @@ int varlink_reply_text(struct varlink_call *call, const char *text, size_t size,
 }
 
 /*
- * Writes @json and @tail (with its NUL) behind @head straight into the client's output: most replies fit at the first
+ * Writes @head, @json and @tail (with its NUL) directly into the client's output. Most replies fit at the first
  * attempt.
  */
 static int write_json(struct client *client, const char *head, const json_t *json, const char *tail)
@@ -212,7 +212,7 @@ static const struct varlink_interface service_interface = {
         service_methods,
 };
 
-/* @length bytes of @name. */
+/* The interface whose name is the first @length bytes of @name. */
 static const struct varlink_interface *find_interface(
                 const struct varlink_server *server, const char *name, size_t length)
 {
@@ -329,7 +329,10 @@ static const struct varlink_parameter *find_parameter(const struct varlink_metho
         return NULL;
 }
 
-/* Takes what is null out of @parameters. Returns the name of one that the method does not take, NULL if all is well. */
+/*
+ * Removes members that are null from @parameters. Returns the name of a parameter that the method does not accept,
+ * NULL: all are valid.
+ */
 static const char *check_parameters(const struct varlink_method *method, json_t *parameters)
 {
         const char *name;
@@ -376,7 +379,7 @@ static int dispatch(struct varlink_call *call, const char *name, json_t *paramet
         return method->handle(server->context, call, parameters);
 }
 
-/* Sets *flag from the member @value of a call; null is as good as absent. */
+/* Sets *flag from the member @value of a call; null counts as absent. */
 static bool take_flag(const json_t *value, bool *flag)
 {
         *flag = json_is_true(value);
@@ -384,8 +387,8 @@ static bool take_flag(const json_t *value, bool *flag)
 }
 
 /*
- * Reads the members of the call @json but for its method. Returns the name of one that is wrong, NULL if all is well.
- * *parameters is a borrowed reference, NULL if there are none.
+ * Reads the members of the call @json except its method. Returns the name of a member that is wrong, NULL: all are
+ * valid. *parameters is a borrowed reference, NULL if there are none.
  */
 static const char *read_members(struct varlink_call *call, json_t *json, json_t **parameters)
 {
@@ -407,7 +410,7 @@ static const char *read_members(struct varlink_call *call, json_t *json, json_t 
                 else if (strcmp(key, "oneway") == 0)
                         good = take_flag(value, &call->oneway);
                 else if (strcmp(key, "upgrade") == 0)
-                        /* No method here leaves the protocol. */
+                        /* No method here switches to another protocol. */
                         good = take_flag(value, &upgrade) && !upgrade;
                 else
                         /* Extensions of other vendors have names such as "com.example". */
@@ -437,7 +440,7 @@ static int answer(struct client *client, json_t *json)
         r = wrong ? varlink_invalid_parameter(call, wrong) : dispatch(call, method, parameters);
         json_decref(none);
         if (r == 0 && call->active && call->oneway)
-                /* A stream that nobody listens to. */
+                /* The caller does not want replies, so the stream ends. */
                 varlink_end_call(call);
         return r;
 }

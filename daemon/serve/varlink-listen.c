@@ -12,7 +12,9 @@
 #include "base/log.h"
 #include "serve/unixsocket.h"
 
-/* Connections that are accepted in one turn of the loop: whoever connects on and on does not keep it from the others.
+/*
+ * The number of connections that are accepted in one turn of the loop, so that a client that connects again and again
+ * does not keep the loop from serving others.
  */
 #define ACCEPTS_AT_ONCE 64
 
@@ -22,20 +24,20 @@
  */
 #define BACKLOG 64
 
-/* How long new connections are left alone when there is no file descriptor for them. */
+/* How long no connection is accepted after there was no file descriptor for one. */
 #define LISTEN_PAUSE_SEC 1
 
-/* A socket that is listened at. */
+/* A listening socket. */
 struct listener {
         struct varlink_server *server;
         int fd;
-        struct event *readable; /* somebody wants to connect */
+        struct event *readable; /* a connection can be accepted */
         struct event *pause;    /* ends a pause */
         struct unix_socket socket;
         struct listener *next;
 };
 
-/* No file descriptor is left, say: the connection stays in the queue and would wake us again at once. */
+/* Without a file descriptor, for example, the connection stays in the queue, and would wake the daemon again. */
 static void pause_listener(struct listener *listener)
 {
         static const struct timeval pause = { .tv_sec = LISTEN_PAUSE_SEC };
@@ -85,7 +87,7 @@ static void free_listener(struct listener *listener)
         free(listener);
 }
 
-/* Sets up the events of @listener for @fd, which listen() was called for. On success alone @fd is @listener's. */
+/* Sets up the events of @listener for the listening socket @fd. Only on success does @fd belong to @listener. */
 static int watch(struct listener *listener, int fd)
 {
         struct event_base *base = listener->server->base;
@@ -102,7 +104,10 @@ static int watch(struct listener *listener, int fd)
         return 0;
 }
 
-/* Listens at @fd, which it takes over, and which listen() was called for. *ret, if it is not NULL, is the server's. */
+/*
+ * Accepts connections at the listening socket @fd, which it takes over. *ret, if @ret is not NULL, belongs to the
+ * server.
+ */
 static int add_listener(struct varlink_server *server, int fd, struct listener **ret)
 {
         struct listener *listener = calloc(1, sizeof(*listener));

@@ -13,22 +13,22 @@
 #include "base/log.h"
 
 /*
- * In one turn of the loop so many calls, or replies of streams, of root's clients are served, and as many of the
- * others', unless they take so long: then whatever else has happened gets its turn.
+ * The maximum number of calls or replies of streams that one turn of the loop serves for root's clients, and the same
+ * for all others, and the time after which a turn ends earlier. Then other events are handled.
  */
 #define CALLS_AT_ONCE 4
 #define TURN_MAX_USEC 1000
 
-/* With so many bytes of replies waiting, a client's next call waits, too. */
+/* With this number of unsent bytes of replies, the next call of the client waits. */
 #define OUTPUT_ENOUGH (64 * 1024)
 
-/* With no more bytes left, a stream goes on: what it sends next leaves together with them. */
+/* With at most this number of unsent bytes, a stream continues, so that they are sent together with its next reply. */
 #define OUTPUT_LOW 2048
 
-/* With so many bytes received, a client that has to wait for its turn is not read from. */
+/* With this number of received bytes, the server does not read from a client that waits for its turn. */
 #define INPUT_ENOUGH (64 * 1024)
 
-/* Has the loop take a turn at those who wait, and at the dead, when it has looked at all that has happened. */
+/* Makes the loop serve waiting clients and free dead ones after it has handled all other events. */
 static void wake(struct varlink_server *server)
 {
         event_active(server->turn, EV_TIMEOUT, 0);
@@ -58,7 +58,7 @@ static void free_client(struct client *client)
         free(client);
 }
 
-/* The time for the rest of a call runs while a part of it is there. */
+/* Starts the time limit for the rest of a call when a part of it has arrived, and ends it when the call is complete. */
 static void set_half(struct client *client, bool half)
 {
         static const struct timeval stall = { .tv_sec = VARLINK_STALL_SEC };
@@ -70,8 +70,8 @@ static void set_half(struct client *client, bool half)
 }
 
 /*
- * Finds the end of the next call. Returns its length without the NUL, 0 if it is not all there, -EMSGSIZE if it is too
- * long. An empty one is -EBADMSG.
+ * Finds the end of the next call. Returns its length without the NUL, 0 if it is not complete, -EMSGSIZE if it is too
+ * long, -EBADMSG if it is empty.
  */
 static ssize_t find_call(struct client *client, struct evbuffer *input)
 {
@@ -91,7 +91,7 @@ static ssize_t find_call(struct client *client, struct evbuffer *input)
         return end.pos > 0 ? end.pos : -EBADMSG;
 }
 
-/* Answers the next call of @client, which is there. A client in error is dropped. */
+/* Answers the next call of @client, which is complete. On error, drops the client. */
 static void serve_call(struct client *client)
 {
         struct evbuffer *input = bufferevent_get_input(client->connection);
@@ -109,7 +109,7 @@ static void serve_call(struct client *client)
                 evbuffer_drain(input, length + 1);
 }
 
-/* Lets the stream of @client, of which nearly all was taken, reply once more. */
+/* Lets the stream of @client, which has read nearly everything, reply once more. */
 static void serve_stream(struct client *client)
 {
         struct varlink_call *call = &client->call;
@@ -121,13 +121,13 @@ static void serve_stream(struct client *client)
         }
 }
 
-/* Whether @client has a call without an end: replies are pushed. */
+/* Whether @client has a call without an end, to which replies are pushed. */
 static bool is_endless(const struct client *client)
 {
         return client->call.active && !client->call.stream->next;
 }
 
-/* Whether there is something to be done for @client when it is its turn. */
+/* Whether there is something to do for @client at its turn. */
 static bool wants_turn(struct client *client)
 {
         size_t unsent = evbuffer_get_length(client_output(client));
@@ -141,7 +141,7 @@ static void update_endless(struct client *client)
 {
         struct varlink_call *call = &client->call;
 
-        /* Nobody waits for what may come, or its end could not be noticed any more. */
+        /* Drop a client that has ended, or that has sent so much that its end could not be noticed. */
         if (client->ended || evbuffer_get_length(bufferevent_get_input(client->connection)) > VARLINK_MESSAGE_MAX)
                 client_drop(client);
         else if (call->stream->drained && evbuffer_get_length(client_output(client)) == 0)
@@ -149,9 +149,9 @@ static void update_endless(struct client *client)
 }
 
 /*
- * While as much is there as may be, and nothing is taken of it, @client is not read from. libevent reads 16 KiB at a
- * time (MAX_SINGLE_READ_DEFAULT in bufferevent_ratelim.c); its own mark for that, bufferevent_setwatermark(), is no
- * use: it crashes when there is no memory. A write to a client fails once that has ended.
+ * Stops reading from @client while its input has the maximum size. libevent reads 16 KiB at a time
+ * (MAX_SINGLE_READ_DEFAULT in bufferevent_ratelim.c). bufferevent_setwatermark() cannot be used for this, because it
+ * crashes if there is no memory. If the client ends meanwhile, the next write to it fails.
  */
 static void set_reading(struct client *client)
 {
@@ -164,7 +164,7 @@ static void set_reading(struct client *client)
                 bufferevent_enable(client->connection, EV_READ);
 }
 
-/* What follows when something has come of @client, or nearly all was taken by it, or its turn is over. */
+/* Call this when @client has sent something, has read nearly everything, or its turn is over. */
 static void update(struct client *client)
 {
         if (client->dead)
@@ -180,7 +180,7 @@ static void update(struct client *client)
         set_half(client, !client->call.active && client->scanned > 0);
         set_reading(client);
         client_count_held(client);
-        /* Nothing is left to do for who sends nothing more. */
+        /* Drop a client that sends nothing more and has nothing left to do. */
         if (client->ended && !client->waiting && !client->call.active &&
                         evbuffer_get_length(client_output(client)) == 0)
                 client_drop(client);
@@ -217,7 +217,7 @@ static void on_event(struct bufferevent *connection, short what, void *context)
 
 /* --- Turns -------------------------------------------------------------------------------------------------------- */
 
-/* Serves some of those who wait: root's clients, or the others'. */
+/* Serves some of the waiting clients: those of root, or all others. */
 static void serve_users(struct varlink_server *server, bool root)
 {
         uint64_t start = now_usec(), now = start;
@@ -240,7 +240,7 @@ static void serve_users(struct varlink_server *server, bool root)
         }
 }
 
-/* Has the loop come back when somebody may be served: not before all else that has happened meanwhile. */
+/* Makes the loop continue when the next client may be served, but not before it has handled all other events. */
 static void set_turn(struct varlink_server *server)
 {
         uint64_t due = users_due_usec(server), now = now_usec(), left = due > now ? due - now : 0;
@@ -267,7 +267,7 @@ static void on_turn(evutil_socket_t fd, short what, void *context)
 
 /* --- Connections -------------------------------------------------------------------------------------------------- */
 
-/* Sets up the events of @client for the connected socket @fd, which is @client's then. */
+/* Sets up the events of @client for the connected socket @fd, which then belongs to @client. */
 static int connect_client(struct client *client, int fd)
 {
         static const struct timeval stall = { .tv_sec = VARLINK_STALL_SEC };
@@ -282,7 +282,7 @@ static int connect_client(struct client *client, int fd)
         return 0;
 }
 
-/* As add_client(), when @user has got one connection more. */
+/* As add_client(), after @user was given one more connection. */
 static int add_client_of(struct varlink_server *server, struct user *user, int fd)
 {
         struct client *client = calloc(1, sizeof(*client));
@@ -302,7 +302,7 @@ static int add_client_of(struct varlink_server *server, struct user *user, int f
         return 0;
 }
 
-/* As varlink_serve_fd(), but @fd stays the caller's on error. */
+/* As varlink_serve_fd(), but on error, @fd still belongs to the caller. */
 static int add_client(struct varlink_server *server, int fd)
 {
         struct ucred peer;

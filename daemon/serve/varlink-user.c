@@ -11,9 +11,9 @@
 #include "base/log.h"
 
 /*
- * A user keeps the daemon busy for a quarter of the time at most, and all but root together for half of it, so that a
- * client that sends calls as fast as it can neither uses a whole CPU nor makes others wait. A user who was idle has the
- * share of one second available at once, so that people and their scripts are not slowed down.
+ * A user keeps the daemon busy for at most a quarter of the time, and all users except root together for at most half
+ * of it. Thus a client that sends calls as fast as it can neither uses a whole CPU nor makes others wait. A user who
+ * was idle has the share of one second available at once, so that people and their scripts are not slowed down.
  */
 #define USER_SHARE 4
 #define ALL_SHARE  2
@@ -26,10 +26,13 @@
 #define ROOT_PAUSE_USEC  (5 * 1000)
 #define OTHERS_WAIT_USEC (100 * 1000)
 
-/* Users without connections that are kept, for what they have used: more are forgotten at once. */
+/*
+ * The maximum number of users without connections that are kept to remember their used time; others are freed
+ * immediately.
+ */
 #define USERS_MAX 512
 
-/* What it takes besides the time that is measured: to wake up, to receive, to send; to accept and to close; to push. */
+/* The time that is not measured, in microseconds: to wake up, receive and send; to accept and close; to push. */
 #define TURN_USEC 20
 #define JOIN_USEC 50
 #define PUSH_USEC 10
@@ -39,7 +42,10 @@ bool user_is_root(const struct user *user)
         return user->uid == 0;
 }
 
-/* Moves *due by @usec times @share: it is past while no more was used than the share of the time, and of the burst. */
+/*
+ * Moves *due by @usec times @share. *due is in the past as long as the user has used no more than the share of the
+ * time, and the burst.
+ */
 static void charge(uint64_t *due, uint64_t now, uint64_t usec, unsigned int share)
 {
         uint64_t earliest = now > BURST_USEC ? now - BURST_USEC : 0;
@@ -47,7 +53,7 @@ static void charge(uint64_t *due, uint64_t now, uint64_t usec, unsigned int shar
         *due = MAX(*due, earliest) + usec * share;
 }
 
-/* @user has used @usec at @now; root may. */
+/* Records that @user has used @usec at @now. Root has no limit. */
 static void charge_user(struct varlink_server *server, struct user *user, uint64_t now, uint64_t usec)
 {
         if (user_is_root(user))
@@ -58,7 +64,7 @@ static void charge_user(struct varlink_server *server, struct user *user, uint64
 
 /* --- Connections -------------------------------------------------------------------------------------------------- */
 
-/* Frees those without connections who have their whole share again. */
+/* Frees users without connections whose whole share is available again. */
 static void forget_users(struct varlink_server *server, uint64_t now)
 {
         struct user *user, *next;
@@ -152,7 +158,7 @@ void user_wait_no_more(struct client *client)
         DL_DELETE2(client->user->waiting, client, prev_waiting, next_waiting);
 }
 
-/* When @user may be served. */
+/* The time at which @user may be served. */
 static uint64_t due_of(const struct varlink_server *server, const struct user *user)
 {
         uint64_t pause_end = server->root_usec + ROOT_PAUSE_USEC, due = MAX(user->due_usec, server->due_usec);
@@ -170,7 +176,7 @@ struct user *user_next(struct varlink_server *server, bool root, uint64_t now)
 
         DL_FOREACH(server->users, user)
         if (user->waiting && user_is_root(user) == root && due_of(server, user) <= now) {
-                /* The others come first the next time. */
+                /* Next time, the other users come first. */
                 DL_DELETE(server->users, user);
                 DL_APPEND(server->users, user);
                 return user;
@@ -210,7 +216,7 @@ bool user_takes_push(struct varlink_server *server, struct user *user)
 
 /* --- Memory ------------------------------------------------------------------------------------------------------- */
 
-/* Of root's clients, or of all others'. */
+/* The counter of root's clients, or of all other clients. */
 static size_t *pool_of(const struct client *client)
 {
         return user_is_root(client->user) ? &client->user->held : &client->server->held;
@@ -231,7 +237,10 @@ static size_t held_by(const struct client *client)
                                                evbuffer_get_length(client_output(client)) + client->call.state_size;
 }
 
-/* The client that holds most of the user who holds most, of root's or of the others; NULL: nobody holds anything. */
+/*
+ * Finds the user who holds most, root or one of the others, and returns the client of this user that holds most; NULL:
+ * no client holds anything.
+ */
 static struct client *find_largest(struct varlink_server *server, bool root)
 {
         struct client *client, *largest = NULL;
@@ -254,7 +263,7 @@ void client_count_held(struct client *client)
         set_held(client, held_by(client));
         if (*pool <= VARLINK_HELD_MAX)
                 return;
-        /* Some may have taken a part meanwhile. */
+        /* Some clients may have read a part meanwhile. */
         DL_FOREACH(server->clients, other)
         set_held(other, held_by(other));
         while (*pool > VARLINK_HELD_MAX) {

@@ -9,7 +9,9 @@
 #include "policy/unit.h"
 #include "serve/jsontext.h"
 
-/* "NAMESPACE/POD", "NAMESPACE/POD/CONTAINER", "CONTAINER" or "MACHINE"; to be freed. NULL: it has none, or no memory.
+/*
+ * "NAMESPACE/POD", "NAMESPACE/POD/CONTAINER", "CONTAINER" or "MACHINE"; to be freed. NULL: the workload has no name, or
+ * no memory.
  */
 static char *make_name(const struct workload *workload)
 {
@@ -30,7 +32,7 @@ static json_t *string_or_none(const char *text)
         return text ? json_string(text) : NULL;
 }
 
-/* NAMESPACE and NAME of "NAMESPACE/NAME", NULL: there is none. */
+/* The namespace of "NAMESPACE/NAME"; NULL: there is none. */
 static json_t *namespace_of(const char *pod)
 {
         return pod ? json_stringn(pod, strchr(pod, '/') - pod) : NULL;
@@ -79,7 +81,7 @@ char *cgroup_title(const struct cgroup *cgroup)
 
         if (!cgroup->path)
                 return NULL;
-        /* An abbreviated path does not begin with that of the workload. */
+        /* An abbreviated path does not begin with the path of the workload. */
         if (!name || cgroup->abbreviated)
                 return strdup(cgroup->path);
         return asprintf(&text, "%s%s", name, cgroup->path + strlen(own->path)) < 0 ? NULL : text;

@@ -7,10 +7,10 @@
 
 #include "base/utf8.h"
 
-/* An object of a list takes some hundred bytes. */
+/* The initial size: an object of a list takes some hundred bytes. */
 #define ROOM_FIRST 4096
 
-/* What the longest value that is not a string takes: "-9223372036854775808". */
+/* Enough for the longest value that is not a string: "-9223372036854775808". */
 #define INTEGER_SIZE 24
 
 void writer_deinit(struct writer *writer)
@@ -74,7 +74,7 @@ void writer_boolean(struct writer *writer, bool value)
         writer_raw(writer, value ? "true" : "false");
 }
 
-/* Whether all of @text can stand in a JSON string as it is. */
+/* Whether @text can be written unchanged in a JSON string. */
 static bool is_plain(const char *text)
 {
         for (; *text; text++)

@@ -10,7 +10,7 @@ static inline int compare_doubles(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-/* The median of the @n @values, which are sorted by it; of an even number the upper one. */
+/* Sorts the @n @values, and returns their median; if @n is even, the upper one of the two. */
 static inline double median(double *values, size_t n)
 {
         qsort(values, n, sizeof(*values), compare_doubles);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
-/* What gate-books.bpf.c and gate-books.c share. */
+/* Definitions that gate-books.bpf.c and gate-books.c share. */
 #pragma once
 
 #include <linux/types.h>
@@ -9,10 +9,10 @@
 /* Room for union bpf_attr. */
 #define BOOKS_ATTR_SIZE 256
 
-/* One call of a function of the gate: its arguments, and what it answered. */
+/* One call of a function of the gate: its arguments, and its result. */
 struct books_call {
         __u64 id;    /* of a domain */
-        __u64 above; /* of another */
+        __u64 above; /* of another domain */
         __u64 address;
         __s64 amount[GATE_RESOURCES];
         __u64 slack;
@@ -28,7 +28,7 @@ struct books_call {
         __s64 allocated, charged; /* as measured */
         __u64 ceiling;
         __u32 pages, insns, aux_size;
-        /* elements that the kernel allocates at once for its free lists, and their per-CPU parts */
+        /* the number of elements that the kernel allocates at a time for its free lists, and of their per-CPU parts */
         __u32 batch, percpu_batch;
         __u32 reserved2;
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The API for tests of its methods, asked over a socket: with a tree and a ledger made for the test, and doubles of
- * what reaches for the kernel. The clock is the test's own. To be included by one file of a program.
+ * The API for tests of its methods, which are called over a socket. The tree and the ledger are made for the test, and
+ * doubles replace the functions that use the kernel. The clock is the test's own. To be included by one file of a
+ * program.
  */
 #pragma once
 
@@ -38,10 +39,10 @@ struct place {
         uint64_t id, parent_id;
         const char *path;
         bool gone;    /* from the file system */
-        bool no_path; /* it has an id, but nobody may look up its path */
+        bool no_path; /* it has an id, but its path cannot be looked up */
 };
 
-/* What the doubles are asked for, and answer. */
+/* The calls and the results of the doubles. */
 static struct {
         unsigned int refreshes, rss_refreshes, flushed, woken, reloads, adopted;
         uint64_t cost_usec; /* of each refresh */
@@ -49,9 +50,9 @@ static struct {
         int lower_result, reload_result;
         struct cgroup *lowered;
         uint64_t lowered_high, lowered_max, watched, evaluated;
-        char *seen_by_reload; /* what the file of the runtime budget had then */
+        char *seen_by_reload; /* content of the file of the runtime budget at the reload */
         const struct manager *flushed_manager;
-        struct policy *adopted_policy; /* of cgroups that come to the tree; NULL: none */
+        struct policy *adopted_policy; /* for cgroups that are added to the tree; NULL: none */
         void *reload_context;
         struct place places[24];
         size_t place_count;
@@ -102,7 +103,7 @@ const struct capability *kernel_capabilities(const struct kernel *kernel, size_t
         return capabilities;
 }
 
-/* Map 1 and a program that is gone. */
+/* The daemon's own objects: map 1, and a program that was freed. */
 bool kernel_own(const struct kernel *kernel, size_t i, uint32_t *kind, uint32_t *id)
 {
         (void) kernel;
@@ -180,7 +181,7 @@ int kernel_read_uses(struct kernel *kernel, kernel_record_t callback, void *cont
         return callback(context, &record);
 }
 
-/* Each has one reference, which is a pin's that nobody sees. */
+/* Each object has one reference, by a pin that is not visible. */
 int kernel_measure(struct kernel *kernel, struct object_record *records, size_t n)
 {
         (void) kernel;
@@ -205,7 +206,7 @@ void manager_apply(struct manager *manager)
         world.flushed_manager = manager;
 }
 
-/* What is new has a budget. */
+/* Gives new cgroups a budget. */
 void manager_adopt_added(struct manager *manager)
 {
         struct cgroup *cgroup;
@@ -333,7 +334,7 @@ static inline void add_place(uint64_t id, uint64_t parent_id, const char *path)
         world.places[world.place_count++] = (struct place){ .id = id, .parent_id = parent_id, .path = path };
 }
 
-/* Maps and programs; @charged to cgroup @cgroup_id. */
+/* Adds a map or program of cgroup @cgroup_id, with these @allocated and @charged bytes. */
 static inline void put(struct fixture *f, uint32_t kind, uint32_t id, uint64_t cgroup_id, const char *name,
                 uint64_t allocated, uint64_t charged)
 {
@@ -364,7 +365,7 @@ static inline struct cgroup *cgroup_of(struct fixture *f, uint64_t id)
         return cgroup;
 }
 
-/* A budget says that map @id is its holder's, which is in cgroup @cgroup_id alone. */
+/* Attributes map @id to cgroup @cgroup_id, as for Attribution=holder: only this cgroup holds it. */
 static inline void hold(struct fixture *f, uint32_t id, uint64_t cgroup_id)
 {
         ledger_begin_holders(&f->monitor.ledger);
@@ -395,7 +396,7 @@ static inline int connect_to(const char *path)
         return fd;
 }
 
-/* A connection of user @uid. */
+/* Connects as user @uid. */
 static inline int connect_as(struct fixture *f, uid_t uid)
 {
         int fd = connect_to(f->socket);
@@ -406,13 +407,13 @@ static inline int connect_as(struct fixture *f, uid_t uid)
         return fd;
 }
 
-/* Any but root; the directories of cgroups that it owns are made by this one. */
+/* A user other than root, to whom this process can give the directories of cgroups. */
 static inline uid_t owner_uid(void)
 {
         return getuid() ?: 4242;
 }
 
-/* Makes the directory of the cgroup at @path, @uid's. */
+/* Creates the directory of the cgroup at @path, owned by @uid. */
 static inline void make_cgroup_directory(struct fixture *f, const char *path, uid_t uid)
 {
         char directory[128];
@@ -487,7 +488,7 @@ static inline int teardown(void **state)
 
 /* --- Calls -------------------------------------------------------------------------------------------------------- */
 
-/* Makes " of each ' in @json. */
+/* Replaces each ' in @json by ". */
 static inline void quote(char *json)
 {
         for (; *json; json++)
@@ -534,7 +535,7 @@ static inline json_t *call_at(struct fixture *f, int fd, const char *method, con
         return reply;
 }
 
-/* The answer's parameters; it is no error. */
+/* Calls a method, and asserts that the reply is not an error. Returns the parameters of the reply. */
 __attribute__((format(printf, 4, 5))) static inline json_t *ask_at(
                 struct fixture *f, int fd, const char *method, const char *format, ...)
 {
@@ -555,7 +556,10 @@ __attribute__((format(printf, 4, 5))) static inline json_t *ask_at(
 #define ask(f, method, ...)  ask_at(f, (f)->fd, method, __VA_ARGS__)
 #define tell(f, method, ...) json_decref(ask_at(f, (f)->fd, method, __VA_ARGS__))
 
-/* The call fails with @error ("Name": io.bpfbudget.Name), whose parameters are @expected, JSON with ' for ". */
+/*
+ * Asserts that the call fails with @error ("Name": io.bpfbudget.Name), whose parameters are @expected, JSON with ' for
+ * ".
+ */
 __attribute__((format(printf, 6, 7))) static inline void refuse_at(struct fixture *f, int fd, const char *method,
                 const char *error, const char *expected, const char *format, ...)
 {
@@ -601,7 +605,7 @@ static inline void begin_stream(struct fixture *f, int fd, const char *method, c
         va_end(ap);
 }
 
-/* The same for one reply, which is not waited for. */
+/* Sends a call for one reply, and does not wait for it. */
 static inline void begin_call(struct fixture *f, int fd, const char *method, const char *format, ...)
                 __attribute__((format(printf, 4, 5)));
 static inline void begin_call(struct fixture *f, int fd, const char *method, const char *format, ...)
@@ -627,7 +631,7 @@ static inline const char *text(json_t *object, const char *key)
         return json_string_value(json_object_get(object, key));
 }
 
-/* The members @key of the elements of the array @name in @answer, which it takes over, in one text: "a b c". */
+/* Joins the members @key of the elements of the array @name in @answer, which it takes over: "a b c". */
 static inline const char *list(json_t *answer, const char *name, const char *key)
 {
         static char all[4096];
@@ -650,7 +654,7 @@ static inline const char *list(json_t *answer, const char *name, const char *key
         return all;
 }
 
-/* A subscriber, who has had the first reply. */
+/* Subscribes, and receives the first reply. Returns the descriptor. */
 static inline int subscribe(struct fixture *f, const char *parameters)
 {
         int fd = connect_as(f, 0);
@@ -675,6 +679,6 @@ static inline void send_event(struct fixture *f, enum event_kind kind, uint64_t 
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
-/* main() of each: runs @tests, an array. */
+/* The main() of each program: runs the array @tests. */
 #define run_api_tests(tests) \
         (signal(SIGPIPE, SIG_IGN), log_set_max_level(LOG_CRIT), cmocka_run_group_tests(tests, NULL, NULL))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A directory of configuration files of a test's own, and what loading it says. */
+/* A test's own directory of configuration files, and the messages when it is loaded. */
 #pragma once
 
 #include <setjmp.h>
@@ -79,7 +79,7 @@ static inline int teardown(void **state)
         return 0;
 }
 
-/* The path of @name in the test's directory, whose directories are made; valid until the next call. */
+/* The path of @name in the test's directory; creates the directories above it. Valid until the next call. */
 static inline const char *path_of(struct fixture *f, const char *name)
 {
         static char path[512];
@@ -194,7 +194,7 @@ static inline void assert_default_settings(const struct settings *settings)
         assert_int_equal(settings->metrics_maps_max, SETTINGS_METRICS_MAPS_MAX);
 }
 
-/* How messages end. */
+/* The ends of messages. */
 #define SIZE_EXPECTED "expected bytes with K, M, G or T (64M), a share of RAM up to 100% (25%), or infinity"
 #define UNIT_EXPECTED "expected a name in .service, .scope, .slice, .socket, .mount or .swap, or a glob"
 #define BUDGET_HAS    "which has [Match] and [Budget]"

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* How many allocations from now one fails; 0: none. */
+/* The number of the allocation from now on that fails; 0: none fails. */
 static unsigned int fail_at;
 
 static inline bool allocation_fails(void)
@@ -51,7 +51,7 @@ char *__wrap_strdup(const char *text)
 
 int __wrap_asprintf(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* What it leaves in *text when it fails is not defined. */
+/* The content of *text after a failure is undefined. */
 int __wrap_asprintf(char **text, const char *format, ...)
 {
         va_list ap;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * To be included before a BPF file, which is then compiled for this machine: the helpers are functions of the test, and
- * a read of kernel memory is one of the test's own, where a small address is not mapped. So a program is tested whose
- * hook the kernel at hand does not have; whether the verifier takes it, and the hook is what it is taken for, is for
- * tests/kernel.
+ * Include this before a BPF file, which is then compiled for this machine: the helpers are functions of the test, and
+ * reads of kernel memory read the test's own memory, where small addresses are not mapped. This tests programs whose
+ * hook the running kernel does not have. Whether the verifier accepts a program, and whether the hook works as
+ * expected, is tested in tests/kernel.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-/* Instead of bpf/bpf_helpers.h, bpf/bpf_core_read.h and bpf/bpf_tracing.h of libbpf. */
+/* This replaces bpf/bpf_helpers.h, bpf/bpf_core_read.h and bpf/bpf_tracing.h of libbpf. */
 #define __BPF_HELPERS__
 #define __BPF_CORE_READ_H__
 #define __BPF_TRACING_H__
@@ -28,7 +28,7 @@
 #define __noinline __attribute__((noinline))
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
-/* A map has an address, and room for the part of the kernel's structure that is read of it. */
+/* A map has an address, and room for the part of the kernel's structure that programs read. */
 #define __uint(name, value) \
         int(*name)[value];  \
         char room_of_##name[128]
@@ -44,7 +44,7 @@
 #define bpf_core_field_offset(type, field) offsetof(type, field)
 #define bpf_core_field_exists(...)         fake_type_exists(#__VA_ARGS__)
 
-/* Below is nothing, as in the kernel. */
+/* Nothing is mapped below this, as in the kernel. */
 #define MAPPED_MIN 4096
 
 static inline long bpf_probe_read_kernel(void *to, uint32_t size, const void *from)

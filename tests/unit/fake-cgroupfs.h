@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What protection.c asks cgroupfs.h, of the hierarchy that the test has put into fake_fs. To be included by one file of
- * a program, which is linked without cgroupfs.c.
+ * Replaces the functions of cgroupfs.h that protection.c calls, for the hierarchy that the test has put into fake_fs.
+ * To be included by one file of a program, which is linked without cgroupfs.c.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 static struct fake_hierarchy *fake_fs;
 
-/* The caller's cgroup, and what the question after it and a walk fail with, as errno; 0: they do not. */
+/* The cgroup of the caller, and the errno with which the query for it and a walk fail; 0: they succeed. */
 static const char *fake_own = "/own";
 static int fail_own, fail_walk;
 static unsigned int walks;

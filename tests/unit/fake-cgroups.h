@@ -19,7 +19,7 @@ struct fake_hierarchy {
         unsigned int lookups;
 };
 
-/* The cgroup @id that is not gone, or NULL. */
+/* The cgroup @id if it has not been removed, or NULL. */
 static inline const struct fake_cgroup *fake_find(const struct fake_hierarchy *hierarchy, uint64_t id)
 {
         for (size_t i = 0; i < hierarchy->count; i++)
@@ -28,7 +28,7 @@ static inline const struct fake_cgroup *fake_find(const struct fake_hierarchy *h
         return NULL;
 }
 
-/* As cgroupfs_lookup(): the name is the last one of the path. */
+/* As cgroupfs_lookup(): the name is the last component of the path. */
 static inline int fake_lookup(void *context, uint64_t id, char **name, uint64_t *parent_id)
 {
         struct fake_hierarchy *hierarchy = context;

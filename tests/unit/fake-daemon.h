@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The neighbours of daemon/main.c and daemon/daemon.c for their tests: they note that they are called, and answer what
- * a test has put here before. For one file of a program.
+ * Doubles of the modules that daemon/main.c and daemon/daemon.c call, for their tests. They record their calls, and
+ * return what a test has set. For one file of a program.
  */
 #pragma once
 
@@ -37,7 +37,7 @@
 #define SECOND 1000000ULL
 
 static struct {
-        char calls[512]; /* the first letters of what was called, in order */
+        char calls[512]; /* the first letters of the called functions, in order */
         char notified[1024], printed[8192];
         uint64_t now_usec;
         bool terminal;
@@ -60,15 +60,15 @@ static struct {
         bool manager_has_state_file, manager_has_frozen_file, manager_dry_run;
         const char *api_path, *api_directory, *owners_file;
         uint32_t relations;
-        int pretty; /* what was reported was indented; -1: nothing was */
+        int pretty; /* whether the report was indented; -1: there was none */
         const struct relations *reported;
         const FILE *reported_to;
         int dump_result;
         unsigned int dump_stops, notify_stops;
         bool notify_fails;
-        uint64_t lost_before, lost_left; /* what others have lost, and what the next one is told */
+        uint64_t lost_before, lost_left; /* messages that previous daemons lost, and the number left for the next one */
 
-        char failure[512]; /* what was left for clients: "SOCKET REASON" */
+        char failure[512]; /* the reason that was left for clients: "SOCKET REASON" */
         const char *failure_removed;
         struct metrics_server_options metrics_options;
         int metrics_new_result, metrics_listen_result, metrics_written;
@@ -77,7 +77,10 @@ static struct {
         char metrics_address[128], metrics_still[128];
         uint64_t dropped[ALERT_DROPS];
 
-        /* History=: whether it was wanted, for the system; how often it was asked, and told of what. */
+        /*
+         * History=: whether it was requested, and for the system's daemon; the number of its calls, and their
+         * arguments.
+         */
         bool history_wanted, history_system;
         unsigned int history_starts, history_takes, history_names, history_ends;
         const struct budget_event *history_event;
@@ -552,7 +555,7 @@ int report_capabilities(const struct capability *table, size_t count, bool prett
         return fake.report_result;
 }
 
-/* Levels are 0 to 2; below that it fails. */
+/* Levels are 0 to 2; a negative level makes the call fail. */
 int doctor_examine_host(struct readiness *readiness)
 {
         call('D');

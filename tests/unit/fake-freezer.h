@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Directories of plain files that freezer.c takes for cgroups, for the tests of its decisions: what is in them is there
- * at once, and what is written to them fails when the test says so. What the kernel makes of it is tested in
+ * Directories of plain files that replace cgroups in tests of the decisions of freezer.c. Changes take effect
+ * immediately, and writes fail when the test requests it. The behavior of the kernel is tested in
  * tests/kernel/test-freezer.c. The program is linked with FAKE_FREEZER_LINK, and without cgroupfs.c and log.c.
  */
 #pragma once
@@ -24,10 +24,10 @@
 #include "enforce/unitstate.h"
 #include "kernel/cgroupfs.h"
 
-/* What the calls below fail with, as errno; 0: they do not. */
+/* The errno with which the calls below fail; 0: they succeed. */
 static int fail_pwrite, fail_fsync, fail_rename, fail_id;
 
-/* What was called, in order: 's' for fsync(), 'r' for rename(), 'w' for pwrite(). */
+/* The calls, in order: 's' for fsync(), 'r' for rename(), 'w' for pwrite(). */
 static char calls[64];
 
 static inline void note_call(char call)
@@ -41,11 +41,11 @@ static inline void note_call(char call)
 /* The file system of all directories. */
 static long fake_magic = CGROUP2_SUPER_MAGIC;
 
-/* What was logged last, and how often something was. */
+/* The last message, and the number of messages. */
 static char logged[4096];
 static unsigned int logged_count;
 
-/* The path of the unit that the service manager was told to freeze; NULL: none. */
+/* The path of the unit that the service manager was requested to freeze; NULL: none. */
 static const char *fake_frozen_unit;
 
 bool unit_state_is_frozen(struct unit_state *state, const char *path)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* report.c reaches for the kernel's capabilities and relations; tests of pure logic have none. */
+/* Doubles for report.c, which uses the kernel's capabilities and relations; tests of pure logic have none. */
 #pragma once
 
 #include <errno.h>

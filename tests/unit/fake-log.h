@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A log that is kept: each message is a line "<PRIORITY>TEXT" in logged, until forget_log(). */
+/* A log in memory: each message is a line "<PRIORITY>TEXT" in the variable logged, until forget_log(). */
 #pragma once
 
 #include <setjmp.h>
@@ -53,7 +53,10 @@ void log_identified(const char *id, int priority, const char *format, ...)
         va_end(ap);
 }
 
-/* Of log_start() and log_stop(): what the former was told, what the latter answers, and how often they were called. */
+/*
+ * For log_start() and log_stop(): the arguments of the former, the result of the latter, and the numbers of their
+ * calls.
+ */
 static struct {
         uint64_t lost_before, lost;
         unsigned int starts, stops;
@@ -71,7 +74,7 @@ uint64_t log_stop(void)
         return log_thread.lost;
 }
 
-/* How often @text was logged. */
+/* The number of times that @text was logged. */
 static inline unsigned int count_logged(const char *text)
 {
         unsigned int count = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The neighbours of manager.c for its tests: they record what they are asked, and answer what a test has put here
- * before. Directories of cgroups have owners and xattrs by a table, so that the tests need neither root nor a
- * hierarchy. For one program only: it is linked with --wrap for what is called __wrap_ here.
+ * Doubles of the modules that manager.c calls, for its tests. They record their calls, and return what a test has set.
+ * Directories of cgroups have owners and xattrs by a table, so that the tests need neither root nor a hierarchy. For
+ * one program only: it is linked with --wrap for what is called __wrap_ here.
  */
 #pragma once
 
@@ -31,10 +31,10 @@
 
 #define FAKE_CALLS_MAX 64
 
-/* What a test sets, and what it looks at afterwards; zeroed before each one. */
+/* Values that a test sets, and records that it checks; zeroed before each test. */
 static struct fakes {
         uint64_t now;         /* microseconds */
-        unsigned int callocs; /* the one that fails, counted down; 0: none */
+        unsigned int callocs; /* counts down to the call that fails; 0: none */
         bool reallocarray_fails;
 
         struct fake_hierarchy hierarchy;
@@ -59,7 +59,7 @@ static struct fakes {
         struct budget_event events[FAKE_CALLS_MAX]; /* those to be published */
         unsigned int event_count;
         unsigned int emitted;                             /* all */
-        char comms[FAKE_CALLS_MAX][OBJECT_NAME_SIZE + 1]; /* of the processes that caused them */
+        char comms[FAKE_CALLS_MAX][OBJECT_NAME_SIZE + 1]; /* names of the processes that caused the events */
         const void *sink_context;
 
         uint64_t watched[FAKE_CALLS_MAX];
@@ -84,21 +84,21 @@ static struct fakes {
         unsigned int enforce_reloads;
         struct grown_call {
                 uint64_t id, grown, now;
-                enum budget_level level; /* of the cgroup when it was asked */
+                enum budget_level level; /* level of the cgroup at the time of the call */
         } grown[FAKE_CALLS_MAX];
         unsigned int grown_count;
-        struct pause pauses[4]; /* by cgroup: what the growth of it costs */
-        uint64_t reviewed;      /* at */
+        struct pause pauses[4]; /* by cgroup: the pause for its growth */
+        uint64_t reviewed;      /* time of the review */
         bool reviewed_before_thaw;
-        struct thawed thaws[4]; /* what is due */
+        struct thawed thaws[4]; /* cgroups to be thawed */
         unsigned int thaw_count;
         bool thawed_all;
-        uint64_t thawed_usec; /* at */
+        uint64_t thawed_usec; /* time of the call */
         uint64_t next_thaw_usec;
         uint64_t forgotten[FAKE_CALLS_MAX];
         unsigned int forget_count;
 
-        const char *obstacle, *obstacle_after; /* of admission, before and after it failed to start */
+        const char *obstacle, *obstacle_after; /* obstacles of admission, before and after it failed to start */
         int start_error;
         unsigned int start_count, stop_count, flush_count, end_count;
         bool flushed_before_changes, admission_wants_flush;
@@ -118,7 +118,7 @@ static struct fakes {
         unsigned int domain_reads;
 } fake;
 
-/* The position of a file that stands for a directory of the hierarchy: no other file is there. */
+/* The file position that marks a file as a double of a directory of the hierarchy; no other file has it. */
 #define OPENED_MARK 4711
 
 /* Counts a call, and returns its place in the list. */
@@ -156,7 +156,7 @@ void *__wrap_reallocarray(void *p, size_t n, size_t size)
         return fake.reallocarray_fails ? NULL : __real_reallocarray(p, n, size);
 }
 
-/* The path of the cgroup that cgroupfs_open() has opened as @fd; NULL: it has not. */
+/* The path of the cgroup that cgroupfs_open() has opened as @fd; NULL: @fd is another file. */
 static const char *opened_path(int fd)
 {
         char number[16] = "";
@@ -206,7 +206,7 @@ ssize_t __wrap_fgetxattr(int fd, const char *name, void *value, size_t size)
         return strlen(xattr->value);
 }
 
-/* The xattr @name of the cgroup at @path becomes @value; NULL: there is none. */
+/* Sets the xattr @name of the cgroup at @path to @value; NULL removes it. */
 static void set_xattr(const char *path, const char *name, const char *value)
 {
         struct fake_xattr *xattr = find_xattr(path, name);
@@ -237,7 +237,7 @@ int __wrap_fsetxattr(int fd, const char *name, const void *value, size_t size, i
         return 0;
 }
 
-/* "": there is none. */
+/* Returns "" if there is no such xattr. */
 static const char *get_xattr(const char *path, const char *name)
 {
         const struct fake_xattr *xattr = find_xattr(path, name);
@@ -281,7 +281,7 @@ void monitor_set_by_holder(struct monitor *monitor, monitor_by_holder_t by_holde
         fake.by_holder_context = context;
 }
 
-/* There are none. */
+/* There are no orphans. */
 int orphans_find(struct orphans *orphans, struct monitor *of)
 {
         (void) of;
@@ -307,7 +307,7 @@ const struct capability *kernel_capabilities(const struct kernel *kernel, size_t
         return fake.capabilities;
 }
 
-/* A file that says which one of the hierarchy it is. */
+/* Opens a file whose content identifies the cgroup in the hierarchy. */
 int cgroupfs_open(const struct cgroupfs *fs, uint64_t id)
 {
         const struct fake_cgroup *cgroup = fake_find(&fake.hierarchy, id);

@@ -54,7 +54,7 @@ static inline const char *file_in(const char *name)
         return path[which];
 }
 
-/* A batch at @hour of a daemon that began at @began, an hour; to be filled. */
+/* An empty batch at @hour, of a daemon that began in the hour @began. */
 static inline struct history_batch *batch_at(uint64_t began, uint64_t hour)
 {
         struct history_batch *batch = calloc(1, sizeof(*batch));
@@ -68,7 +68,7 @@ static inline struct history_batch *batch_at(uint64_t began, uint64_t hour)
         return batch;
 }
 
-/* Adds the workload @name, of which the last is @level. Returns its place. */
+/* Adds the workload @name, whose last usage is @level. Returns its index. */
 static inline uint32_t add_workload(struct history_batch *batch, const char *name, uint64_t level)
 {
         struct history_series_note *note = &batch->series[batch->series_count];
@@ -116,7 +116,7 @@ static inline void write_and_free(struct history_store *store, struct history_ba
         history_batch_free(batch);
 }
 
-/* A workload with one row, in a batch of its own. */
+/* Writes a workload with one row, in a batch of its own. */
 static inline void write_one(struct history_store *store, const char *name, uint64_t hour, uint64_t peak, uint64_t last)
 {
         struct history_batch *batch = batch_at(NOON, hour);
@@ -125,7 +125,7 @@ static inline void write_one(struct history_store *store, const char *name, uint
         write_and_free(store, batch);
 }
 
-/* All from @since to @until, an hour a point. */
+/* Reads everything from @since to @until, with one point for each hour. */
 static inline struct history_result *read_hours_of(
                 struct history_store *store, const char *glob, uint64_t since, uint64_t until)
 {

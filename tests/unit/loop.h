@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A server's libevent loop, driven in the thread of the test: the monotonic clock stands still until the test moves it,
- * peers are any user's, and the loop turns until nothing is left to do. To be included by one file of a program.
+ * The libevent loop of a server, which the thread of the test runs: the monotonic clock stands still until the test
+ * moves it, peers can belong to any user, and the loop turns until nothing is left to do. To be included by one file of
+ * a program.
  */
 #pragma once
 
@@ -17,15 +18,15 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
-/* No test needs more turns to do what there is to do: the server goes round and round. */
+/* No test needs more turns than this; a server that does is in an endless loop. */
 #define LOOP_TURNS_MAX 100000
 
 static uint64_t loop_clock_usec = 1000 * 1000 * 1000ULL;
-static uid_t loop_peer = (uid_t) -1; /* of those who connect next; -1: who it is */
+static uid_t loop_peer = (uid_t) -1; /* user of the next peers that connect; -1: the actual one */
 static struct event_base *loop_turning;
 static unsigned int loop_turns;
 
-/* libevent asks it in each turn. */
+/* libevent calls it in each turn. */
 int clock_gettime(clockid_t id, struct timespec *time)
 {
         if (loop_turning && loop_turns++ > LOOP_TURNS_MAX)
@@ -46,7 +47,7 @@ int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
         return r;
 }
 
-/* Lets it turn until there is nothing to do without waiting. */
+/* Lets the loop turn until there is nothing to do without waiting. */
 static inline void loop_turn(struct event_base *base)
 {
         loop_turning = base;
@@ -57,7 +58,7 @@ static inline void loop_turn(struct event_base *base)
                 fail_msg("the server does not come to rest");
 }
 
-/* The same, so much later. */
+/* The same, @usec later. */
 static inline void loop_sleep(struct event_base *base, uint64_t usec)
 {
         loop_clock_usec += usec;
@@ -88,7 +89,7 @@ static inline char *loop_receive(struct event_base *base, int fd, bool *closed)
                 rested = false;
                 if (n <= 0)
                         break;
-                /* No more than this reply: what is behind it stays where the server sees it. */
+                /* Read no more than this reply, so that the server sees the rest as unread. */
                 end = memchr(piece, '\0', n);
                 n = end ? end + 1 - piece : n;
                 if (size + n > room) {
@@ -102,7 +103,7 @@ static inline char *loop_receive(struct event_base *base, int fd, bool *closed)
                         return text;
         }
         *closed = n == 0 || errno != EAGAIN;
-        /* Not half a reply. */
+        /* A reply must not be incomplete. */
         assert_int_equal(size, 0);
         return NULL;
 }

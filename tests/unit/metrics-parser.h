@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A strict parser of OpenMetrics 1.0 and of Prometheus' text format 0.0.4: whatever it finds wrong fails the test. To
- * be included by one file of a program.
+ * A strict parser of OpenMetrics 1.0 and of Prometheus' text format 0.0.4: any error fails the test. To be included by
+ * one file of a program.
  */
 #pragma once
 
@@ -29,7 +29,7 @@ struct parsed_sample {
         char *name;
         struct parsed_label labels[PARSED_LABELS_MAX];
         size_t label_count;
-        char *identity; /* name and labels as they are written */
+        char *identity; /* name and labels as in the text */
         double value;
 };
 
@@ -37,8 +37,8 @@ struct parsed {
         bool openmetrics;
         struct parsed_sample samples[PARSED_SAMPLES_MAX];
         size_t count;
-        char family[128], type[32]; /* that samples are of */
-        char *families[64];         /* all so far: none may come twice */
+        char family[128], type[32]; /* the family that the following samples belong to */
+        char *families[64];         /* all families so far: none may occur twice */
         size_t family_count;
 };
 
@@ -52,7 +52,7 @@ static inline size_t parse_name(const char *p, bool colons)
         return n;
 }
 
-/* The value of a label, @p behind the first quote. Returns how long it is, with the last quote. */
+/* Parses the value of a label; @p is after the first quote. Returns the length, including the last quote. */
 static inline size_t parse_value(const char *p, char **value)
 {
         char *out = *value = malloc(strlen(p) + 1);
@@ -92,7 +92,7 @@ static inline const char *parse_labels(struct parsed_sample *sample, const char 
         return p + 1;
 }
 
-/* Whether @name may be a sample of the family that the parser is in. */
+/* Asserts that @name may be the name of a sample of the present family. */
 static inline void check_family(const struct parsed *parsed, const char *name)
 {
         char expected[160];
@@ -164,7 +164,7 @@ static inline void parse_description(struct parsed *parsed, char *line)
         }
 }
 
-/* Parses the @size bytes of @text; to be given to parsed_free(). */
+/* Parses the @size bytes of @text; call parsed_free() for the result. */
 static inline struct parsed *parse_metrics(const char *text, size_t size, bool openmetrics)
 {
         struct parsed *parsed = calloc(1, sizeof(*parsed));
@@ -212,7 +212,7 @@ static inline void parsed_free(struct parsed *parsed)
         free(parsed);
 }
 
-/* The sample that is written as @identity, "name{label=\"value\"}"; NULL: there is none. */
+/* The sample whose text is @identity, "name{label=\"value\"}"; NULL: there is none. */
 static inline const struct parsed_sample *parsed_find(const struct parsed *parsed, const char *identity)
 {
         for (size_t i = 0; i < parsed->count; i++)
