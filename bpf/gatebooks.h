@@ -448,7 +448,7 @@ static __always_inline u32 current_id(u64 address, u32 kind)
         return kind == OBJECT_MAP ? BPF_CORE_READ(map, id) : BPF_CORE_READ(prog, aux, id);
 }
 
-/* What is booked for @object as committed, with @allocated bytes for all that it has. */
+/* Sets what is to be booked as committed for an object that occupies @allocated bytes and has this @ceiling. */
 static __always_inline void set_committed(struct booking *booking, s64 allocated, u64 ceiling)
 {
         booking->amount[GATE_COMMITTED] = committed_bytes(allocated, ceiling);
@@ -466,10 +466,10 @@ static __always_inline void subtract_object(
 }
 
 /*
- * Whether what is booked in the domain @id stays there although the daemon would have it in the domain @to above it.
- * The kernel moves a charge up only when it removes the cgroup, and what that leaves behind counts against the next
- * cgroup of its path. The daemon may know of the removal before gate_rmdir(). @held: it counts for who holds it, or
- * did.
+ * Whether what is booked in the domain @id stays there although the daemon would move it to the domain @to above it.
+ * The kernel moves a charge up only when it removes the cgroup, and what the cgroup leaves behind counts against the
+ * next cgroup of its path. The daemon may know of the removal before gate_rmdir() runs. @held: the object is, or was,
+ * attributed to its holder.
  */
 __noinline int stays_behind(u64 id, u64 to, u32 held)
 {
@@ -495,7 +495,10 @@ __noinline int settle_entry(struct gate_object *object, struct gate_settlement *
 
         if (!object || !to || !lock(object))
                 return 1;
-        /* The entry may be another one's by now, or the object gone, with its release yet to come. */
+        /*
+         * By now the entry may be that of another object, or the object may be gone, and its release not be noticed
+         * yet.
+         */
         if (object->key != to->key || !object->domain || (to->id && current_id(to->address, to->kind) != to->id)) {
                 unlock(object, &booking);
                 return 0;
@@ -578,7 +581,10 @@ __noinline int measure_map(u64 address, struct size *size)
 
         if (!size)
                 return 0;
-        /* Without a copy beside it: on 6.1 the frames of all callers add up to just what is allowed. */
+        /*
+         * Read in place: on 6.1, the stack has no room for a copy, because the frames of all callers add up to the
+         * limit.
+         */
         BPF_CORE_READ_INTO(&record.type, map, map_type);
         BPF_CORE_READ_INTO(&record.flags, map, map_flags);
         BPF_CORE_READ_INTO(&record.key_size, map, key_size);

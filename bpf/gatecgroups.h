@@ -44,8 +44,8 @@ struct {
 const volatile __u32 automaton_half, limits_half;
 
 /*
- * Which half is in force, 0 or 1, and in the upper 32 bits how many states its automaton has, 0: there is none. Read
- * and written at once; by the daemon.
+ * Which half is in force (0 or 1), and in the upper 32 bits how many states its automaton has; 0: there is none. The
+ * daemon writes both in one store, and programs read both in one load.
  */
 __u64 gate_half = 0;
 
@@ -192,8 +192,9 @@ static __always_inline void add_usage(struct booking *booking, const struct gate
 }
 
 /*
- * Moves the domain of what a removed cgroup of the same path left behind below the domain of the new one, @id. From now
- * on it is booked there too, instead of in domains of removed cgroups between its own and the parent of both.
+ * If a removed cgroup of the same path has left objects behind, moves its domain below @id, the domain of the new
+ * cgroup. From now on these objects are booked in the new domain, too, instead of in domains of removed cgroups between
+ * the old domain and the parent of the new one.
  */
 __noinline int inherit(u64 id, struct path_hash *hash)
 {

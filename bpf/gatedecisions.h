@@ -134,7 +134,7 @@ __noinline int admit_object(struct admission *admission)
         return fail(settings, exempt);
 }
 
-/* Not within gate_map(): what stands on its stack while a map is measured is too much for 6.1. */
+/* Not part of gate_map(), whose stack frame would then be too large for 6.1 while a map is measured. */
 static __noinline int admit_map(u64 address, u64 domain, struct size *size)
 {
         struct bpf_map *map = (void *) address;
@@ -216,10 +216,10 @@ static __noinline int decide_create(u64 attr)
 }
 
 /*
- * A program before the verifier: what it takes in the end is not known. The estimate is what it takes now, 64 bytes an
- * instruction for the JIT image (5 to 8 as a rule), line information (24) and rewritten instructions, and 8 KiB for
- * what does not depend on its length; gate_program_loaded() replaces it. Until 6.8 the length is not known
- * either, only the pages.
+ * Before the verifier runs, the final size of a program is not known. The estimate is the sum of its present size; of
+ * 64 bytes for each instruction, for the JIT image (usually 5 to 8), line information (24) and rewritten instructions;
+ * and of 8 KiB for what does not depend on its length. gate_program_loaded() replaces it. Until 6.8 the length is not
+ * known either, only the pages.
  */
 #define PROGRAM_BYTES_PER_INSN 64
 #define PROGRAM_BYTES_FIXED    8192
@@ -373,9 +373,9 @@ struct growth {
         u64 slack;
         u32 uncharged;
         u32 enforce;
-        u32 event;     /* enum gate_event_kind by which a refusal is told; 0: it is not, as it is not final */
+        u32 event;     /* enum gate_event_kind that reports a refusal; 0: it is not reported, because it is not final */
         u32 count;     /* of the elements */
-        u32 unbounded; /* the map has no ceiling that would be booked already */
+        u32 unbounded; /* 1: the map has no ceiling that is booked already */
         u32 reserved;
 };
 
@@ -411,7 +411,7 @@ static __noinline int enter_growth(struct gate_object *object, struct growth *gr
                 return -ENOMEM;
         if (note_admitted(object, key, growth->domain, growth->bytes, growth->count))
                 return 0;
-        /* It was moved meanwhile, or is going: the next settlement or nobody has it. */
+        /* The entry was moved meanwhile, or is being removed: the next resync, if there is one, books the elements. */
         growth->bytes = -growth->bytes;
         growth->enforce = 0;
         book_growth(growth);
@@ -542,9 +542,10 @@ struct attach_attr {
 #define STORAGES 2
 
 /*
- * A program that is to be attached, it may be to a cgroup: each of its maps that keep their values with cgroups gets
- * one more (kernel/bpf/cgroup.c, bpf_cgroup_storages_alloc()). This is number @i of them; 0: none. A file that is no
- * program is not told from one: what there is in it is not the address of a map that is booked.
+ * When a program is attached, possibly to a cgroup, each of its maps that store values with cgroups gets one more
+ * element (kernel/bpf/cgroup.c, bpf_cgroup_storages_alloc()). Returns number @i of these maps; 0: there is none.
+ * Whether the file is a program at all is not checked: what is read from another file is not the address of a map that
+ * is booked.
  */
 static __always_inline u64 attached_map(int cmd, u64 attr, u32 i)
 {

@@ -112,8 +112,9 @@ int gate_program_freed(struct pt_regs *regs)
 }
 
 /*
- * Programs that refuse what a probe refused. Each is skipped on its own, while a task is preempted within its few
- * instructions: one more makes a call that passes all of them that much rarer. Maps are what many create at once.
+ * Programs that refuse what a probe refused. The kernel skips each of them only while a task is preempted within its
+ * few instructions, so each additional program makes it less likely that a call passes all of them. Maps have the most,
+ * because many processes may create maps at once.
  */
 #define REFUSES(name, function)                               \
         SEC("fmod_ret/" function)                             \
@@ -129,6 +130,6 @@ REFUSES(gate_map_again4, "security_bpf_map_create")
 REFUSES(gate_program_again, "security_bpf_prog_load")
 REFUSES(gate_update_again1, "security_bpf")
 REFUSES(gate_update_again2, "security_bpf")
-/* The next in the same bpf(2): of a map and of a program that is to have a file descriptor. */
+/* The next hooks in the same bpf(2), called when the map or the program is to get a file descriptor. */
 REFUSES(gate_map_given, "security_bpf_map")
 REFUSES(gate_program_given, "security_bpf_prog")

@@ -58,11 +58,11 @@ struct gate_object {
         __s64 charged;
         __s64 admitted;
         __u64 ceiling;  /* CEILING_UNBOUNDED: none */
-        __s64 recent;   /* of it in the window of time */
-        __s64 previous; /* and in the one before */
-        __s64 last;     /* and at once */
+        __s64 recent;   /* of admitted, in the latest window of time */
+        __s64 previous; /* the same in the window before */
+        __s64 last;     /* the same, by the latest admission */
         __u64 window;   /* number of the last window with an admission, in jiffies */
-        __u64 mixed;    /* of the last window in which more than one thread had one */
+        __u64 mixed;    /* number of the last window in which more than one thread had one */
         __u64 grower;   /* pid_tgid of the thread that had the last one */
         __u32 id;       /* 0: not yet settled */
         __u16 kind;     /* enum object_kind */
@@ -144,7 +144,7 @@ struct gate_settlement {
 /* Context of set_domain: limits of a domain, which is made if it is not there. */
 struct gate_domain_request {
         __u64 id;
-        struct gate_domain domain; /* of one that is there only max, path and retired are set */
+        struct gate_domain domain; /* of an existing domain, only max, path and retired are set */
         __s32 error;               /* out: 0; -EEXIST: it is there with another parent; -E2BIG and others: no room */
         __u32 reserved;
 };

@@ -17,7 +17,7 @@
 #define MAPLE_TYPE_MASK  15
 #define MAPLE_LEAF       1
 #define MAPLE_ARANGE     3
-/* Nodes of five to ten slots above 2^20 indices. */
+/* Enough for 2^20 indices, because a node has five to ten slots. */
 #define MAPLE_HEIGHT_MAX 10
 
 struct maple_metadata {

@@ -569,9 +569,9 @@ struct list_walk {
 };
 
 /*
- * A walk was given up after @done of @parts lists, and its elements make up what @record has more than @before. They
- * are the lower bound; the upper one takes every list that was not walked to its end for as long as the others on
- * average. A single list is taken for twice as long as what was seen of it.
+ * Sets the bounds after a walk that was given up after @done of @parts lists; its elements are what @record has in
+ * addition to @before. The lower bound is what was seen. The upper bound assumes that each list that was not walked to
+ * its end is as long as the others on average, and that a single list is twice as long as what was seen of it.
  */
 static __always_inline void bound_walk(struct object_record *record, u64 before, u64 done, u64 parts)
 {
@@ -791,8 +791,8 @@ static __noinline bool arena_pages_by_ranges(struct bpf_arena___range_tree *aren
 }
 
 /*
- * kernel/bpf/arena.c: arena_map_alloc(), arena_alloc_pages(). Since 6.13 a tree of free ranges says how many pages are
- * in use, before it one of those that are.
+ * kernel/bpf/arena.c: arena_map_alloc(), arena_alloc_pages(). The pages in use are found by a tree of free ranges since
+ * 6.13, and by a tree of used ranges before.
  */
 static __noinline void objsize_arena(u64 address, struct object_record *record)
 {
@@ -805,7 +805,7 @@ static __noinline void objsize_arena(u64 address, struct object_record *record)
         add_area(record, bpf_core_type_size(struct bpf_arena));
         if (bpf_core_field_exists(struct bpf_arena___scratch_page, scratch_page)) {
                 add_bytes(record, machine.page_size, true);
-                /* With it came populate_pgtable_except_pte(): the page tables of all addresses and a bit more. */
+                /* populate_pgtable_except_pte() came with it: the page tables of all addresses, and one page more. */
                 add_bytes(record, (ARENA_BYTES / (ARENA_TABLE_BYTES ?: 1) + 1) * machine.page_size, false);
         }
         if (bpf_core_field_exists(ranges->rt))
@@ -1160,7 +1160,7 @@ __noinline int add_prog_vectors(struct object_record *record, u64 address)
         count = BPF_CORE_READ(aux, size_poke_tab);
         if (count)
                 add_kmalloc(record, count * bpf_core_type_size(struct bpf_jit_poke_descriptor), 1, false);
-        /* Copied since arguments may be counted references; before, the type's own table. */
+        /* Kernels in which arguments may be counted references copy the table; older ones use that of the type. */
         count = BPF_CORE_READ(aux, ctx_arg_info_size);
         if (count && bpf_core_field_exists(struct bpf_ctx_arg_aux, refcounted))
                 add_kmalloc(record, count * bpf_core_type_size(struct bpf_ctx_arg_aux), 1, charged);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
 /*
- * A keyed hash of a cgroup's path, by which the gate knows a path again: over its names, from the top. The key is made
- * anew with the tables, so that nobody can choose a path that has the hash of another.
+ * A keyed hash of a cgroup's path, over its names from the top, by which the gate recognizes a path. New tables have a
+ * new key, so that nobody can choose a path that has the hash of another.
  */
 #pragma once
 
@@ -11,12 +11,15 @@ struct path_hash {
         __u64 words[2];
 };
 
-/* A name is hashed in pieces of so many bytes, each in words. */
+/* A name is hashed in pieces of this many bytes, and each piece in words. */
 #define PATH_HASH_PIECE 63
 
 #define PATH_HASH_ROTATE(x, n) ((x) << (n) | (x) >> (64 - (n)))
 
-/* Goes on by 8 bytes of a name, the last ones filled up with zeroes. Odd multipliers and rotations as in xxHash64. */
+/*
+ * Adds the next 8 bytes of a name to the hash; the last ones are padded with zeroes. Odd multipliers and rotations as
+ * in xxHash64.
+ */
 static inline __attribute__((always_inline)) void path_hash_word(struct path_hash *hash, __u64 word)
 {
         hash->words[0] = PATH_HASH_ROTATE(hash->words[0] + word * 0xC2B2AE3D27D4EB4FULL, 31) * 0x9E3779B185EBCA87ULL;

@@ -17,8 +17,8 @@ struct {
 /*
  * Distance of @cpu's copy of per-CPU memory from its per-CPU address; 0 if there is no such CPU. The kernel has no
  * helper for per-CPU memory of its own, and its per-CPU variables can be named only where CONFIG_KALLSYMS_ALL is on.
- * But it tells the address on each CPU of an element of our map, and the map holds its per-CPU address: the distance is
- * always the same.
+ * But a helper returns the address that an element of our map has on @cpu, and the map has the per-CPU address of this
+ * element: the distance is the same for all per-CPU memory.
  */
 static __always_inline u64 percpu_offset(u32 cpu)
 {

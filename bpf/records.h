@@ -61,14 +61,14 @@ enum object_attribution {
 /* One map or program, as the iterators and the re-read write it. */
 struct object_record {
         __u64 address;       /* kernel address of struct bpf_map or struct bpf_prog */
-        __u64 identity;      /* the same, of programs that of prog->aux, which stays when the program moves */
+        __u64 identity;      /* the same; for a program that of prog->aux, which stays when the program moves */
         __u64 cgroup_id;     /* kernfs id of the charged memory cgroup; 0: none */
         __u64 allocated;     /* bytes of kernel memory that the object occupies */
         __u64 allocated_min; /* lower bound where OBJECT_BOUNDED, else equal to allocated */
         __u64 charged;       /* the part of allocated that the memory cgroup is charged for */
         __u64 jit;           /* the part of allocated that is a JIT image (programs) */
         __u64 entries;       /* live entries; ENTRIES_UNKNOWN where the map keeps no count */
-        __u64 ceiling;       /* bytes that it can grow to without anybody creating anything, at least allocated */
+        __u64 ceiling;       /* bytes that it can grow to while nobody creates another object; at least allocated */
         __u32 kind;          /* enum object_kind */
         __u32 id;
         __u32 type; /* enum bpf_map_type or enum bpf_prog_type */

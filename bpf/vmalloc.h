@@ -46,7 +46,7 @@ struct mm_struct___tables {
 
 /* page_offset_base and vmemmap_base are multiples of PUD_SIZE (arch/x86/mm/kaslr.c). */
 #define BASE_ALIGNMENT (1UL << 30)
-/* How many such steps a page table may lie above it: the first table that is looked at is somewhere in the memory. */
+/* The maximum number of such steps from page_offset_base to the first page table, which may be anywhere in memory. */
 #define BASE_STEPS_MAX (1 << 14) /* 16 TiB */
 
 enum bases_state {
@@ -119,9 +119,9 @@ static __always_inline u64 vmemmap_by_stack(const struct base_search *search, u6
 }
 
 /*
- * The base is right when the tables, read through it, say that they are themselves where it says: this alone a small
- * number in place of a table may say too. So they must also lead to the stack's pages, which are anywhere in memory,
- * and agree about an aligned beginning of the array of struct page.
+ * The base is right if the page tables that are read through it map themselves at the place that follows from it. A
+ * small number in place of a table can have this property, too. So the tables must also lead to two pages of the stack,
+ * which are anywhere in memory, and both pages must yield the same aligned beginning of the array of struct page.
  */
 static int try_base(u32 step, void *context)
 {

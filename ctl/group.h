@@ -20,7 +20,7 @@ enum grouping {
 /* Returns the grouping of that name, or -EINVAL. */
 int grouping_from_name(const char *name);
 
-/* The names, separated by @separator, for help and errors; constant. */
+/* The names, for help and errors. */
 #define GROUPING_NAMES "cgroup, type, name-prefix, pin-dir, holder, program"
 
 /* The relations of the objects (enum relation) that the grouping requires. */

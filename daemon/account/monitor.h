@@ -99,7 +99,7 @@ struct monitor {
 int monitor_init(struct monitor *monitor, const struct kernel_options *options);
 void monitor_deinit(struct monitor *monitor);
 
-/* From now on the cgroups of objects whose cgroup is gone are kept in @file, as owners.h says. */
+/* From now on the last owners of objects whose cgroup is gone are stored in @file (owners.h). */
 void monitor_keep_owners(struct monitor *monitor, const char *file);
 
 /* Flushes what the charge paths updated. Returns 0 or a negative errno, logged; then the next one is a full pass. */

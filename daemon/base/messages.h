@@ -16,7 +16,7 @@
 #define BPFBUDGET_MESSAGE_FROZEN_ID        "87b808a6f41841b8983aee5349969cd7" /* A cgroup may remain frozen */
 #define BPFBUDGET_MESSAGE_LOST_ID          "6b52e7d5de6147bb913f10a82de508e8" /* Messages of bpfbudgetd were lost */
 
-/* X(ID, priority, text): each text that an ID has, as fnmatch() has it. */
+/* X(ID, priority, text): each text of an ID, as a pattern for fnmatch(). */
 #define BPFBUDGET_MESSAGES(X) \
         X(BPFBUDGET_MESSAGE_HIGH_ID, LOG_WARNING, "*: BPF memory is over * of budget *: * (High *, Max *)*") \
         X(BPFBUDGET_MESSAGE_MAX_ID, LOG_ERR, "*: BPF memory is over * of budget *: * (High *, Max *)*") \

@@ -35,7 +35,7 @@ struct outbox {
         bool stopping;               /* no more parcels are accepted */
         struct parcel *first, *last; /* the first may be being sent */
         size_t bytes, count;
-        uint64_t lost, mute; /* not reported yet; of these, those that could not be */
+        uint64_t lost, mute; /* not reported yet; of these, those that tell_lost() failed to report */
 };
 
 /*

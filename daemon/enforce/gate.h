@@ -72,9 +72,9 @@ int gate_set_budgets(
 int gate_set_domain(struct gate *gate, uint64_t id, uint64_t parent, const char *path,
                 const uint64_t max[GATE_RESOURCES], uint64_t denied);
 /*
- * Removes the domain @id. Returns 0, or -EBUSY: something is booked in it still, which has to come off those above too.
- * Then it has no limits any more, and is to be removed later. @lives: its cgroup is there, only its budget is gone;
- * what is booked in it may be settled in a domain above.
+ * Removes the domain @id. Returns 0, or -EBUSY: something is still booked in it, and must also be unbooked in the
+ * domains above later. In this case it has no limits any more, and is to be removed later. @lives: its cgroup still
+ * exists, and only has no budget any more; a resync may move what is booked in it to a domain above.
  */
 int gate_remove_domain(struct gate *gate, uint64_t id, bool lives);
 
@@ -96,7 +96,7 @@ int gate_carry_domain(struct gate *gate, uint64_t id, const struct gate_domain *
 /* Whether the domain @id counts against the next cgroup whose path has the hash @path. */
 bool gate_is_left(const struct gate *gate, uint64_t id, const struct path_hash *path);
 
-/* Resyncs @n objects, and sets their member again. Returns 0 or a negative errno. */
+/* Resyncs @n objects, and sets the member "again" of each. Returns 0 or a negative errno. */
 int gate_settle(struct gate *gate, struct gate_settlement *settlements, size_t n);
 
 typedef void (*gate_event_t)(void *context, const struct gate_event *event);

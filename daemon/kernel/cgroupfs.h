@@ -42,8 +42,9 @@ int cgroupfs_parent(const struct cgroupfs *fs, uint64_t id, uint64_t *parent_id)
 /*
  * Looks up the cgroup @id. On success *name is its name in its parent ("" for the root), to be freed by the caller, and
  * *parent_id its parent's id (0 for the root). Returns 0; -ESTALE: there is no such cgroup (any more); -EXDEV: it is
- * there, but not in the part of the hierarchy that the mount shows, so it has no name; -EPERM; -ENOMEM. The parent of
- * the root of the hierarchy is given as the root of the mount. *parent_id is 0 if it is not known.
+ * there, but not in the part of the hierarchy that the mount shows, so it has no name; -EPERM; -ENOMEM. For the root of
+ * the hierarchy, if the mount does not show it, *parent_id is the root of the mount; if the parent is not known, it is
+ * 0.
  */
 int cgroupfs_lookup(const struct cgroupfs *fs, uint64_t id, char **name, uint64_t *parent_id);
 

@@ -10,7 +10,7 @@
 #include "policy/glob.h"
 #include "policy/values.h"
 
-/* Default of ClearPercent=: a state is left when usage is this far below its limit, so that it does not flap. */
+/* Default of ClearPercent=: a state ends when usage is at most this percentage of its limit, to avoid flapping. */
 #define BUDGET_CLEAR_PERCENT 90
 
 /* Default of PollSec=: an operator still considers this to be "now", and a pass over 10,000 maps takes only 4 ms. */
@@ -98,7 +98,7 @@ void budget_deinit(struct budget *budget);
 /* Adds @file to those that @budget was read from. Returns 0 or -ENOMEM. */
 int budget_add_file(struct budget *budget, const char *file);
 
-/* Whether @budget is for workloads of some names: those that a cgroup's path does not tell. */
+/* Whether @budget matches by names of workloads, which the path of a cgroup does not determine. */
 static inline bool budget_has_names(const struct budget *budget)
 {
         return budget->pods.count > 0 || budget->containers.count > 0;

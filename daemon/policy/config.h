@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Settings and budgets from configuration files (and budgets in unit files, unitbudgets.h): files.h has precedence,
- * lines.h lines, keys.h the table of keys, values.h values, match.h the choice of a cgroup's budget.
+ * Settings and budgets from configuration files (and budgets in unit files, unitbudgets.h). files.h is about
+ * precedence, lines.h about lines, keys.h about the table of keys, values.h about values, and match.h about the choice
+ * of a cgroup's budget.
  *
  * Directories, the first one wins for files of the same name: /etc/bpfbudget, /run/bpfbudget, /usr/lib/bpfbudget.
  * bpfbudgetd.conf, then bpfbudgetd.conf.d/NAME.conf hold the settings; NAME.budget, then the drop-ins

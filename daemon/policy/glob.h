@@ -26,8 +26,8 @@ struct patterns {
  * across components; "**" as a whole component may also match no component, so that one glob can match "/a" and all
  * that is below it. "[!…]" and "[^…]" match the characters that are not listed. A backslash stands for itself, as names
  * of systemd units have it. The root has no component: "*" as first component does not match it, "**" does. Time is
- * linear in the length of the path, and a client may ask for any glob: one of more than 255 bytes from its first
- * wildcard on matches nothing.
+ * linear in the length of the path. A glob of more than 255 bytes from its first wildcard on matches nothing, because
+ * clients can send any glob.
  */
 bool glob_match(const char *glob, const char *path);
 
@@ -39,9 +39,9 @@ bool glob_match(const char *glob, const char *path);
 int glob_escape(const char *path, char **glob);
 
 /*
- * A glob that matches @path, of a cgroup, and as little else as a line of a budget file can say, where glob_escape()
- * has none: "?" is in place of a character that a line cannot have, and "?*" of each run of "?", which are in JSON for
- * bytes of a path that is not UTF-8. Returns as glob_escape(), but not -EINVAL.
+ * A glob that matches @path, of a cgroup, and as little else as the syntax of a budget file allows, for a path that
+ * glob_escape() rejects. "?" replaces each character that a line cannot have. "?*" replaces each run of "?", because
+ * "?" in JSON stands for bytes of a path that is not UTF-8. Returns as glob_escape(), but not -EINVAL.
  */
 int glob_approximate(const char *path, char **glob);
 
@@ -60,10 +60,16 @@ size_t glob_brackets(const char *glob, uint32_t character, bool *found);
 /* Whether all brackets in @glob are closed. */
 bool glob_is_closed(const char *glob);
 
-/* What is wrong with @path of a cgroup, to be told behind it; NULL: nothing, there may be such a cgroup. */
+/*
+ * What is wrong with @path of a cgroup, to be appended to the path in a message; NULL: nothing, there may be such a
+ * cgroup.
+ */
 const char *check_path(const char *path);
 
-/* The same of a glob for such paths, and of one, or a path, that a client asks for: that may begin with an asterisk. */
+/*
+ * The same for a glob for such paths; and for a glob or a path that a client asks for, which may begin with an
+ * asterisk.
+ */
 const char *check_path_glob(const char *glob);
 const char *check_asked_glob(const char *glob);
 

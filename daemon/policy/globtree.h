@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What it means for a budget that a glob of it ends at a node. */
+/* What it means for a budget that one of its globs ends at a node. */
 enum mark_kind {
         MARK_CGROUP,
         MARK_NOT_CGROUP,
@@ -50,12 +50,12 @@ enum loop_kind {
 
 struct node {
         enum loop_kind loop;
-        bool of_name; /* here and behind are only budgets that match by Unit= alone */
+        bool of_name; /* all budgets here and in the nodes behind match by Unit= alone */
         struct edge *edges;
         size_t edge_count;
         struct mark *marks;
         size_t mark_count;
-        uint32_t first_budget; /* of all marks here and behind: globtree_finish() */
+        uint32_t first_budget; /* of all marks here and in the nodes behind: globtree_finish() */
 };
 
 struct globtree {

@@ -46,16 +46,16 @@ struct key {
         size_t offset, size;       /* of the field; size 0: a list or an address */
         uint64_t minimum, maximum; /* of numbers */
         uint64_t initial;          /* the default, as key_get() returns it */
-        const struct word *words;  /* of words, up to one without text */
+        const struct word *words;  /* of words, ended by one without text */
         bool runtime;              /* SetBudget accepts it */
-        const char *unit, *help;   /* of a value, in a word; what the key is for, in a few */
+        const char *unit, *help;   /* a word for the value; some words on what the key is for */
         const char *expected;      /* in messages: what is valid */
 };
 
 /* One kind of file. */
 struct format {
         const char *what;
-        const char *const *sections; /* up to NULL */
+        const char *const *sections; /* ended by NULL */
         const struct key *keys;
         size_t count;
 };

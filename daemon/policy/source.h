@@ -40,7 +40,7 @@ struct line {
         size_t length;
 };
 
-/* A file that is being read, and what the files of the same target before it gave. */
+/* A file that is being read, and what earlier files of the same target have set. */
 struct source {
         struct loader *loader;
         const struct format *format;
@@ -54,7 +54,7 @@ struct source {
         const char *next, *end;
         unsigned int line;
         struct line rest;    /* of the value of a long line: what inih has not seen yet */
-        size_t value_length; /* of the pieces of it in the loader's value */
+        size_t value_length; /* of those pieces of it that are in loader->value */
         bool crlf;
         bool extension; /* in a section [X-...], which belongs to other programs */
         bool refused;   /* the value of this line was already reported, and is not used */

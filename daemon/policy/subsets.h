@@ -80,7 +80,7 @@ int close_set(struct builder *builder);
 /* The number of the state for this set, which is created if it does not exist. */
 int intern(struct builder *builder, const uint32_t *items, size_t count, uint32_t *number);
 
-/* The state after the @count nodes @items, without one that is pending, and @character. */
+/* The state to which @character leads from the @count nodes @items, none of which is pending. */
 int step(struct builder *builder, const uint32_t *items, size_t count, uint32_t character, uint32_t *number);
 
 bool only_excludes(const struct patterns *patterns);

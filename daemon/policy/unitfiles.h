@@ -13,7 +13,7 @@ struct unit_file {
         unsigned int rank; /* of its directory */
         bool mask, alias;  /* a link to /dev/null or empty; a link to another unit */
         char *target;      /* of an alias: the other unit */
-        uint64_t section;  /* for who reads it: what it found; 0 at first */
+        uint64_t section;  /* for the reader of the file: what it found; 0 at first */
 };
 
 struct unit_files {
@@ -24,9 +24,9 @@ struct unit_files {
 };
 
 /*
- * Lists those in the @count @directories below @root, of units that have a cgroup: by unit, the unit's own file first,
- * then drop-ins by their names. Of several of one name only the first directory's is there. Returns 0 or -ENOMEM.
- * @files is to be given to unit_files_deinit() in any case.
+ * Lists the files in @directories (ended by NULL) below @root, of units that have a cgroup: by unit, the unit's own
+ * file first, then drop-ins by their names. Of several with the same name, only that in the first directory is listed.
+ * Returns 0 or -ENOMEM. @files is to be given to unit_files_deinit() in any case.
  */
 int unit_files_list(struct unit_files *files, const char *root, const char *const *directories);
 void unit_files_deinit(struct unit_files *files);

@@ -41,7 +41,7 @@ int api_list_budgets(void *context, struct varlink_call *call, json_t *parameter
 extern const struct varlink_parameter list_orphans_parameters[];
 int api_list_orphans(void *context, struct varlink_call *call, json_t *parameters);
 
-/* Maps, programs; up to NULL. */
+/* Maps, programs; ended by NULL. */
 extern const char *const object_kinds[];
 
 /* api-explain.c */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Hours that come once more, after the clock was set back: their rows are from before that. While the clock runs
- * through them again, what is written now takes the place of what was. If the clock jumps over them, to where it was,
- * they stay.
+ * Hours that are repeated because the clock was set back: the database has rows for them already. While the clock runs
+ * through these hours again, new rows replace the old ones. If the clock jumps over them, back to where it was, the old
+ * rows remain.
  */
 #pragma once
 
@@ -11,8 +11,9 @@
 #include "serve/historydb.h"
 
 /*
- * The first of the hours that the clock has run through since the last batch of this daemon, if it is @hour now and
- * @usec by CLOCK_MONOTONIC; @hour + 1 if there are none. Rows of these hours are not of this time.
+ * The first of the hours that the clock has run through since the last batch of this daemon; @hour + 1 if there are
+ * none. The present hour is @hour, and CLOCK_MONOTONIC is @usec. Rows that exist for these hours are from before the
+ * clock was set back.
  */
 uint64_t store_first_repeated(const struct history_store *store, uint64_t hour, uint64_t usec);
 

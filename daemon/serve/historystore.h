@@ -30,9 +30,9 @@
 /* Facts about a workload, in bytes, as of the last write before it was gone. */
 struct history_facts {
         uint64_t allocated;
-        uint64_t ceiling;   /* the sum of ceilings; of objects without one what they have */
+        uint64_t ceiling;   /* the sum of ceilings; objects without one count with their size */
         uint64_t unbounded; /* objects without a ceiling */
-        uint64_t percpu;    /* the part of allocated that is there once a possible CPU */
+        uint64_t percpu;    /* the part of allocated that exists once for each possible CPU */
         uint64_t largest;   /* the largest map or program that it ever had */
 };
 

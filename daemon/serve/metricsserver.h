@@ -52,8 +52,9 @@ int metrics_server_new(const struct metrics_server_options *options, struct metr
 void metrics_server_free(struct metrics_server *server);
 
 /*
- * Listens at @address, and then at no other one any more; at none if its text is empty. Nothing is done if it is the
- * one that is listened at. Returns 0 or a negative errno, -EADDRINUSE say: then the server listens where it did.
+ * Listens at @address instead of the previous address; at none if its text is empty. Does nothing if the server already
+ * listens there. Returns 0 or a negative errno, such as -EADDRINUSE: then the server still listens at the previous
+ * address.
  */
 int metrics_server_listen(struct metrics_server *server, const struct listen_address *address);
 

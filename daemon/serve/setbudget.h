@@ -7,7 +7,7 @@
 #include "policy/budget.h"
 #include "serve/varlink.h"
 
-/* The cgroup, and all keys that can be set at run time; of the program's lifetime, up to one without a name. */
+/* The cgroup, and all keys that can be set at run time, ended by a parameter without a name. Not to be freed. */
 const struct varlink_parameter *set_budget_parameters(void);
 
 /*

@@ -28,10 +28,10 @@ struct suggestion {
 };
 
 /*
- * What suits @series, which has a point for each hour, on a machine with @there possible CPUs in place of the @here
- * that it was seen on. BPF memory moves in steps, so Max= is never nearer to High= than the largest of them: the
- * largest rise, but at most the largest map that there ever was, as a start makes many at once; nor below the ceiling
- * of what it has.
+ * Suggests limits for @series, which has a point for each hour, on a machine with @there possible CPUs; it was recorded
+ * on one with @here. BPF memory grows in steps, so Max= is above High= by at least the largest step: the largest rise,
+ * but at most the size of the largest map or program, because many are created at once at the start. Max= is also at
+ * least the ceiling of the present objects.
  */
 struct suggestion suggest(const struct history_series *series, size_t points, uint32_t here, uint32_t there);
 

@@ -58,7 +58,7 @@ struct varlink_parameter {
         const char *name;
         enum varlink_type type;
         bool optional;            /* may be null or missing */
-        const char *const *words; /* up to NULL */
+        const char *const *words; /* ended by NULL */
 };
 
 /*
@@ -70,14 +70,14 @@ typedef int (*varlink_handle_t)(void *context, struct varlink_call *call, json_t
 struct varlink_method {
         const char *name; /* without the interface */
         varlink_handle_t handle;
-        const struct varlink_parameter *parameters; /* up to one without a name; NULL: none */
+        const struct varlink_parameter *parameters; /* ended by one without a name; NULL: none */
         bool needs_more;                            /* without "more" it is an error */
 };
 
 struct varlink_interface {
         const char *name;
         const char *description;              /* in varlink's language */
-        const struct varlink_method *methods; /* up to one without a name */
+        const struct varlink_method *methods; /* ended by one without a name */
 };
 
 /* What org.varlink.service.GetInfo says. */

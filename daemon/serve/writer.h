@@ -41,7 +41,7 @@ void writer_close(struct writer *writer, char bracket);
 /* Must be called before the value of a member, and before each element. @key must not require escaping. */
 void writer_key(struct writer *writer, const char *key);
 void writer_element(struct writer *writer);
-/* A member and its value; of an optional one that is not there null. */
+/* A member and its value; null for an optional one that is missing. */
 void writer_member_integer(struct writer *writer, const char *key, uint64_t value);
 void writer_member_string(struct writer *writer, const char *key, const char *text);
 void writer_member_boolean(struct writer *writer, const char *key, bool value);
