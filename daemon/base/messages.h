@@ -25,7 +25,7 @@
         X(BPFBUDGET_MESSAGE_EASED_ID, LOG_NOTICE, "*: BPF memory is below Max but still over * of budget *: * (High *, Max *)*") \
         X(BPFBUDGET_MESSAGE_THROTTLED_ID, LOG_WARNING, "* grew by * of BPF memory over High of budget *: paused for * ms (* in use, High *)*") \
         X(BPFBUDGET_MESSAGE_DENIED_ID, LOG_ERR, "*: * was refused the * * (*): * of budget * is *, * in use*") \
-        X(BPFBUDGET_MESSAGE_DENIED_ID, LOG_ERR, "*: * was killed, because it exchanged the descriptor of a batch, for the * * (*): * of budget * is *, * in use*") \
+        X(BPFBUDGET_MESSAGE_DENIED_ID, LOG_ERR, "*: * was killed for replacing a map's descriptor during the * * (*): * of budget * is *, * in use*") \
         X(BPFBUDGET_MESSAGE_DENIED_ID, LOG_ERR, "*: * was refused the * * (*, no ceiling): budget * counts ceilings, and has Unbounded=refuse*") \
         X(BPFBUDGET_MESSAGE_FILL_ID, LOG_WARNING, "*: map * (*, id *) is nearly full: * of * entries, MapFillHigh of budget * is *%*") \
         X(BPFBUDGET_MESSAGE_ORPHANS_ID, LOG_WARNING, "Orphans have * of BPF memory in * maps and programs, OrphansHigh is *; \"bpfbudgetctl orphans\" lists them") \

@@ -331,7 +331,7 @@ static void flush(struct admission *admission)
         }
         r = settle(admission);
         if (r < 0 && r != admission->settle_error)
-                log_warning("What the gate has booked cannot be brought up to date: %s", strerror(-r));
+                log_warning("The accounting of the gate cannot be updated: %s", strerror(-r));
         admission->settle_error = r;
         retire_again(admission);
         log_unbooked(admission);
@@ -555,7 +555,7 @@ static void rebuild(struct admission *admission)
         if (start(admission, true) < 0)
                 return;
         gate_read_fill(admission->gate, &fill);
-        log_info("The gate was made anew, with room for %llu budgeted cgroups and %llu objects",
+        log_info("The gate was rebuilt with room for %llu budgeted cgroups and %llu objects",
                         (unsigned long long) fill.domains_max, (unsigned long long) fill.objects_max);
 }
 

@@ -464,7 +464,7 @@ static int pin_all_beside(const struct gate *gate)
                 return -ENODEV;
         }
         if (access(GATE_DIRECTORY, F_OK) == 0 && !is_roots(GATE_DIRECTORY)) {
-                log_warning("%s is not only root's: it is created again", GATE_DIRECTORY);
+                log_warning("%s can be changed by others than root: it is removed and created again", GATE_DIRECTORY);
                 gate_pins_remove();
         }
         r = mkdir(GATE_DIRECTORY, 0700) < 0 && errno != EEXIST ? -errno : for_each_pin(gate, gate_pin_beside);

@@ -413,9 +413,9 @@ static void describe_refusal(const struct budget_event *event, const struct cgro
         }
         snprintf(text, size, "%s: %s was %s the %s: %s of budget %s%s%s is %s, %s in use%s", who,
                         event->comm ?: "(unknown)",
-                        event->killed ? "killed, because it exchanged the descriptor of a batch, for" : "refused",
-                        refused, limit, event->policy->budget->name, other ? " of " : "", payer,
-                        format_amount(max, event, event->max), format_amount(used, event, event->used), missing);
+                        event->killed ? "killed for replacing a map's descriptor during" : "refused", refused, limit,
+                        event->policy->budget->name, other ? " of " : "", payer, format_amount(max, event, event->max),
+                        format_amount(used, event, event->used), missing);
 }
 
 static int send_refusal(const struct budget_event *event, const struct ledger *ledger)

@@ -913,7 +913,7 @@ static void test_settling_fails(void **state)
         put(AB, OBJECT_MAP, 1, 100, 60, 0);
         fake.settle_error = -EIO;
         admission_flush(&admission);
-        take_logged("<4>What the gate has booked cannot be brought up to date: Input/output error\n");
+        take_logged("<4>The accounting of the gate cannot be updated: Input/output error\n");
         admission_flush(&admission);
         assert_string_equal(logged, "");
         assert_true(admission_wants_flush(&admission));
@@ -1088,7 +1088,7 @@ static void test_growing_tables(void **state)
         assert_int_equal(fake.carried, 1);
         assert_int_equal(settled(1)->domain, 4712);
         assert_int_equal(settled(2)->domain, A);
-        take_logged("made anew, with room for 1024 budgeted cgroups and 65536 objects");
+        take_logged("rebuilt with room for 1024 budgeted cgroups and 65536 objects");
         fake.fill.domains = 1024 / 2;
         admission_flush(&admission);
         assert_int_equal(fake.open_count, 2);

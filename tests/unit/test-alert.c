@@ -779,10 +779,9 @@ static void test_killed(void **state)
         refusal.grower = get(A);
         refusal.growth = refusal.killed = true;
         assert_int_equal(alert_send(&refusal, &ledger), 0);
-        assert_field("MESSAGE",
-                        "/a: agent was killed, because it exchanged the descriptor of a batch, for the growth of "
-                        "map flows "
-                        "(hash, 512.0K): Max of budget agents is 1.2M, 1.0M in use");
+        assert_field("MESSAGE", "/a: agent was killed for replacing a map's descriptor during the growth of "
+                                "map flows "
+                                "(hash, 512.0K): Max of budget agents is 1.2M, 1.0M in use");
 }
 
 /* Figures that are rounded have as many digits as it takes that they add up to more than the limit. */
