@@ -123,6 +123,7 @@ static void load(void)
         assert_non_null(skeleton);
         skeleton->rodata->machine.page_size = sysconf(_SC_PAGESIZE);
         skeleton->rodata->machine.possible_cpus = libbpf_num_possible_cpus();
+        skeleton->rodata->objects_max = bpf_map__max_entries(skeleton->maps.gate_objects);
         /* The hooks stay away: this kernel may not be able to load them. */
         bpf_object__for_each_program (program, skeleton->obj)
                 if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL)
@@ -147,7 +148,8 @@ static void bench(void **state)
                         0);
         run(skeleton->progs.introduce_gate, &introduction, sizeof(introduction));
         for (int i = 0; i < LEVELS; i++) {
-                struct gate_domain_request request = { .domain.max = { 1 << 30, 1 << 30, 100000, 100000 } };
+                struct gate_domain_request request = { .domain.max = { 1 << 30, 1 << 30, 100000, 100000, GATE_UNLIMITED,
+                                                                       GATE_UNLIMITED } };
 
                 cgroup_make(&cgroups[i], i ? &cgroups[i - 1] : NULL, "cost");
                 request.id = cgroups[i].id;
