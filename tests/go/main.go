@@ -173,6 +173,7 @@ func explain() error {
 		BpfCharged, BpfUncharged int64
 		Objects                  []iobpfbudget.Object
 		Refusals                 []iobpfbudget.Refusal
+		RefusalsSince            int64
 		MemoryEvents             []iobpfbudget.MemoryEvents
 		Verdict                  string
 	}
