@@ -468,6 +468,14 @@ static void test_owners_kept(void **state)
                 expect_owner(1, "/a/b.service", usec);
                 expect_owner(3, "/a/new\nline 1 \xff", 7);
         }
+        /* Of another boot it is nobody's. */
+        file = fopen(owners_file, "r+e");
+        assert_non_null(file);
+        fputs("bpfbudget owners 1 x", file);
+        fclose(file);
+        owners = (struct owners){};
+        restart(&owners, 0);
+        expect_owner(1, "/a", 0);
         /* Of those that were charged to a living one, it is known by whom the kernel charges now. */
         teardown(NULL);
         setup(NULL);
@@ -482,14 +490,6 @@ static void test_owners_kept(void **state)
                 put(OBJECT_MAP, id, 10, 0);
         restart(&owners, 0);
         assert_null(ledger_find(&monitor.ledger, OBJECT_MAP, 1)->last_cgroup);
-        /* Of another boot it is nobody's. */
-        file = fopen(owners_file, "r+e");
-        assert_non_null(file);
-        fputs("bpfbudget owners 1 x", file);
-        fclose(file);
-        owners = (struct owners){};
-        restart(&owners, 0);
-        expect_owner(1, "/a", 0);
         owners_end(&owners, &monitor.ledger);
         unlink(owners_file);
 }
