@@ -2,11 +2,9 @@
 #include "account/owners.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -154,26 +152,15 @@ static char *make_text(const struct ledger *ledger, bool last, size_t *size)
         return NULL;
 }
 
-/* Whole or not at all: written beside and renamed. Returns 0 or a negative errno. */
 static int write_file(const char *path, const char *text, size_t size)
 {
         _cleanup_free_ char *new = NULL;
-        _cleanup_close_ int fd = -1;
-        int r;
 
         if (asprintf(&new, "%s.new", path) < 0) {
                 new = NULL;
                 return -ENOMEM;
         }
-        fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return -errno;
-        r = write_all(fd, text, size);
-        if (r == 0 && rename(new, path) < 0)
-                r = -errno;
-        if (r < 0)
-                unlink(new);
-        return r;
+        return replace_file(path, new, text, size, 0600);
 }
 
 static void save(struct owners *owners, const struct ledger *ledger, bool last)

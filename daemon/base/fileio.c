@@ -47,6 +47,21 @@ int write_all(int fd, const char *text, size_t length)
         return 0;
 }
 
+int replace_file(const char *path, const char *new, const char *text, size_t size, mode_t mode)
+{
+        _cleanup_close_ int fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = write_all(fd, text, size);
+        if (r == 0 && rename(new, path) < 0)
+                r = -errno;
+        if (r < 0)
+                unlink(new);
+        return r;
+}
+
 FILE *open_file_at(int directory, const char *name)
 {
         int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);

@@ -16,6 +16,12 @@ ssize_t read_all(int fd, char *buffer, size_t size);
  */
 int write_all(int fd, const char *text, size_t length);
 
+/*
+ * Replaces the file @path by one with the @size bytes of @text and the permissions @mode, atomically: it is written as
+ * @new, in the same directory, and renamed. Returns 0 or a negative errno; then @path is as it was, and @new is gone.
+ */
+int replace_file(const char *path, const char *new, const char *text, size_t size, mode_t mode);
+
 /* Opens the file @name of @directory for reading, close-on-exec. NULL: errno says why not. */
 FILE *open_file_at(int directory, const char *name);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fileio.h"
 #include "policy/keys.h"
 
 /* "+" sorts before digits, letters, "-" and ".": no file that people name so far comes before. */
@@ -93,29 +94,16 @@ static int read_text(const char *file, char **text)
         return 0;
 }
 
-/* Written beside and renamed. */
 static int write_text(const char *directory, const char *file, const char *text)
 {
         _cleanup_free_ char *new = NULL;
-        _cleanup_close_ int fd = -1;
-        size_t size = strlen(text);
-        int r = 0;
 
         /* Hidden, so that nobody reads it as a budget. */
         if (asprintf(&new, "%s/.runtime.new", directory) < 0) {
                 new = NULL;
                 return -ENOMEM;
         }
-        fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0)
-                return -errno;
-        if (write(fd, text, size) != (ssize_t) size)
-                r = errno ? -errno : -EIO;
-        if (r == 0 && rename(new, file) < 0)
-                r = -errno;
-        if (r < 0)
-                unlink(new);
-        return r;
+        return replace_file(file, new, text, strlen(text), 0644);
 }
 
 /* The text of the budget file, to be freed; NULL: no memory. */
