@@ -63,6 +63,16 @@ static int read_xattr(int fd, const char *name, uint64_t ram, uint64_t *bytes, c
         return r < 0 ? -ENOMEM : 0;
 }
 
+/* Whether one more warning may be logged now; then it is counted. */
+static bool may_warn(struct warning_window *warnings)
+{
+        uint64_t now = now_usec();
+
+        if (warnings->count == 0 || now - warnings->start_usec >= WARNINGS_INTERVAL_USEC)
+                *warnings = (struct warning_window){ .start_usec = now };
+        return warnings->count++ < WARNINGS_MAX;
+}
+
 /* Keeps @fault (taken over) of the xattr @limit, and logs it if it is another one than before; owners may make many. */
 static void note_fault(
                 const struct cgroup *cgroup, enum owner_limit limit, const struct cgroupfs *cgroupfs, char *fault)
@@ -70,17 +80,12 @@ static void note_fault(
         struct policy *policy = cgroup->policy;
         char *before = policy->ignored[limit];
         bool changed = fault && (!before || strcmp(before, fault) != 0);
-        uint64_t now = now_usec();
 
         policy->ignored[limit] = fault;
         free(before);
         if (!changed)
                 return;
-        if (policy->warnings == 0 || now - policy->warnings_start_usec >= WARNINGS_INTERVAL_USEC) {
-                policy->warnings_start_usec = now;
-                policy->warnings = 0;
-        }
-        if (policy->warnings++ < WARNINGS_MAX)
+        if (may_warn(&policy->warnings))
                 log_warning("%s%s: %s; it is ignored", cgroupfs->mount, cgroup->path ?: "/(unknown)", fault);
 }
 
@@ -106,7 +111,7 @@ static bool has_xattr(int fd, const char *name)
 }
 
 void limits_warn_of_unused(
-                struct limits_warnings *warnings, const struct cgroup *cgroup, const struct cgroupfs *cgroupfs)
+                struct warning_window *warnings, const struct cgroup *cgroup, const struct cgroupfs *cgroupfs)
 {
         _cleanup_close_ int fd = cgroupfs_open(cgroupfs, cgroup->id);
         const char *name = fd < 0                      ? NULL
@@ -116,9 +121,7 @@ void limits_warn_of_unused(
 
         if (!name)
                 return;
-        if (warnings->count == 0 || now_usec() - warnings->start_usec >= WARNINGS_INTERVAL_USEC)
-                *warnings = (struct limits_warnings){ .start_usec = now_usec() };
-        if (warnings->count++ < WARNINGS_MAX)
+        if (may_warn(warnings))
                 log_warning("%s%s: %s has no effect, as no budget applies to this cgroup", cgroupfs->mount,
                                 cgroup->path ?: "/(unknown)", name);
 }

@@ -8,16 +8,11 @@
 #include "account/tree.h"
 #include "kernel/cgroupfs.h"
 #include "policy/config.h"
+#include "policy/policy.h"
 
 /* Set by the owner of a cgroup to lower its budget. */
 #define XATTR_HIGH "user.bpfbudget.high"
 #define XATTR_MAX  "user.bpfbudget.max"
-
-/* How many warnings were logged since when (CLOCK_MONOTONIC). */
-struct limits_warnings {
-        uint64_t start_usec;
-        unsigned int count;
-};
 
 /*
  * The budget in @config for the cgroup @id, by its complete @path, by the owner of its directory, and by the @workload
@@ -39,4 +34,4 @@ bool limits_set(const struct cgroup *cgroup, const struct budget *budget, const 
  * may make many cgroups, so *warnings, zeroed at first, bounds this to a few a minute.
  */
 void limits_warn_of_unused(
-                struct limits_warnings *warnings, const struct cgroup *cgroup, const struct cgroupfs *cgroupfs);
+                struct warning_window *warnings, const struct cgroup *cgroup, const struct cgroupfs *cgroupfs);

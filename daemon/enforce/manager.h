@@ -58,7 +58,7 @@ struct manager {
         struct fills fills;
         struct orphan_watch orphan_watch;
         struct new_cgroups new_cgroups;
-        struct limits_warnings unused_warnings;
+        struct warning_window unused_warnings;
 };
 
 /*

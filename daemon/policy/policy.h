@@ -53,6 +53,12 @@ enum owner_limit {
         OWNER_LIMITS,
 };
 
+/* How many warnings were logged since when (CLOCK_MONOTONIC); zeroed at first. */
+struct warning_window {
+        uint64_t start_usec;
+        unsigned int count;
+};
+
 /* The budget of one cgroup. */
 struct policy {
         const struct budget *budget;
@@ -77,10 +83,8 @@ struct policy {
         uint64_t fills_start_usec;
         uint32_t fills, fills_suppressed;
 
-        /* The same for warnings about ignored xattrs. */
-        uint64_t warnings_start_usec;
-        uint32_t warnings;
-        struct policy_change held; /* the last one that was not reported; none if from equals to */
+        struct warning_window warnings; /* about ignored xattrs */
+        struct policy_change held;      /* the last one that was not reported; none if from equals to */
 };
 
 /* Frees what @policy has of its own. */

@@ -1971,9 +1971,7 @@ static void test_monitor(void **state)
         assert_int_equal(count_lines(out), 1);
         assert_event(0, " /a: ok -> high (2048), High 1024, Max none by x[7]");
         run_ctl("monitor nosuch",
-                        { CALL("io.bpfbudget.Explain", "{'unit': 'nosuch.service'}"),
-                                        "{'error': 'io.bpfbudget.NoSuchUnit', 'parameters': {'unit': "
-                                        "'nosuch.service'}}|" },
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'nosuch.service'}"), NO_UNIT("nosuch.service") },
                         NO_WORKLOADS);
         assert_failed(1, "nosuch.service: there is no such unit, or it does not run");
         run_ctl("monitor /[a",
@@ -2008,9 +2006,7 @@ static void test_orphans_of_nobody(void **state)
         run_ctl("orphans nosuch",
                         { MORE("io.bpfbudget.ListOrphans", "{'cgroup': '**/nosuch.service/**', 'all': true}"),
                                         "{'parameters': {'orphans': []}}|" },
-                        { CALL("io.bpfbudget.Explain", "{'unit': 'nosuch.service'}"),
-                                        "{'error': 'io.bpfbudget.NoSuchUnit', 'parameters': {'unit': "
-                                        "'nosuch.service'}}|" },
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'nosuch.service'}"), NO_UNIT("nosuch.service") },
                         NO_WORKLOADS);
         assert_failed(1, "nosuch.service: there is no such unit, or it does not run");
 }
@@ -2055,9 +2051,7 @@ static void test_top(void **state)
         run_ctl("top nosuch -b", TOP_ROOT,
                         { MORE("io.bpfbudget.ListCgroups", "{'cgroup': '**/nosuch.service/**'}"),
                                         "{'parameters': {'cgroups': []}}|" },
-                        { CALL("io.bpfbudget.Explain", "{'unit': 'nosuch.service'}"),
-                                        "{'error': 'io.bpfbudget.NoSuchUnit', 'parameters': {'unit': "
-                                        "'nosuch.service'}}|" },
+                        { CALL("io.bpfbudget.Explain", "{'unit': 'nosuch.service'}"), NO_UNIT("nosuch.service") },
                         NO_WORKLOADS);
         assert_failed(1, "nosuch.service: there is no such unit, or it does not run");
         run_ctl("top /a*", TOP("{'cgroup': '/a*'}"));

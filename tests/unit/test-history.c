@@ -521,6 +521,19 @@ static void test_events(void **state)
         expect_written("a.service", 0, false, "a.service=0/0@0,0 !1*2:Max !0*1:ok high");
 }
 
+/* Changes in two hours of the cgroup 3, with @map, in batches that fail and come back. */
+static void change_in_vain(uint32_t map)
+{
+        put(3, map, "flows", 9 * MIB);
+        now += HOUR_USEC;
+        put(3, map, "flows", MIB);
+        note(EVENT_STATE, 3, LEVEL_HIGH, false);
+        for (int i = 0; i < 20; i++) {
+                event_base_loop(base, EVLOOP_NONBLOCK);
+                usleep(1000);
+        }
+}
+
 /* A disk that cannot be written: nothing is lost, and all is there when it can. */
 static void test_disk_comes_back(void **state)
 {
@@ -539,14 +552,7 @@ static void test_disk_comes_back(void **state)
         map = put(3, 0, "flows", 4 * MIB);
         ask_since(NULL, 0, false);
         assert_int_equal(answered, -ENOTDIR);
-        put(3, map, "flows", 9 * MIB);
-        now += HOUR_USEC;
-        put(3, map, "flows", MIB);
-        note(EVENT_STATE, 3, LEVEL_HIGH, false);
-        for (int i = 0; i < 20; i++) {
-                event_base_loop(base, EVLOOP_NONBLOCK);
-                usleep(1000);
-        }
+        change_in_vain(map);
         unlink(directory);
         assert_int_equal(rename(moved, directory), 0);
         expect_written("a.service", 1, false, "a.service=9/1@3,5 !0*1:ok high");
@@ -570,15 +576,7 @@ static void test_reader_at_start(void **state)
                 ask_since(NULL, 0, false);
                 assert_int_equal(answered, -EBUSY);
         }
-        put(3, map, "flows", 9 * MIB);
-        now += HOUR_USEC;
-        put(3, map, "flows", MIB);
-        note(EVENT_STATE, 3, LEVEL_HIGH, false);
-        /* Batches that fail, and come back. */
-        for (int i = 0; i < 20; i++) {
-                event_base_loop(base, EVLOOP_NONBLOCK);
-                usleep(1000);
-        }
+        change_in_vain(map);
         sqlite3_close(reader);
         /* The same daemon, not the next one. */
         while (strcmp(ask_since("a.service", 1, false), "a.service=9/1@3,5 !0*1:ok high") != 0)
